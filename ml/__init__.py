@@ -1,0 +1,1 @@
+"""Sequence models of user behaviour: data, encoders, tasks, training, evaluation and serving, without Django."""

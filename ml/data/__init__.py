@@ -1,0 +1,1 @@
+"""Event sequences in memory-mapped columns, vocabularies, splits and batches."""

@@ -1,0 +1,1 @@
+"""Full-ranking metrics and the baselines that need no training."""

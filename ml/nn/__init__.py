@@ -1,0 +1,1 @@
+"""Encoders, attention pooling and losses."""

@@ -1,0 +1,75 @@
+"""Log-probabilities over a large catalogue in bounded memory."""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+# Logits held at once, in elements: 32 M float32 logits are 128 MB.
+LOGITS_IN_MEMORY = 32 * 2**20
+
+
+class SoftmaxLogProbability(torch.autograd.Function):
+    """log softmax(states E' + bias)[target] over the whole catalogue, in chunks of positions.
+
+    While all chunks fit LOGITS_IN_MEMORY their probabilities are kept for the backward pass; otherwise the backward
+    pass computes them again, so that memory stays bounded whatever the number of positions.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, states_ND: Tensor, table_JD: Tensor, bias_J: Tensor, target_N: Tensor) -> Tensor:
+        rows = max(1, min(1024, LOGITS_IN_MEMORY // len(table_JD)))
+        fits = len(states_ND) * len(table_JD) <= LOGITS_IN_MEMORY
+        results, normalisers, kept = [], [], []
+        for states, target in zip(states_ND.split(rows), target_N.split(rows), strict=True):
+            logits = torch.addmm(bias_J, states, table_JD.T)
+            normaliser = logits.logsumexp(dim=1)
+            results.append(logits.gather(1, target[:, None])[:, 0] - normaliser)
+            normalisers.append(normaliser)
+            if fits:
+                kept.append(logits.sub_(normaliser[:, None]).exp_())
+        ctx.save_for_backward(states_ND, table_JD, bias_J, target_N, torch.cat(normalisers))
+        ctx.kept, ctx.rows = kept, rows  # type: ignore[attr-defined]
+        return torch.cat(results)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient_N: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        states_ND, table_JD, bias_J, target_N, normaliser_N = ctx.saved_tensors  # type: ignore[attr-defined]
+        rows, kept = ctx.rows, ctx.kept  # type: ignore[attr-defined]
+        states_gradient = torch.empty_like(states_ND)
+        table_gradient, bias_gradient = torch.zeros_like(table_JD), torch.zeros_like(bias_J)
+        for index, begin in enumerate(range(0, len(states_ND), rows)):
+            part = slice(begin, begin + rows)
+            states, gradient, target = states_ND[part], gradient_N[part], target_N[part]
+            if kept:
+                probability = kept[index]
+            else:
+                probability = (torch.addmm(bias_J, states, table_JD.T) - normaliser_N[part, None]).exp_()
+            # d log p_target / d logit_j = [j is the target] - p_j
+            probability.mul_(-gradient[:, None])
+            probability.scatter_add_(1, target[:, None], gradient[:, None])
+            states_gradient[part] = probability @ table_JD
+            table_gradient.addmm_(probability.T, states)
+            bias_gradient += probability.sum(dim=0)
+        return states_gradient, table_gradient, bias_gradient, None
+
+
+def softmax_log_probability(states_ND: Tensor, table_JD: Tensor, bias_J: Tensor, target_N: Tensor) -> Tensor:
+    """Exact log-probability of each target, (N,). table (items, D), target_N 0-based."""
+    return SoftmaxLogProbability.apply(states_ND, table_JD, bias_J, target_N)
+
+
+def sampled_log_probability(
+    states_ND: Tensor, table_JD: Tensor, bias_J: Tensor, target_N: Tensor, proposal_J: Tensor, negatives: int
+) -> Tensor:
+    """Estimated log-probability of each target, (N,), from `negatives` items drawn from `proposal_J` for all positions.
+
+    The normaliser is exp(target) plus the importance-weighted sum over the drawn items (logQ correction: Bengio and
+    Senecal, 2008; Yi et al., 2019), which is unbiased for the full sum; a draw that hits the target counts nothing.
+    """
+    drawn_S = torch.multinomial(proposal_J, negatives, replacement=True)
+    correction_S = (negatives * proposal_J[drawn_S]).log()
+    logits_NS = torch.addmm(bias_J[drawn_S] - correction_S, states_ND, table_JD[drawn_S].T)
+    logits_NS = logits_NS.masked_fill(drawn_S == target_N[:, None], -torch.inf)
+    target_logit_N = (states_ND * table_JD[target_N]).sum(dim=1) + bias_J[target_N]
+    return target_logit_N - torch.cat([target_logit_N[:, None], logits_NS], dim=1).logsumexp(dim=1)

@@ -1,0 +1,42 @@
+"""Attention over the encoded events, whose weights come out with the result."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class AttentionPooling(nn.Module):
+    """pooled_t = sum over i <= t of weight_ti (W state_i), with weights that sum to 1: a plain weighted sum, so that
+    whatever is linear in the pooled vector splits exactly into one share per event.
+
+    A learned share of the weight goes to the newest event outright. Without it training first has to discover that
+    the last event matters most, which takes several epochs.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(dimension, dimension, bias=False)
+        self.key = nn.Linear(dimension, dimension, bias=False)
+        self.content = nn.Linear(dimension, dimension, bias=False)
+        nn.init.eye_(self.content.weight)
+        self.newest = nn.Parameter(torch.zeros(()))  # logit of that share
+
+    def forward(self, states_BLD: Tensor) -> Tensor:
+        """The pooled vector of every prefix, (B, L, D)."""
+        query, key, content = self.query(states_BLD), self.key(states_BLD), self.content(states_BLD)
+        attended = functional.scaled_dot_product_attention(query, key, content, is_causal=True)
+        return torch.lerp(attended, content, self.newest.sigmoid())
+
+    def last(self, states_BLD: Tensor, length_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (B, L), which sum to 1 over each sequence, and contents W state (B, L, D) of the whole sequences."""
+        rows = torch.arange(len(states_BLD), device=states_BLD.device)
+        last_BD = states_BLD[rows, length_B - 1]
+        logit_BL = torch.einsum("bd,bld->bl", self.query(last_BD), self.key(states_BLD))
+        padding_BL = torch.arange(states_BLD.shape[1], device=states_BLD.device) >= length_B[:, None]
+        logit_BL = (logit_BL / math.sqrt(states_BLD.shape[2])).masked_fill(padding_BL, -math.inf)
+        share = self.newest.sigmoid()
+        weight_BL = logit_BL.softmax(dim=1) * (1.0 - share)
+        weight_BL[rows, length_B - 1] += share
+        return weight_BL, self.content(states_BLD)

@@ -1,0 +1,107 @@
+"""The next-item network: event embedding, encoder, attention pooling and tied output, with an optional copy head."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.data.batches import EventBatch
+from ml.nn.copying import CopyHead
+from ml.nn.encoders import ENCODERS
+from ml.nn.inputs import EventEmbedding
+from ml.nn.losses import sampled_log_probability, softmax_log_probability
+from ml.nn.pooling import AttentionPooling
+
+
+@dataclass
+class Ranking:
+    """What the network says about the next item after each of B sequences; J items, L events.
+
+    The generated logit of item j is the exact sum over the events i of weight[b, i] * (content[b, i] . table[j]),
+    plus bias[j]. probability = (1 - copy_share) softmax(logit) + copy_share * (copy_weight summed over the events
+    whose item is j).
+    """
+
+    probability: Tensor  # (B, J)
+    generated: Tensor  # (B, J) softmax of the logits
+    weight: Tensor  # (B, L)
+    content: Tensor  # (B, L, D)
+    copy_share: Tensor  # (B,)
+    copy_weight: Tensor  # (B, L)
+    item: Tensor  # (B, L) item codes
+
+    @torch.inference_mode()
+    def logit_shares(self, row: int, vectors_KD: Tensor) -> Tensor:
+        """What each event adds to the logits of the items with these output vectors, (L, K)."""
+        return self.weight[row, :, None] * (self.content[row] @ vectors_KD.T)
+
+
+class SequenceModel(nn.Module):
+    def __init__(
+        self,
+        *,
+        items: int,
+        types: int,
+        encoder: str,
+        dimension: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        max_length: int,
+        inputs: tuple[str, ...],
+        copying: bool,
+    ) -> None:
+        super().__init__()
+        self.embedding = EventEmbedding(items=items, types=types, dimension=dimension, inputs=inputs, dropout=dropout)
+        self.encoder = ENCODERS[encoder](
+            dimension=dimension, layers=layers, heads=heads, dropout=dropout, max_length=max_length
+        )
+        self.pooling = AttentionPooling(dimension)
+        self.bias = nn.Parameter(torch.zeros(items))
+        self.copying = CopyHead(dimension, max_length) if copying else None
+
+    @property
+    def table(self) -> Tensor:
+        """Item vectors shared by input and output, (J, D); row j is item code j + 1."""
+        return self.embedding.item_table.weight[1:]
+
+    def log_probability(
+        self, batch: EventBatch, target: Tensor, *, proposal: Tensor | None = None, negatives: int = 0
+    ) -> Tensor:
+        """Log-probability of each real target, (N,), positions in row-major order.
+
+        target (B, L) holds item codes, 0 where there is nothing to predict. With a `proposal` distribution over the
+        items the softmax is estimated from `negatives` samples, otherwise it is exact.
+        """
+        states = self.encoder(self.embedding(batch))
+        chosen = target > 0
+        # The loss runs in full precision also where the encoder ran in half.
+        pooled = self.pooling(states)[chosen].float()
+        wanted = target[chosen] - 1
+        if proposal is None:
+            generated = softmax_log_probability(pooled, self.table, self.bias, wanted)
+        else:
+            generated = sampled_log_probability(pooled, self.table, self.bias, wanted, proposal, negatives)
+        if self.copying is None:
+            return generated
+        copied, gate = self.copying(states, batch.item, target)
+        copied, gate = copied[chosen].float(), gate[chosen].float()
+        return torch.logaddexp(functional.logsigmoid(-gate) + generated, functional.logsigmoid(gate) + copied)
+
+    @torch.inference_mode()
+    def rank(self, batch: EventBatch) -> Ranking:
+        """Probabilities of all items after the last event of each sequence, and the parts they are made of."""
+        states = self.encoder(self.embedding(batch))
+        weight, content = self.pooling.last(states, batch.length)
+        pooled = torch.einsum("bl,bld->bd", weight, content).float()
+        generated = torch.addmm(self.bias, pooled, self.table.T).softmax(dim=1)
+        if self.copying is None:
+            nothing = torch.zeros_like(weight)
+            return Ranking(generated, generated, weight, content, nothing[:, 0], nothing, batch.item)
+        copy_weight, gate = self.copying.last(states, batch.item, batch.length)
+        copy_share = gate.sigmoid()
+        probability = generated * (1.0 - copy_share)[:, None]
+        # Column -1 of a padded event would be another item; its weight is 0, so clamping to column 0 adds nothing.
+        probability.scatter_add_(1, (batch.item - 1).clamp(min=0), copy_share[:, None] * copy_weight)
+        return Ranking(probability, generated, weight, content, copy_share, copy_weight, batch.item)

@@ -1,0 +1,1 @@
+"""Policies that turn scores into ranked choices with known propensities."""

@@ -1,0 +1,81 @@
+"""The artifact folder of a trained next-item model: safetensors and JSON, written once and never changed.
+
+model.safetensors   the network's weights
+rules.safetensors   sequential rules and popularity, readable without torch
+vocabulary.json     item ids and event types in code order
+config.json         format, task, settings of the network, mixture weights
+report.json         the FitReport
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.data.vocabulary import Vocabulary
+from ml.evaluation.mixture import Mixture
+from ml.evaluation.untrained import Untrained
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """All of an artifact but the network's weights; needs numpy only.
+
+    `network` holds the arguments that rebuild the network; `max_length` is how many events it reads.
+    """
+
+    path: Path
+    task: str
+    network: dict[str, Any]
+    max_length: int
+    mixture: Mixture
+    untrained_mixture: Mixture
+    vocabulary: Vocabulary
+    untrained: Untrained
+
+    @classmethod
+    def open(cls, path: Path) -> "Artifact":
+        """Raises FileNotFoundError where a file is missing, ValueError where the format is another."""
+        path = Path(path)
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ValueError(f"{path}: artifact format {config['format']} is not {FORMAT}; train the model again")
+        return cls(
+            path=path,
+            task=config["task"],
+            network=config["network"],
+            max_length=config["max_length"],
+            mixture=Mixture(**config["mixture"]),
+            untrained_mixture=Mixture(**config["untrained_mixture"]),
+            vocabulary=Vocabulary.load(path / "vocabulary.json"),
+            untrained=Untrained.load(path / "rules.safetensors"),
+        )
+
+    def save(self, settings: dict[str, Any]) -> None:
+        """Write everything but the weights; `settings` is the run's whole configuration, kept for the record."""
+        config = {
+            "format": FORMAT,
+            "task": self.task,
+            "network": self.network,
+            "max_length": self.max_length,
+            "mixture": self.mixture.to_dict(),
+            "untrained_mixture": self.untrained_mixture.to_dict(),
+            "settings": settings,
+        }
+        self.vocabulary.save(self.path / "vocabulary.json")
+        self.untrained.save(self.path / "rules.safetensors")
+        write_json(self.path / "config.json", config)
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is there whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(partial, path)

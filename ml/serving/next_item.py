@@ -1,0 +1,118 @@
+"""The next-item predictor: batches of requests in, ranked items with attention and reasons out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml.data.batches import EventBatch, make_batch
+from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
+from ml.nn.sequence_model import Ranking
+from ml.serving.artifact import Artifact
+from ml.serving.requests import (
+    History,
+    NextItemPrediction,
+    NextItemRequest,
+    choose_items,
+    read_history,
+    spread_attention,
+    strongest_events,
+)
+from ml.serving.rules import event_recency, popular_prediction, untrained_contribution
+from ml.serving.scorer import Scorer
+
+Floats = NDArray[np.float32]
+
+# Requests scored at once: enough to use the matrix units, few enough to keep scores * requests small.
+MICRO_BATCH = 32
+SCORES_IN_MEMORY = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class NextItemPredictor:
+    scorer: Scorer
+    vocabulary: Vocabulary
+    max_length: int
+    task: str = "next_item"
+
+    @classmethod
+    def load(cls, path: Path) -> "NextItemPredictor":
+        artifact = Artifact.open(path)
+        return cls(Scorer.load(artifact), artifact.vocabulary, artifact.max_length)
+
+    @property
+    def nbytes(self) -> int:
+        return self.scorer.nbytes + self.vocabulary.nbytes
+
+    def predict(self, requests: list[NextItemRequest]) -> list[NextItemPrediction]:
+        """Answers in the order of the requests. Raises ValueError for a request whose lists do not fit together."""
+        histories = [read_history(request, self.vocabulary, limit=self.max_length) for request in requests]
+        answers: dict[int, NextItemPrediction] = {}
+        known = [number for number, history in enumerate(histories) if len(history.index)]
+        # Histories of like length share a micro-batch, so that short ones do not pay for long ones.
+        known.sort(key=lambda number: len(histories[number].index))
+        size = max(1, min(MICRO_BATCH, SCORES_IN_MEMORY // len(self.vocabulary.items)))
+        for begin in range(0, len(known), size):
+            chosen = known[begin : begin + size]
+            batch_histories = [histories[number] for number in chosen]
+            scores, ranking = self.scorer.scores(self._batch([requests[number] for number in chosen], batch_histories))
+            for row, number in enumerate(chosen):
+                answers[number] = self._answer(requests[number], histories[number], scores[row], ranking, row)
+        for number, request in enumerate(requests):
+            if number not in answers:
+                answers[number] = popular_prediction(self.scorer.untrained, request, self.vocabulary)
+        return [answers[number] for number in range(len(requests))]
+
+    def _batch(self, requests: list[NextItemRequest], histories: list[History]) -> EventBatch:
+        length = np.array([len(history.index) for history in histories])
+        shape = (len(histories), int(length.max()))
+        item, type_code = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        time, value = np.zeros(shape), np.full(shape, np.nan)
+        for row, (request, history) in enumerate(zip(requests, histories, strict=True)):
+            known = slice(0, length[row])
+            item[row, known] = history.item
+            codes = self.vocabulary.type_codes
+            type_code[row, known] = [codes.get(request["types"][event], UNKNOWN_TYPE) for event in history.index]
+            time[row, known] = [request["times"][event] for event in history.index]
+            values = [request["values"][event] for event in history.index]
+            value[row, known] = [np.nan if given is None else given for given in values]
+        return make_batch(item, type_code, time, value, length)
+
+    def _answer(
+        self, request: NextItemRequest, history: History, scores: Floats, ranking: Ranking, row: int
+    ) -> NextItemPrediction:
+        items, item_scores = choose_items(scores, request, self.vocabulary)
+        weight = ranking.weight[row, : len(history.index)].float().cpu().numpy()
+        if not self.scorer.mixture.neural:
+            weight = event_recency(history, self.scorer.untrained.window)
+        contribution = self._neural_contribution(ranking, row, history, items) + untrained_contribution(
+            self.scorer.untrained, self.scorer.mixture, history, items, self.vocabulary
+        )
+        because, shares = strongest_events(contribution, item_scores, history)
+        return NextItemPrediction(
+            items=items,
+            scores=item_scores,
+            attention=spread_attention(weight, history, len(request["items"])),
+            because=because,
+            shares=shares,
+        )
+
+    @torch.inference_mode()
+    def _neural_contribution(self, ranking: Ranking, row: int, history: History, items: list[str]) -> Floats:
+        """What each known event adds to each item's score through the network, (events, items).
+
+        A copied item is owed to the events it is copied from. The probability of a generated one is shared among the
+        events that raise its logit, in proportion to how much each does; that part of the logit is an exact sum.
+        """
+        events = len(history.index)
+        codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in items], dtype=torch.long)
+        known = codes > 0
+        column = (codes - 1).clamp(min=0)
+        raised = ranking.logit_shares(row, self.scorer.model.table[column])[:events].clamp(min=0.0)
+        raised = raised / raised.sum(dim=0).clamp(min=1e-12)
+        copied = ranking.copy_weight[row, :events, None] * (ranking.item[row, :events, None] == codes)
+        share = ranking.copy_share[row]
+        contribution = (1.0 - share) * ranking.generated[row, column] * raised + share * copied
+        return (self.scorer.mixture.neural * contribution * known).float().cpu().numpy()

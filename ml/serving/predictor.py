@@ -1,0 +1,25 @@
+"""Loading a predictor from an artifact folder."""
+
+from pathlib import Path
+
+from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
+from ml.serving.rules import RulesPredictor, load_rules
+
+__all__ = [
+    "NextItemPrediction",
+    "NextItemRequest",
+    "Predictor",
+    "RulesPredictor",
+    "load_predictor",
+    "load_rules",
+]
+
+
+def load_predictor(path: Path) -> Predictor:
+    """The predictor of an artifact. Raises FileNotFoundError or ValueError where it cannot be read.
+
+    torch is imported here and not above: a process that only ever falls back to rules never pays for it.
+    """
+    from ml.serving.next_item import NextItemPredictor
+
+    return NextItemPredictor.load(path)

@@ -1,0 +1,48 @@
+"""The one way from a batch of histories to item scores, shared by evaluation and serving so that both agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from ml.data.batches import EventBatch
+from ml.evaluation.mixture import Mixture
+from ml.evaluation.untrained import Untrained, recent_items
+from ml.nn.sequence_model import Ranking, SequenceModel
+from ml.serving.artifact import Artifact
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores are probabilities: a mixture of the network's and of the untrained predictor's distributions."""
+
+    model: SequenceModel
+    untrained: Untrained
+    mixture: Mixture
+
+    @classmethod
+    def load(cls, artifact: Artifact) -> "Scorer":
+        model = SequenceModel(**artifact.network)
+        model.load_state_dict(load_file(artifact.weights))
+        model.eval()
+        return cls(model, artifact.untrained, artifact.mixture)
+
+    def components(self, batch: EventBatch) -> tuple[Floats, Ranking]:
+        """The mixture's four distributions after each history, (4, cases, items), and the network's parts."""
+        ranking = self.model.rank(batch.to(self.model.bias.device))
+        recent = recent_items(batch.item.numpy(), self.untrained.window)
+        neural = ranking.probability.float().cpu().numpy()
+        return np.concatenate([neural[None], self.untrained.components(recent)]), ranking
+
+    def scores(self, batch: EventBatch) -> tuple[Floats, Ranking]:
+        """Scores of all items after each history, (cases, items); columns are 0-based items."""
+        components, ranking = self.components(batch)
+        return self.mixture.combine(components), ranking
+
+    @property
+    def nbytes(self) -> int:
+        weights = sum(weight.numel() * weight.element_size() for weight in self.model.state_dict().values())
+        return weights + self.untrained.nbytes

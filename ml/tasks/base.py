@@ -1,0 +1,48 @@
+"""What every task offers to those who train and judge models."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ml.data.columns import EventColumns
+from ml.training.progress import Report
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The outcome of a training run; plain JSON values only.
+
+    metric names the selection metric; score is the model's on the test cases and `baselines` holds the untrained
+    predictors' on the same ones. `spread` is the bootstrap standard deviation of score, and `gain_spread` that of its
+    lead over the best baseline, case by case.
+    """
+
+    metric: str
+    score: float
+    spread: float
+    gain_spread: float
+    baselines: dict[str, float]
+    validation: dict[str, float]
+    test: dict[str, float]
+    first_event: dict[str, float]
+    curve: list[dict[str, float]]
+    counts: dict[str, int]
+    mixture: dict[str, float]
+    split: dict[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Task(Protocol):
+    def fit(self, columns: EventColumns, config: dict[str, Any], out: Path, *, progress: Report) -> FitReport:
+        """Train on a log and leave an artifact in `out`; a run that was stopped resumes from `out`/checkpoint.
+
+        Deterministic by config["seed"]. Raises ValueError for a configuration or a log that cannot be trained on.
+        """
+        ...
+
+    def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
+        """Metrics of an artifact on the item events with since <= time < until of any log."""
+        ...

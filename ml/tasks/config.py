@@ -1,0 +1,132 @@
+"""The configuration of the next-item task: defaults with their reasons, and a check that names what is wrong."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from ml.nn.encoders import ENCODERS
+from ml.nn.inputs import INPUTS
+
+SplitKind = Literal["global_time", "leave_one_out"]
+LossKind = Literal["auto", "full", "sampled"]
+Device = Literal["auto", "cpu", "cuda"]
+# Whether a value will do, and what it must be in words.
+Requirement = tuple[Callable[[Any], bool], str]
+
+
+@dataclass(frozen=True)
+class NextItemConfig:
+    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
+
+    # Data
+    split: SplitKind = "global_time"
+    validation_quantile: float = 0.8
+    test_quantile: float = 0.9
+    # Every item event of the holdout is a case. With False only each subject's first one is, which leaves small logs
+    # with too few cases to tell two models apart.
+    successive: bool = True
+    # Cases beyond this many are sampled, by the seed: the standard error of NDCG@10 is below .004 at 10,000.
+    evaluation_cases: int = 10_000
+    # Published MovieLens and Amazon figures take away the items that the subject has seen before ranking.
+    exclude_seen: bool = False
+    max_length: int = 50
+    # Network
+    encoder: str = "transformer"
+    dimension: int = 64
+    layers: int = 2
+    heads: int = 2
+    dropout: float = 0.1
+    inputs: tuple[str, ...] = INPUTS
+    # A copy head for repeats; None lets the data decide.
+    copying: bool | None = None
+    # Loss
+    loss: LossKind = "auto"
+    negatives: int = 2048
+    # Training
+    batch_tokens: int = 1024
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    epochs: int = 30
+    patience: int = 3
+    checkpoint_seconds: float = 30.0
+    seed: int = 0
+    threads: int | None = None
+    device: Device = "auto"
+    mixed_precision: bool = True
+    compile: bool = False
+    memory_budget_mb: int = 4096
+    # Rules
+    rule_gap: int = 10
+    rule_window: int = 10
+    rule_successors: int | None = 200
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> "NextItemConfig":
+        """Raises ValueError that names each unknown or unusable setting."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        values = dict(settings)
+        if isinstance(values.get("inputs"), list):
+            values["inputs"] = tuple(values["inputs"])
+        config = cls(**values)
+        problems = config._problems()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "inputs": list(self.inputs)}
+
+    def _problems(self) -> list[str]:
+        problems = [
+            f"{name} must be {requirement}"
+            for names, holds, requirement in REQUIREMENTS
+            for name in names.split()
+            if not holds(getattr(self, name))
+        ]
+        if not problems and self.dimension % self.heads:
+            problems.append(f"dimension {self.dimension} must be a multiple of heads {self.heads}")
+        return problems
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> bool:
+    return _whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _one_of(allowed: Iterable[str]) -> Requirement:
+    names = tuple(allowed)
+    return lambda value: value in names, f"one of {', '.join(names)}"
+
+
+REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("split", *_one_of(get_args(SplitKind))),
+    ("loss", *_one_of(get_args(LossKind))),
+    ("device", *_one_of(get_args(Device))),
+    ("encoder", *_one_of(ENCODERS)),
+    (
+        "evaluation_cases max_length dimension layers heads negatives batch_tokens epochs patience rule_gap "
+        "rule_window memory_budget_mb",
+        lambda value: _whole(value) and value >= 1,
+        "a whole number of 1 or more",
+    ),
+    ("threads rule_successors", lambda value: value is None or (_whole(value) and value >= 1), "null, or 1 or more"),
+    ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
+    ("weight_decay checkpoint_seconds", lambda value: _number(value) and value >= 0, "0 or more"),
+    ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
+    ("dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
+    ("validation_quantile test_quantile", lambda value: _number(value) and 0 < value < 1, "between 0 and 1"),
+    ("successive exclude_seen mixed_precision compile", lambda value: isinstance(value, bool), "true or false"),
+    ("copying", lambda value: value is None or isinstance(value, bool), "true, false or null"),
+    (
+        "inputs",
+        lambda value: isinstance(value, tuple) and all(name in INPUTS for name in value),
+        f"a list of some of {', '.join(INPUTS)}",
+    ),
+)

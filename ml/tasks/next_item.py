@@ -1,0 +1,272 @@
+"""Next item: which item does a subject's next event concern?"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from ml.data.columns import EventColumns
+from ml.data.splits import Cases, Split, global_time_split, leave_one_out_split, window_cases
+from ml.data.vocabulary import Vocabulary
+from ml.evaluation.mixture import (
+    NEURAL,
+    POPULARITY,
+    Mixture,
+    blended_mixtures,
+    choose_mixture,
+    untrained_mixtures,
+)
+from ml.evaluation.ranking import bootstrap_spread, ndcg, ranking_metrics
+from ml.evaluation.untrained import Untrained, count_untrained
+from ml.serving.artifact import Artifact, write_json
+from ml.serving.scorer import Scorer
+from ml.tasks.base import FitReport
+from ml.tasks.config import NextItemConfig
+from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
+from ml.tasks.next_item_training import (
+    build_network,
+    check_memory,
+    epoch_batches,
+    make_loss,
+    network_arguments,
+    training_events,
+)
+from ml.training.progress import Progress, Report
+from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings, TrainerState
+
+METRIC = "ndcg@10"
+# Mixture weights are chosen on as many validation cases as keep cases * items below this.
+SELECTION_SCORES = 60_000_000
+# Epochs are compared on the first cases of these: more would cost more time than the training between them.
+EPOCH_CASES = 2_000
+
+
+class NextItemTask:
+    """Next-item prediction by a sequence network mixed with untrained rules; see `ml.tasks.base.Task`."""
+
+    def fit(self, columns: EventColumns, config: dict[str, Any], out: Path, *, progress: Report) -> FitReport:
+        settings = NextItemConfig.from_dict(config)
+        finished = Path(out) / "report.json"
+        if finished.exists():
+            return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
+        with _seeded(settings):
+            return _Run(columns, settings, Path(out), progress).fit()
+
+    def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
+        loaded = Artifact.open(artifact)
+        cases, _ = window_cases(columns, start=since, end=until, successive=True)
+        if not len(cases):
+            raise ValueError("no event in the window has an earlier one of the same subject; nothing to evaluate on")
+        evaluator = CaseEvaluator(_recode(columns, loaded.vocabulary), loaded.max_length, False, lambda: None)
+        ranks = evaluator.ranks(cases, [loaded.mixture], Scorer.load(loaded))[0]
+        return {"cases": len(cases), **ranking_metrics(ranks)}
+
+
+@dataclass
+class _Run:
+    columns: EventColumns
+    settings: NextItemConfig
+    out: Path
+    progress: Report
+
+    def fit(self) -> FitReport:
+        started = time.monotonic()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.progress(Progress("snapshot"))
+        split = self._split()
+        selection, validation, test = self._sampled_cases(split)
+
+        self.progress(Progress("baselines"))
+        untrained = self._count(split)
+        candidates = untrained_mixtures()
+        baselines = self._evaluator("baselines")
+        untrained_mixture = choose_mixture(candidates, baselines.ranks(selection, candidates, untrained))
+        baseline_ranks = baselines.ranks(test, [POPULARITY, untrained_mixture], untrained)
+
+        arguments = network_arguments(self.columns, split, self.settings)
+        scorer, state = self._train(arguments, split, selection, untrained)
+
+        evaluator = self._evaluator("evaluating")
+        candidates = blended_mixtures(untrained_mixture)
+        scorer = replace(scorer, mixture=choose_mixture(candidates, evaluator.ranks(selection, candidates, scorer)))
+        validation_ranks = evaluator.ranks(validation, [scorer.mixture], scorer)[0]
+        test_ranks, coverage = evaluator.ranks_and_coverage(test, scorer.mixture, scorer)
+
+        report = FitReport(
+            metric=METRIC,
+            score=float(ndcg(test_ranks, 10).mean()),
+            spread=bootstrap_spread(ndcg(test_ranks, 10), seed=self.settings.seed),
+            gain_spread=self._gain_spread(test_ranks, baseline_ranks),
+            baselines={
+                "popularity": float(ndcg(baseline_ranks[0], 10).mean()),
+                "sequential_rules": float(ndcg(baseline_ranks[1], 10).mean()),
+            },
+            validation=ranking_metrics(validation_ranks),
+            test={**ranking_metrics(test_ranks), "coverage@10": coverage},
+            first_event=self._first_event(scorer, untrained_mixture, split),
+            curve=state.curve,
+            counts={
+                "subjects": self.columns.subjects,
+                "items": len(self.columns.items),
+                "events": self.columns.events,
+                "parameters": sum(parameter.numel() for parameter in scorer.model.parameters()),
+            },
+            mixture=scorer.mixture.to_dict(),
+            split=split.describe(),
+            seconds=time.monotonic() - started,
+        )
+        self.progress(Progress("saving", metrics={METRIC: report.score}))
+        self._save(scorer, untrained_mixture, arguments, report)
+        return report
+
+    def _split(self) -> Split:
+        if self.settings.split == "leave_one_out":
+            return leave_one_out_split(self.columns)
+        return global_time_split(
+            self.columns,
+            validation_quantile=self.settings.validation_quantile,
+            test_quantile=self.settings.test_quantile,
+            successive=self.settings.successive,
+        )
+
+    def _sampled_cases(self, split: Split) -> tuple[Cases, Cases, Cases]:
+        """Cases to select on, and to report validation and test on; samples of one fixed order."""
+        generator = np.random.default_rng(self.settings.seed)
+        limit = self.settings.evaluation_cases
+        validation = split.validation.take(generator.permutation(len(split.validation))[:limit])
+        test = split.test.take(generator.permutation(len(split.test))[:limit])
+        affordable = max(500, SELECTION_SCORES // len(self.columns.items))
+        return validation.take(slice(affordable)), validation, test
+
+    def _count(self, split: Split) -> Untrained:
+        events = training_events(split)
+        return count_untrained(
+            self.columns.item[events],
+            self.columns.subject_of_events()[events],
+            items=len(self.columns.items),
+            gap=self.settings.rule_gap,
+            window=self.settings.rule_window,
+            successors=self.settings.rule_successors,
+        )
+
+    def _train(
+        self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
+    ) -> tuple[Scorer, TrainerState]:
+        model = build_network(arguments, untrained)
+        check_memory(model, self.settings, len(self.columns.items))
+        model.to(_device(self.settings))
+        if self.settings.compile and model.bias.is_cuda:
+            model.encoder.compile(dynamic=True)
+        scorer = Scorer(model, untrained, NEURAL)
+        evaluator = self._evaluator("training")
+        compared = selection.take(slice(EPOCH_CASES))
+        trainer = Trainer(
+            model,
+            batches=lambda epoch: epoch_batches(split, self.settings, epoch),
+            loss=make_loss(model, self.columns, self.settings, untrained),
+            evaluate=lambda: {METRIC: float(ndcg(evaluator.ranks(compared, [NEURAL], scorer), 10).mean())},
+            settings=TrainerSettings(
+                epochs=self.settings.epochs,
+                patience=self.settings.patience,
+                learning_rate=self.settings.learning_rate,
+                weight_decay=self.settings.weight_decay,
+                metric=METRIC,
+                checkpoint_seconds=self.settings.checkpoint_seconds,
+                mixed_precision=self.settings.mixed_precision,
+            ),
+            folder=self.out,
+            report=self.progress,
+        )
+        state = trainer.fit()
+        return scorer, state
+
+    def _evaluator(self, stage: Any) -> CaseEvaluator:
+        last = time.monotonic()
+
+        def tick() -> None:
+            nonlocal last
+            if time.monotonic() - last >= REPORT_SECONDS:
+                last = time.monotonic()
+                self.progress(Progress(stage))
+
+        return CaseEvaluator(self.columns, self.settings.max_length, self.settings.exclude_seen, tick)
+
+    def _gain_spread(self, test_ranks: Ranks, baseline_ranks: Ranks) -> float:
+        gains = ndcg(baseline_ranks, 10)
+        best = gains[int(np.argmax(gains.mean(axis=1)))]
+        return bootstrap_spread(ndcg(test_ranks, 10) - best, seed=self.settings.seed)
+
+    def _first_event(self, scorer: Scorer, untrained_mixture: Mixture, split: Split) -> dict[str, float]:
+        """NDCG@10 on each subject's first test event alone: what is known at the start of a visit."""
+        if split.test_time is None:
+            return {}
+        cases, _ = window_cases(self.columns, start=split.test_time, end=np.inf, successive=False)
+        if not len(cases):
+            return {"cases": 0}
+        cases = cases.take(slice(self.settings.evaluation_cases))
+        evaluator = self._evaluator("evaluating")
+        ranks = evaluator.ranks(cases, [scorer.mixture, POPULARITY, untrained_mixture], scorer)
+        model, popular, rules = (float(value) for value in ndcg(ranks, 10).mean(axis=1))
+        return {"cases": len(cases), METRIC: model, "popularity": popular, "sequential_rules": rules}
+
+    def _save(self, scorer: Scorer, untrained_mixture: Mixture, arguments: dict[str, Any], report: FitReport) -> None:
+        artifact = Artifact(
+            path=self.out,
+            task="next_item",
+            network=arguments,
+            max_length=self.settings.max_length,
+            mixture=scorer.mixture,
+            untrained_mixture=untrained_mixture,
+            vocabulary=Vocabulary(self.columns.items, self.columns.types),
+            untrained=scorer.untrained,
+        )
+        partial = artifact.weights.with_name("model.safetensors.partial")
+        save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
+        os.replace(partial, artifact.weights)
+        artifact.save(self.settings.to_dict())
+        # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
+        write_json(self.out / "report.json", report.to_dict())
+        shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
+
+
+@contextmanager
+def _seeded(settings: NextItemConfig) -> Iterator[None]:
+    """Seeds torch and sets its threads for the run, and puts both back as they were."""
+    threads = settings.threads or int(os.environ.get("ML_THREADS", 0)) or torch.get_num_threads()
+    before = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _device(settings: NextItemConfig) -> torch.device:
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(settings.device)
+
+
+def _recode(columns: EventColumns, vocabulary: Vocabulary) -> EventColumns:
+    """The log in a model's codes; an item that the model does not know becomes "no item"."""
+    item_codes = np.array([0, *(vocabulary.item_codes.get(name, 0) for name in columns.items)], dtype=np.int32)
+    # Batches shift type codes by one, so that -1 becomes 0, the unknown type.
+    type_codes = np.array([vocabulary.type_codes.get(name, 0) - 1 for name in columns.types], dtype=np.int16)
+    return replace(
+        columns,
+        item=item_codes[columns.item],
+        type=type_codes[columns.type],
+        items=vocabulary.items,
+        types=vocabulary.types,
+    )

@@ -1,0 +1,168 @@
+"""The training loop: early stopping on a validation score, best weights, and resuming where a killed run stopped."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from ml.training.checkpoint import (
+    Checkpoint,
+    Tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    restore_rng,
+    rng_tensors,
+)
+from ml.training.progress import Progress, Report
+
+REPORT_SECONDS = 1.0
+# Gradients above this norm come from a rare bad batch; cutting them keeps one batch from undoing an epoch.
+GRADIENT_NORM = 5.0
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """metric names the validation score, higher is better; patience is in epochs without a better one."""
+
+    epochs: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+    metric: str
+    checkpoint_seconds: float
+    mixed_precision: bool
+
+
+@dataclass
+class TrainerState:
+    """Where a run stands: the epoch in progress (from 0), its finished steps, and what came before. JSON-able."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    best_score: float = -math.inf
+    best_epoch: int = -1
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains `model`, and ends with its best weights in it.
+
+    `batches(epoch)` lists what one epoch works through, the same list whenever it is asked for the same epoch;
+    `loss(batch)` is the scalar to minimise; `evaluate()` gives validation metrics. `folder` receives the checkpoint
+    and the TensorBoard log. A run that finds a checkpoint there goes on from it, to the very same result.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        batches: Callable[[int], Sequence[Any]],
+        loss: Callable[[Any], Tensor],
+        evaluate: Callable[[], dict[str, float]],
+        settings: TrainerSettings,
+        folder: Path,
+        report: Report,
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.loss = loss
+        self.evaluate = evaluate
+        self.settings = settings
+        self.checkpoint_path = folder / "checkpoint" / "state.safetensors"
+        self.log_folder = folder / "tensorboard"
+        self.report = report
+        self.device = next(model.parameters()).device
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.state = TrainerState()
+        self.best: Tensors = {}
+        self.next_checkpoint = time.monotonic() + settings.checkpoint_seconds
+        self.next_report = 0.0
+
+    def fit(self) -> TrainerState:
+        """Train to the end. Raises FloatingPointError when the loss stops being a number."""
+        if self.checkpoint_path.exists():
+            self._restore()
+        with SummaryWriter(str(self.log_folder), purge_step=self.state.epoch) as log:
+            while not self._finished():
+                self._train_epoch()
+                metrics = self._finish_epoch()
+                for name, value in metrics.items():
+                    log.add_scalar(name, value, self.state.epoch - 1)
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        return self.state
+
+    def _finished(self) -> bool:
+        waited = self.state.epoch - 1 - self.state.best_epoch
+        return self.state.epoch >= self.settings.epochs or (self.state.epoch > 0 and waited >= self.settings.patience)
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        batches = self.batches(self.state.epoch)
+        for batch in batches[self.state.step :]:
+            self.state.loss_sum += self._train_step(batch)
+            self.state.step += 1
+            now = time.monotonic()
+            if now >= self.next_report:
+                self._report_step(len(batches))
+                self.next_report = now + REPORT_SECONDS
+            if now >= self.next_checkpoint:
+                self._save()
+
+    def _train_step(self, batch: Any) -> float:
+        half = self.settings.mixed_precision and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            loss = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss became {value} in epoch {self.state.epoch + 1}; lower learning_rate")
+        return value
+
+    def _finish_epoch(self) -> dict[str, float]:
+        self.model.eval()
+        metrics = {"loss": self.state.loss_sum / max(1, self.state.step), **self.evaluate()}
+        self.state.curve.append({"epoch": self.state.epoch + 1, **metrics})
+        score = metrics[self.settings.metric]
+        if score > self.state.best_score:
+            self.state.best_score, self.state.best_epoch = score, self.state.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.state.epoch, self.state.step, self.state.loss_sum = self.state.epoch + 1, 0, 0.0
+        self._save()
+        self.report(Progress("training", epoch=self.state.epoch, epochs=self.settings.epochs, metrics=metrics))
+        return metrics
+
+    def _report_step(self, steps: int) -> None:
+        mean = self.state.loss_sum / self.state.step
+        epoch, epochs, step = self.state.epoch + 1, self.settings.epochs, self.state.step
+        self.report(Progress("training", epoch, epochs, step, steps, {"loss": mean}))
+
+    def _save(self) -> None:
+        Checkpoint(
+            model=self.model.state_dict(),
+            best=self.best,
+            optimizer=optimizer_tensors(self.model, self.optimizer),
+            rng=rng_tensors(),
+            state=asdict(self.state),
+        ).save(self.checkpoint_path)
+        self.next_checkpoint = time.monotonic() + self.settings.checkpoint_seconds
+
+    def _restore(self) -> None:
+        checkpoint = Checkpoint.load(self.checkpoint_path)
+        self.model.load_state_dict(checkpoint.model)
+        self.best = {name: tensor.to(self.device) for name, tensor in checkpoint.best.items()}
+        restore_optimizer(self.model, self.optimizer, checkpoint.optimizer)
+        restore_rng(checkpoint.rng)
+        self.state = TrainerState(**checkpoint.state)

@@ -1,0 +1,22 @@
+"""This process's connections to Valkey."""
+
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+SECONDS_TO_ANSWER = 0.2
+VALKEY_GONE = (redis.RedisError, OSError)
+
+
+@cache
+def valkey() -> redis.Redis:
+    """Gives up soon and does not try again: what the API asks of Valkey is never worth waiting for."""
+    return redis.Redis.from_url(
+        settings.VALKEY_URL,
+        socket_timeout=SECONDS_TO_ANSWER,
+        socket_connect_timeout=SECONDS_TO_ANSWER,
+        retry=Retry(NoBackoff(), 0),
+    )

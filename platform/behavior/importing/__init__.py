@@ -1,0 +1,1 @@
+"""History from files: what `manage.py import_events` does."""

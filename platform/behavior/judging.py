@@ -1,0 +1,140 @@
+"""A batch of raw events, judged column by column: parsed values for the good rows, reasons for the others."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from behavior.parsing import PARSERS, Invalid, json_type
+
+Reason = dict[str, str]  # field, code, message
+
+SUBJECT_IDS = ("user_id", "anonymous_id")
+SUBJECT_FIELDS = (*SUBJECT_IDS, "session_id")
+CONSENT_FIELDS = ("personalisation", "training")
+NESTED = {name: f"subject.{name}" for name in SUBJECT_FIELDS} | {name: f"consent.{name}" for name in CONSENT_FIELDS}
+EVENT_FIELDS = frozenset(PARSERS.keys() - NESTED.keys()) | {"subject", "consent"}
+
+
+@dataclass
+class Judged:
+    """Parsed columns of equal length; a cell is None where it is absent or bad, and `reasons` names the bad rows."""
+
+    rows: int
+    columns: dict[str, list[Any]]
+    reasons: dict[int, list[Reason]] = field(default_factory=dict)
+
+    def blame(self, row: int, field_name: str, code: str, message: str) -> None:
+        reason = {"field": field_name, "code": code, "message": message}
+        self.reasons.setdefault(row, []).append(reason)
+
+    def is_blamed(self, row: int, *field_names: str) -> bool:
+        return any(reason["field"] in field_names for reason in self.reasons.get(row, ()))
+
+    def good_rows(self) -> Sequence[int]:
+        return range(self.rows) if not self.reasons else [row for row in range(self.rows) if row not in self.reasons]
+
+
+class _Parsed(dict[str | None, Any]):
+    """Text to parsed value, each distinct text parsed once; an Invalid stands for what cannot be parsed."""
+
+    def __init__(self, parse: Callable[[Any], Any]) -> None:
+        super().__init__({None: None})
+        self.parse = parse
+        self.has_invalid = False
+
+    def __missing__(self, text: str) -> Any:
+        value = self[text] = self.of(text)
+        return value
+
+    def of(self, raw: Any) -> Any:
+        try:
+            return self.parse(raw)
+        except Invalid as problem:
+            self.has_invalid = True
+            return problem
+
+
+def judge_columns(cells: Mapping[str, Sequence[Any]], rows: int) -> Judged:
+    """Parse flat columns (field name -> raw cells, None = absent); that something is missing is no fault yet."""
+    judged = Judged(rows, {})
+    for name, parse in PARSERS.items():
+        if name not in cells:
+            judged.columns[name] = [None] * rows
+            continue
+        parsed = _Parsed(parse)
+        values = [parsed[raw] if raw is None or type(raw) is str else parsed.of(raw) for raw in cells[name]]
+        if parsed.has_invalid:
+            for row, value in enumerate(values):
+                if type(value) is Invalid:
+                    values[row] = None
+                    judged.blame(row, NESTED.get(name, name), value.code, value.message)
+        judged.columns[name] = values
+    return judged
+
+
+def require_fields(judged: Judged) -> None:
+    """Blame rows that lack a type or a subject, unless they are blamed for it already."""
+    _require(judged, "type", "say what the subject did, e.g. 'view'")
+    users, visitors = judged.columns["user_id"], judged.columns["anonymous_id"]
+    if None not in users:
+        return
+    for row, ids in enumerate(zip(users, visitors, strict=True)):
+        if ids == (None, None) and not judged.is_blamed(
+            row, "event", "subject", *(NESTED[name] for name in SUBJECT_IDS)
+        ):
+            judged.blame(row, "subject", "required", "is missing: send user_id or anonymous_id")
+
+
+def _require(judged: Judged, name: str, cure: str) -> None:
+    column = judged.columns[name]
+    if None not in column:
+        return
+    for row, value in enumerate(column):
+        if value is None and not judged.is_blamed(row, "event", name):
+            judged.blame(row, name, "required", f"is missing: {cure}")
+
+
+def judge_events(events: Sequence[Any]) -> Judged:
+    """Judge events in the form of the API: objects with a nested subject and consent."""
+    flats: list[dict[str, Any]] = []
+    problems: list[tuple[int, str, str, str]] = []
+    for row, event in enumerate(events):
+        if type(event) is dict:
+            flats.append(_flatten(event, row, problems))
+        else:
+            flats.append({})
+            problems.append((row, "event", "wrong_type", f"must be an object, not {json_type(event)}"))
+    names = {name for flat in flats for name in flat}
+    judged = judge_columns({name: [flat.get(name) for flat in flats] for name in names}, len(events))
+    for problem in problems:
+        judged.blame(*problem)
+    _require(judged, "message_id", "give each event an id of its own, so that a retry is stored once")
+    require_fields(judged)
+    return judged
+
+
+def _flatten(event: dict[str, Any], row: int, problems: list[tuple[int, str, str, str]]) -> dict[str, Any]:
+    flat = {name: value for name, value in event.items() if name in PARSERS and name not in NESTED}
+    for name, members in (("subject", SUBJECT_FIELDS), ("consent", CONSENT_FIELDS)):
+        nested = event.get(name)
+        if type(nested) is dict:
+            flat |= {member: nested[member] for member in members if member in nested}
+            problems += [_unknown(row, f"{name}.{other}", members) for other in nested if other not in members]
+        elif nested is not None:
+            problems.append((row, name, "wrong_type", f"must be an object, not {json_type(nested)}"))
+    problems += [_unknown(row, other, EVENT_FIELDS) for other in event if other not in EVENT_FIELDS]
+    return flat
+
+
+def _unknown(row: int, name: str, known: Iterable[str]) -> tuple[int, str, str, str]:
+    last = name.rpartition(".")[2]
+    # The name is the client's, and has to pass through jsonb and JSON.
+    name = name.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    if name in NESTED:
+        cure = f"put it into '{NESTED[name].partition('.')[0]}'"
+    elif close := get_close_matches(last, list(known), 1):
+        cure = f"did you mean '{close[0]}'?"
+    else:
+        cure = f"known are {', '.join(sorted(known))}; put anything else into 'properties'"
+    return row, name, "unknown_field", f"is not a field of an event: {cure}"

@@ -1,0 +1,40 @@
+"""What the log does periodically."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.db import connection
+from django.utils import timezone
+
+from behavior import popularity
+from behavior.models import EventReceipt
+from tenancy.tasks import enqueue_for_each_tenant, tenant_task
+
+RECEIPTS_KEPT = timedelta(days=35)
+MONTHS_AHEAD = 3
+
+
+@shared_task(name="behavior.make_partitions_ahead", queue="default")
+def make_partitions_ahead() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT make_partitions('behavior_event', %s)", [MONTHS_AHEAD])
+
+
+@shared_task(name="behavior.expire_receipts", queue="default")
+def expire_receipts() -> None:
+    enqueue_for_each_tenant(expire_receipts_of_tenant)
+
+
+@tenant_task(name="behavior.expire_receipts_of_tenant")
+def expire_receipts_of_tenant() -> None:
+    EventReceipt.objects.filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
+
+
+@shared_task(name="behavior.refresh_item_popularity", queue="default")
+def refresh_item_popularity() -> None:
+    enqueue_for_each_tenant(refresh_item_popularity_of_tenant)
+
+
+@tenant_task(name="behavior.refresh_item_popularity_of_tenant")
+def refresh_item_popularity_of_tenant() -> None:
+    popularity.refresh_item_popularity()

@@ -1,0 +1,71 @@
+"""Reads of the catalogue."""
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Q, QuerySet
+
+from catalog.models import Item
+
+# Availability and hiding rule in every application alike.
+VISIBLE = Q(available=True, hidden=False)
+# Words of a search beyond these change nothing worth their cost.
+MAX_WORDS = 8
+
+
+def find_items(item_ids: Iterable[str]) -> dict[str, Item]:
+    """The items that the catalogue knows, by id; one query."""
+    return {item.item_id: item for item in Item.objects.filter(item_id__in=list(item_ids))}
+
+
+def all_item_ids() -> list[str]:
+    return list(Item.objects.values_list("item_id", flat=True))
+
+
+def eligible_items(
+    item_ids: Sequence[str], *, condition: Q | None = None, require_known: bool | None = None
+) -> list[str]:
+    """Those of `item_ids`, in their order, that may be shown: not hidden, available, and meeting the condition.
+
+    Items that are in the log but not in the catalogue meet no condition. Without one, `require_known` decides: True
+    drops them, False keeps them, and None keeps them only while the catalogue is empty, which is the state of a tenant
+    that sends events alone. One query, or two where no id is known.
+    """
+    verdicts = dict(
+        Item.objects.filter(item_id__in=list(item_ids))
+        .annotate(may_be_shown=VISIBLE & condition if condition else VISIBLE)
+        .values_list("item_id", "may_be_shown")
+    )
+    keeps_unknown = condition is None and not require_known
+    if keeps_unknown and require_known is None and len(verdicts) < len(set(item_ids)):
+        keeps_unknown = not verdicts and not Item.objects.exists()
+    return [item_id for item_id in item_ids if verdicts.get(item_id, keeps_unknown)]
+
+
+def newest_items(limit: int, *, condition: Q | None = None) -> list[str]:
+    """Ids of the visible items that came into the catalogue last, newest first."""
+    items = Item.objects.filter(VISIBLE, condition or Q()).order_by("-created_at", "item_id")
+    return list(items.values_list("item_id", flat=True)[:limit])
+
+
+def search_items(text: str) -> QuerySet[Item]:
+    """Items whose title, brand or id holds every word of the text.
+
+    This reads all items of the tenant: under row-level security PostgreSQL answers no text pattern from an index
+    (its operators are not leak-proof), so a trigram index would only cost.
+    """
+    items = Item.objects.all()
+    for word in text.split()[:MAX_WORDS]:
+        items = items.filter(Q(title__icontains=word) | Q(brand__icontains=word) | Q(item_id__icontains=word))
+    return items
+
+
+def list_items(
+    *, category: str | None = None, available: bool | None = None, search: str = "", condition: Q | None = None
+) -> QuerySet[Item]:
+    """Items for a list, hidden ones too, narrowed by what is given."""
+    items = search_items(search)
+    if category is not None:
+        items = items.filter(categories__contains=[category])
+    if available is not None:
+        items = items.filter(available=available)
+    return items.filter(condition) if condition else items

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class WiringConfig(AppConfig):
+    """Makes the management commands of this room findable."""
+
+    name = "config"

@@ -1,0 +1,236 @@
+"""Settings of every process. Each value comes from the environment, or from a default that needs nothing installed."""
+
+import os
+import secrets
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from config import embedded
+from config.logs import configure_logging
+
+ROOT = Path(__file__).resolve().parents[2]
+VAR = embedded.default_home()
+PROCESS = os.environ.get("SEQUITUR_PROCESS", "app")
+if PROCESS not in {"app", "console", "owner"}:
+    raise ValueError(f"SEQUITUR_PROCESS is '{PROCESS}'; use app, console or owner")
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def flag(name: str, default: bool) -> bool:
+    return env(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
+
+
+def stored_secret(name: str) -> str:
+    """A random secret kept in VAR with mode 0600, so that a restart keeps sessions and encrypted rows readable."""
+    path = VAR / name
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        VAR.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+# Security ------------------------------------------------------------------------------------------------------------
+DEBUG = flag("DEBUG", False)
+SECRET_KEY = env("SECRET_KEY") or stored_secret("secret_key")
+# Encrypts raw subject ids and tenant secrets at rest; separate from SECRET_KEY so that either can be rotated alone.
+ENCRYPTION_KEY = env("ENCRYPTION_KEY") or stored_secret("encryption_key")
+ALLOWED_HOSTS = env("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
+CSRF_TRUSTED_ORIGINS = [origin for origin in env("CSRF_TRUSTED_ORIGINS").split(",") if origin]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("HTTPS_ONLY", False)
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+
+# Databases and broker ------------------------------------------------------------------------------------------------
+ADDRESSES = embedded.environment(VAR)
+VALKEY_URL = ADDRESSES["VALKEY_URL"]
+DATABASE_URLS = {
+    "app": ADDRESSES["DATABASE_URL"],
+    "owner": ADDRESSES["DATABASE_OWNER_URL"],
+    "console": ADDRESSES["DATABASE_CONSOLE_URL"],
+}
+DATABASE_ROLES = {process: conninfo_to_dict(url)["user"] for process, url in DATABASE_URLS.items()}
+
+
+def database(url: str) -> dict[str, object]:
+    parts = conninfo_to_dict(url)
+    pool = {"min_size": 1, "max_size": int(env("DATABASE_POOL", "12")), "timeout": 10}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname"),
+        "USER": parts.pop("user"),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": parts.pop("host", ""),
+        "PORT": str(parts.pop("port", "")),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**parts, "pool": pool} if flag("DATABASE_POOLED", False) else {**parts},
+        "CONN_MAX_AGE": 0 if flag("DATABASE_POOLED", False) else 600,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+
+
+DATABASES = {"default": database(DATABASE_URLS[PROCESS])}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Applications --------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "axes",
+    "config",
+    "tenancy",
+    "behavior",
+    "catalog",
+    "decisions",
+    "serving",
+    "api",
+    "console",
+    "apps.recommendation",
+]
+MIDDLEWARE_BY_PROCESS = {
+    "console": [
+        "django.middleware.security.SecurityMiddleware",
+        "whitenoise.middleware.WhiteNoiseMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "console.middleware.OperatorTenantMiddleware",
+        "axes.middleware.AxesMiddleware",
+    ],
+    "app": [
+        "api.middleware.RequestIdMiddleware",
+        "django.middleware.security.SecurityMiddleware",
+        "whitenoise.middleware.WhiteNoiseMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "api.middleware.ApiKeyMiddleware",
+    ],
+}
+MIDDLEWARE = MIDDLEWARE_BY_PROCESS["console" if PROCESS == "console" else "app"]
+# The admin is installed everywhere for its tables, but only the console serves it and has the middleware it wants.
+SILENCED_SYSTEM_CHECKS = [] if PROCESS == "console" else ["admin.E408", "admin.E409", "admin.E410", "axes.W002"]
+ROOT_URLCONF = "config.urls_console" if PROCESS == "console" else "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_VERBOSE = False
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_CALLABLE = "console.views.locked_out"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = True
+LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "console.formats"
+TIME_ZONE = "UTC"
+USE_TZ = True
+# A batch of 1,000 events is about 1 MB; the views answer 413 above it with the cure.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+# API -----------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.KeyThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.CursorPages",
+    "EXCEPTION_HANDLER": "api.errors.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "api.schema.ProblemSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sequitur",
+    "DESCRIPTION": "Behaviour in, decisions out. Each answer has a decision id; send it back with what happened next.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+# Where clients reach the API, as the console's examples show it.
+API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
+API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
+
+# Queues --------------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = ADDRESSES["CELERY_BROKER_URL"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+# One visibility timeout serves all workers of a Valkey database, so it must exceed the longest late-acknowledged task;
+# training acknowledges early and holds a lease on its row instead.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600} if "redis" in CELERY_BROKER_URL else {}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0},
+    "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
+    "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
+    "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
+    "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
+}
+
+# Engine --------------------------------------------------------------------------------------------------------------
+SNAPSHOTS = Path(env("SNAPSHOTS") or VAR / "snapshots")
+ARTIFACTS = Path(env("ARTIFACTS") or VAR / "artifacts")
+GATEWAY_TRANSPORT = env("GATEWAY_TRANSPORT", "queue")
+GATEWAY_DEADLINE = float(env("GATEWAY_DEADLINE", "0.5"))  # seconds
+MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
+TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
+
+LOGGING_CONFIG = None
+configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))
+
+from config.console_theme import UNFOLD  # noqa: E402, F401  the console's navigation, kept in a file of its own

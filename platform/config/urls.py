@@ -1,0 +1,23 @@
+"""Addresses of the API process."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from api.health import healthz, readyz
+from api.metrics import metrics
+from api.views import landing
+
+urlpatterns = [
+    path("", landing, name="landing"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("api/v1/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("api.urls")),
+    path("api/v1/", include("apps.recommendation.urls")),
+]
+
+handler400 = "api.views.bad_request"
+handler404 = "api.views.not_found"
+handler500 = "api.views.server_error"

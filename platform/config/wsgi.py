@@ -1,0 +1,8 @@
+"""WSGI entry of the API (SEQUITUR_PROCESS=app) and of the console (SEQUITUR_PROCESS=console)."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+application = get_wsgi_application()

@@ -1,0 +1,14 @@
+"""Makes Django find the console's pages. Each application keeps its own pages in its `admin.py`."""
+
+from console.pages import (  # noqa: F401
+    access,
+    api_keys,
+    catalog,
+    decisions,
+    events,
+    model_versions,
+    quality,
+    quarantine,
+    scenarios,
+    training,
+)

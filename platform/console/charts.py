@@ -1,0 +1,48 @@
+"""Data of the theme's bundled charts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLOURS = ("var(--color-primary-600)", "#f59e0b", "#6366f1", "#9ca3af")
+AXIS: dict[str, Any] = {"ticks": {"color": "#9ca3af"}, "border": {"width": 0}, "grid": {"drawTicks": False}}
+
+
+def chart_data(labels: Sequence[Any], series: Mapping[str, Sequence[float | None]]) -> str:
+    """JSON for `data-value`: one line or one colour of bars for each series."""
+    datasets = [
+        {"label": name, "data": list(values), "borderColor": colour, "backgroundColor": colour}
+        for (name, values), colour in zip(series.items(), COLOURS, strict=False)
+    ]
+    return json.dumps({"labels": list(labels), "datasets": datasets})
+
+
+def chart_options(*, x: str, y: str, legend: bool, y_from_zero: bool = True, stacked: bool = False) -> str:
+    """JSON for `data-options`: titled axes, so that a chart can be read without the text around it."""
+    return json.dumps(
+        {
+            "animation": False,
+            "responsive": True,
+            "maintainAspectRatio": False,
+            "maxBarThickness": 14,
+            "elements": {"point": {"radius": 0, "hitRadius": 8}, "line": {"borderWidth": 2, "tension": 0.2}},
+            "interaction": {"mode": "index", "intersect": False},
+            "plugins": {"legend": {"display": legend, "position": "top", "align": "end", "labels": {"boxWidth": 10}}},
+            "scales": {
+                "x": AXIS
+                | {
+                    "title": {"display": bool(x), "text": x, "color": "#9ca3af"},
+                    "ticks": AXIS["ticks"] | {"maxTicksLimit": 12, "maxRotation": 0},
+                    "grid": {"display": False},
+                    "stacked": stacked,
+                },
+                "y": AXIS
+                | {
+                    "title": {"display": bool(y), "text": y, "color": "#9ca3af"},
+                    "beginAtZero": y_from_zero,
+                    "ticks": AXIS["ticks"] | {"maxTicksLimit": 6},
+                    "stacked": stacked,
+                },
+            },
+        }
+    )

@@ -1,0 +1,21 @@
+"""What the operator of a request may do: decided by the membership in the chosen tenant, by nothing else."""
+
+from django.http import HttpRequest
+
+from tenancy.models import Membership, Role
+
+
+def membership_of(request: HttpRequest) -> Membership | None:
+    """The operator's membership in the chosen tenant, set by OperatorTenantMiddleware."""
+    return getattr(request, "membership", None)
+
+
+def has_role(request: HttpRequest, role: Role) -> bool:
+    """Whether the operator has this role in the chosen tenant, or one with more rights."""
+    membership = membership_of(request)
+    return membership is not None and Role(membership.role).rank >= role.rank
+
+
+def actor_name(request: HttpRequest) -> str:
+    """How the operator is named in histories."""
+    return request.user.get_username()

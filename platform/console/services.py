@@ -1,0 +1,55 @@
+"""Writes that only the console makes, for the tenant in scope: its members, and many items at once."""
+
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.contrib.auth.tokens import default_token_generator
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from catalog.models import Item
+from tenancy.models import Membership, Role
+from tenancy.scope import current_tenant_id
+
+LAST_ADMIN = "This is the last admin of the tenant. Make somebody else an admin first."
+
+
+def change_member_role(*, membership_id: UUID, role: Role) -> Membership:
+    """Raises ValidationError when the tenant would be left without an admin."""
+    if role != Role.ADMIN:
+        check_admin_remains(without=membership_id)
+    membership = Membership.objects.get(tenant_id=current_tenant_id(), id=membership_id)
+    membership.role = role
+    membership.save(update_fields=["role"])
+    return membership
+
+
+def remove_member(*, membership_id: UUID) -> None:
+    """Takes the rights away; the person's login stays. Raises ValidationError for the last admin."""
+    check_admin_remains(without=membership_id)
+    Membership.objects.filter(tenant_id=current_tenant_id(), id=membership_id).delete()
+
+
+def invitation_path(user: User) -> str:
+    """Address at which a person without a password sets the first one; it works once and for a few days."""
+    identity = urlsafe_base64_encode(force_bytes(user.pk))
+    return reverse("set_password", args=[identity, default_token_generator.make_token(user)])
+
+
+def check_admin_remains(*, without: UUID) -> None:
+    """Raises ValidationError when `without` is the last admin.
+
+    Locks all members until the transaction ends, so that two admins cannot step down at the same moment.
+    """
+    members = list(Membership.objects.select_for_update().filter(tenant_id=current_tenant_id()).order_by("id"))
+    if not any(member.role == Role.ADMIN for member in members if member.id != without):
+        raise ValidationError(LAST_ADMIN)
+
+
+def set_items(items: QuerySet[Item], **values: bool) -> int:
+    """Hide, show or mark items, all at once. Returns how many."""
+    return items.order_by().update(updated_at=timezone.now(), **values)

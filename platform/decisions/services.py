@@ -1,0 +1,62 @@
+"""Writes: scenarios and decisions."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+from uuid import UUID
+
+from decisions.models import Decision, Scenario
+
+
+class DecidedItem(TypedDict):
+    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it."""
+
+    id: str
+    rank: int
+    score: float
+    propensity: float
+    reasons: list[Any]
+    rules: list[str]
+
+
+def record_decision(
+    *,
+    decision_id: UUID,
+    application: str,
+    scenario: str,
+    policy: str,
+    request: dict[str, Any],
+    items: Sequence[DecidedItem],
+    latency_ms: float,
+    subject_key: bytes | None = None,
+    session_key: str | None = None,
+    model_version: UUID | None = None,
+    variant: str | None = None,
+    degraded: str | None = None,
+) -> Decision:
+    """Store an answer for the tenant in scope with one INSERT. `decision_id` must be a fresh uuid7."""
+    return Decision.objects.create(
+        decision_id=decision_id,
+        application=application,
+        scenario=scenario,
+        subject_key=subject_key,
+        session_key=session_key,
+        model_version=model_version,
+        policy=policy,
+        variant=variant,
+        degraded=degraded,
+        request=request,
+        items=list(items),
+        latency_ms=latency_ms,
+    )
+
+
+def define_scenario(
+    *, key: str, name: str, application: str, kind: str, model: str = "", settings: dict[str, Any] | None = None
+) -> Scenario:
+    """Create the scenario, or bring the one of this key to these values. Raises ValidationError for unusable ones."""
+    scenario = Scenario.objects.filter(key=key).first() or Scenario(key=key)
+    scenario.name, scenario.application, scenario.kind, scenario.model = name, application, kind, model
+    scenario.settings = settings or {}
+    scenario.clean_fields()
+    scenario.save()
+    return scenario

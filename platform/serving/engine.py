@@ -1,0 +1,79 @@
+"""The room's door to `ml/`: predictors in memory, rules without a model, training tasks.
+
+torch is imported where it is first needed: a web process that asks a worker, and a worker of another queue, never
+load it.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from ml.serving.predictor import load_predictor, load_rules
+from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
+from ml.serving.rules import RulesPredictor
+
+if TYPE_CHECKING:
+    from ml.serving.pool import PredictorPool
+    from ml.tasks import Task
+
+# Rules are memory-mapped, so that a kept one costs little.
+RULES_KEPT = 64
+
+
+@cache
+def predictors() -> "PredictorPool":
+    """The predictors of this process, within MODEL_POOL_BYTES."""
+    from ml.serving.pool import PredictorPool
+
+    limit_threads()
+    return PredictorPool(settings.MODEL_POOL_BYTES)
+
+
+def predict(folder: Path, requests: Sequence[NextItemRequest]) -> list[NextItemPrediction]:
+    """Predictions of one artifact for a batch of requests, in their order."""
+    return predictors().get(folder).predict(list(requests))
+
+
+def open_predictor(folder: Path) -> Predictor:
+    """A predictor of one's own, outside the pool."""
+    limit_threads()
+    return load_predictor(folder)
+
+
+@lru_cache(maxsize=RULES_KEPT)
+def rules(folder: Path) -> RulesPredictor:
+    """The untrained part of an artifact; numpy only. Raises OSError or ValueError for a broken artifact."""
+    return load_rules(folder)
+
+
+def training_task(name: str) -> "Task":
+    """Raises KeyError for an unknown task."""
+    from ml.tasks import TASKS
+
+    limit_threads()
+    return TASKS[name]
+
+
+def check_configuration(task: str, config: dict[str, Any]) -> None:
+    """Raises ValidationError, keyed by field, where no run could use this."""
+    from ml.tasks import TASKS
+    from ml.tasks.config import NextItemConfig
+
+    if task not in TASKS:
+        raise ValidationError({"task": f"'{task}' is unknown; known are {', '.join(sorted(TASKS))}"})
+    try:
+        NextItemConfig.from_dict(config)
+    except (ValueError, TypeError) as error:
+        raise ValidationError({"config": str(error)}) from error
+
+
+def limit_threads() -> None:
+    """More torch threads than free cores make everything many times slower, and several processes share a machine."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

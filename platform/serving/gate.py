@@ -1,0 +1,145 @@
+"""The promotion gate: what a new version must show before it may answer, and the figures it was judged by."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from ml.data.columns import EventColumns
+from ml.serving.requests import NextItemRequest
+from serving import engine
+
+# Enough to tell two models apart, and minutes instead of hours on a large log.
+COMPARED_EVENTS = 20_000
+LATENCY_REQUESTS = 200
+LATENCY_EVENTS = 50
+LATENCY_COUNT = 20
+# Half of the deadline is left for queueing, transport and the application.
+LATENCY_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The live version: its artifact, and the data that it was tested on where that is still there."""
+
+    name: str
+    artifact: Path
+    columns: EventColumns | None
+    test_time: float | None
+
+
+@dataclass
+class Verdict:
+    passed: bool = True
+    reasons: list[str] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def require(self, holds: bool, reason: str) -> None:
+        self.passed = self.passed and holds
+        self.reasons.append(f"{'passed' if holds else 'refused'}: {reason}")
+
+
+def judge(
+    *, task: str, artifact: Path, report: dict[str, Any], columns: EventColumns, incumbent: Incumbent | None
+) -> Verdict:
+    """Judge a candidate by its report, against the live version, and against the clock."""
+    verdict = Verdict()
+    _beats_baselines(verdict, report)
+    if incumbent is not None:
+        _beats_incumbent(verdict, task, artifact, report, columns, incumbent)
+    _keeps_pace(verdict, artifact, columns)
+    return verdict
+
+
+def _beats_baselines(verdict: Verdict, report: dict[str, Any]) -> None:
+    metric, score = report["metric"], report["score"]
+    for name, baseline in report["baselines"].items():
+        verdict.require(
+            score > baseline, f"{metric} {score:.4f} against {baseline:.4f} of the untrained baseline {name}"
+        )
+
+
+def _beats_incumbent(
+    verdict: Verdict,
+    task: str,
+    artifact: Path,
+    report: dict[str, Any],
+    columns: EventColumns,
+    incumbent: Incumbent,
+) -> None:
+    metric, since = report["metric"], report["split"]["test_time"]
+    if since is None:
+        verdict.require(False, f"the split has no newest holdout to compare with {incumbent.name} on; use global_time")
+        return
+    new, old = _compare(task, artifact, incumbent, columns, since, metric)
+    verdict.metrics |= {"newest_holdout": {"candidate": new, "incumbent": old}}
+    verdict.require(new > old, f"{metric} {new:.4f} against {old:.4f} of {incumbent.name} on the newest holdout")
+    if incumbent.columns is None or incumbent.test_time is None:
+        verdict.reasons.append(f"not compared: the holdout of {incumbent.name} is no longer there")
+        return
+    # The candidate may have trained on that holdout by now, so this can only reveal what it has forgotten.
+    new, old = _compare(task, artifact, incumbent, incumbent.columns, incumbent.test_time, metric)
+    verdict.metrics |= {"old_holdout": {"candidate": new, "incumbent": old}}
+    verdict.require(new >= old, f"{metric} {new:.4f} against {old:.4f} of {incumbent.name} on that one's own holdout")
+
+
+def _compare(
+    task: str, artifact: Path, incumbent: Incumbent, columns: EventColumns, since: float, metric: str
+) -> tuple[float, float]:
+    evaluate = engine.training_task(task).evaluate
+    since = max(since, _time_of_newest(columns, COMPARED_EVENTS))
+    candidate_metrics = evaluate(artifact, columns, since=since, until=math.inf)
+    incumbent_metrics = evaluate(incumbent.artifact, columns, since=since, until=math.inf)
+    return candidate_metrics[metric], incumbent_metrics[metric]
+
+
+def _time_of_newest(columns: EventColumns, count: int) -> float:
+    """The time since which the newest `count` events came."""
+    count = min(count, columns.events)
+    return float(np.partition(columns.time, -count)[-count])
+
+
+def _keeps_pace(verdict: Verdict, artifact: Path, columns: EventColumns) -> None:
+    p99 = measure_latency(artifact, columns)
+    budget = 1000 * settings.GATEWAY_DEADLINE * LATENCY_SHARE
+    verdict.metrics |= {"predict_p99_ms": p99}
+    verdict.require(p99 <= budget, f"p99 of one prediction {p99:.1f} ms, budget {budget:.0f} ms")
+
+
+def measure_latency(artifact: Path, columns: EventColumns) -> float:
+    """99th percentile of single predictions for subjects of the log, in milliseconds, on this machine."""
+    predictor = engine.open_predictor(artifact)
+    requests = _sample_requests(columns)
+    predictor.predict(requests[:1])
+    seconds = []
+    for request in requests:
+        started = time.perf_counter()
+        predictor.predict([request])
+        seconds.append(time.perf_counter() - started)
+    return float(1000 * np.percentile(seconds, 99))
+
+
+def _sample_requests(columns: EventColumns) -> list[NextItemRequest]:
+    """Requests with the last events of subjects spread evenly over the log."""
+    subjects = np.linspace(0, columns.subjects - 1, min(LATENCY_REQUESTS, columns.subjects)).astype(int)
+    return [_request_of(columns, int(subject)) for subject in subjects]
+
+
+def _request_of(columns: EventColumns, subject: int) -> NextItemRequest:
+    begin, end = int(columns.offsets[subject]), int(columns.offsets[subject + 1])
+    start = max(begin, end - LATENCY_EVENTS)
+    with_item = [row for row in range(start, end) if columns.item[row] > 0]
+    return NextItemRequest(
+        items=[columns.items[columns.item[row] - 1] for row in with_item],
+        types=[columns.types[columns.type[row]] for row in with_item],
+        times=[float(columns.time[row]) for row in with_item],
+        values=[None if math.isnan(columns.value[row]) else float(columns.value[row]) for row in with_item],
+        count=LATENCY_COUNT,
+        exclude=[],
+        candidates=None,
+        now=float(columns.time.max()),
+    )

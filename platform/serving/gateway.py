@@ -1,0 +1,130 @@
+"""Predictions for the applications, always: from the live version, or from the next rung of the ladder.
+
+The ladder: live version, previous version, rules without a model, nothing (the application then answers with
+popularity). Each rung below the first is marked `degraded`. No failure of a model, a worker or Valkey becomes an
+exception here.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from prometheus_client import Counter, Histogram
+
+from ml.serving.requests import NextItemPrediction, NextItemRequest
+from ml.serving.rules import RulesPredictor
+from serving import engine, inbox
+from serving.artifacts import resolve_artifact
+from serving.breaker import CircuitBreaker
+from serving.inbox import AnswerFailed, NoAnswer
+from serving.selectors import ModelLine, VersionReference, current_line
+from tenancy.scope import current_tenant_id
+
+log = structlog.get_logger(__name__)
+
+Degraded = Literal["previous_version", "rules", "no_model"]
+
+ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
+FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
+SECONDS = Histogram(
+    "sequitur_gateway_seconds", "Time to an answer", buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+)
+
+# Three callers in a row wait in vain, then one a second: a dead worker costs others nothing and is noticed when back.
+_workers = CircuitBreaker(misses=3, probe_seconds=1.0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`model_version` is the version whose model or rules answered; `prediction` is None only for `no_model`."""
+
+    prediction: NextItemPrediction | None
+    model_version: UUID | None
+    degraded: Degraded | None
+
+
+def predict(model: str, request: NextItemRequest, deadline: float | None = None) -> Answer:
+    """An answer for the tenant in scope within about `deadline` seconds (at most and by default GATEWAY_DEADLINE)."""
+    started = time.monotonic()
+    ends = started + min(deadline or settings.GATEWAY_DEADLINE, settings.GATEWAY_DEADLINE)
+    line = current_line(model)
+    answer = _from_model(line, request, ends) or _from_rules(line, request) or Answer(None, None, "no_model")
+    ANSWERS.labels(answer.degraded or "live").inc()
+    SECONDS.observe(time.monotonic() - started)
+    return answer
+
+
+def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:
+    """The rules of the newest version that can be read, and that version's id: similar and popular items."""
+    for version in _rules_versions(current_line(model)):
+        try:
+            return version.id, engine.rules(resolve_artifact(current_tenant_id(), version.artifact))
+        except Exception:
+            _failed("rules", version)
+    return None
+
+
+def _from_model(line: ModelLine, request: NextItemRequest, ends: float) -> Answer | None:
+    rungs: list[tuple[VersionReference | None, Degraded | None]] = [
+        (line.live, None),
+        (line.previous, "previous_version"),
+    ]
+    for version, degraded in rungs:
+        if version is None:
+            continue
+        try:
+            return Answer(_ask(version, request, ends), version.id, degraded)
+        except NoAnswer as error:
+            # The previous version would be asked of the same silent worker.
+            FAILURES.labels("no_answer").inc()
+            log.info("no_answer", version=str(version.id), reason=str(error))
+            return None
+        except AnswerFailed as error:
+            FAILURES.labels("worker").inc()
+            log.error("version_failed", version=str(version.id), reason=str(error))
+        except Exception:
+            _failed("inline", version)
+    return None
+
+
+def _ask(version: VersionReference, request: NextItemRequest, ends: float) -> NextItemPrediction:
+    tenant_id = current_tenant_id()
+    if settings.GATEWAY_TRANSPORT == "inline":
+        return engine.predict(resolve_artifact(tenant_id, version.artifact), [request])[0]
+    if not _workers.allows():
+        raise NoAnswer("no worker has answered lately")
+    try:
+        prediction = inbox.ask(
+            tenant_id=tenant_id, artifact=version.artifact, request=request, seconds=ends - time.monotonic()
+        )
+    except NoAnswer:
+        _workers.failed()
+        raise
+    except AnswerFailed:
+        _workers.succeeded()
+        raise
+    _workers.succeeded()
+    return prediction
+
+
+def _from_rules(line: ModelLine, request: NextItemRequest) -> Answer | None:
+    for version in _rules_versions(line):
+        try:
+            rules = engine.rules(resolve_artifact(current_tenant_id(), version.artifact))
+            return Answer(rules.predict([request])[0], version.id, "rules")
+        except Exception:
+            _failed("rules", version)
+    return None
+
+
+def _rules_versions(line: ModelLine) -> list[VersionReference]:
+    """Newest first, each once."""
+    return list(dict.fromkeys(version for version in (line.newest, line.live, line.previous) if version))
+
+
+def _failed(reason: str, version: VersionReference) -> None:
+    FAILURES.labels(reason).inc()
+    log.exception("version_failed", version=str(version.id), artifact=version.artifact)

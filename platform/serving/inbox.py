@@ -1,0 +1,121 @@
+"""Questions to the inference workers and their answers, through Valkey.
+
+A caller appends its question to one list and waits on a reply key of its own. Workers are woken by a plain Celery
+task, and take whatever waits by then in one go, so that batches form by themselves under load. Nothing here is kept:
+a question whose worker dies is lost, and its caller's deadline speaks.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+from uuid import uuid4
+
+import redis
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ml.serving.requests import NextItemPrediction, NextItemRequest
+
+QUESTIONS = "sequitur:infer:questions"
+WAKING = "sequitur:infer:waking"
+REPLY = "sequitur:infer:reply:"
+DRAIN_TASK = "serving.infer_batch"
+# While a wake-up is under way nobody sends a second one; should it be lost with its worker, the next caller sends one
+# after this time.
+WAKING_MILLISECONDS = 200
+# Wake-ups that piled up behind a dead worker are dropped unread.
+WAKE_UP_EXPIRES = 10.0
+# Answers that came too late and questions that nobody will take disappear after this time.
+LEFTOVER_SECONDS = 30
+
+
+class NoAnswer(RuntimeError):
+    """Nobody answered in time: no worker, no Valkey, or both too slow."""
+
+
+class AnswerFailed(RuntimeError):
+    """A worker answered that it could not: its reason is the message."""
+
+
+@dataclass(frozen=True)
+class Question:
+    tenant_id: int
+    artifact: str
+    request: NextItemRequest
+    reply_key: str
+
+    def encode(self) -> str:
+        return json.dumps([self.tenant_id, self.artifact, self.request, self.reply_key])
+
+    @classmethod
+    def decode(cls, raw: str | bytes) -> "Question":
+        return cls(*json.loads(raw))
+
+
+@cache
+def valkey() -> redis.Redis:
+    """Connections that give up soon after the gateway's own deadline, so that a hung server cannot hold a request."""
+    return redis.Redis.from_url(
+        settings.VALKEY_URL,
+        socket_timeout=settings.GATEWAY_DEADLINE + 0.25,
+        socket_connect_timeout=settings.GATEWAY_DEADLINE,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def ask(*, tenant_id: int, artifact: str, request: NextItemRequest, seconds: float) -> NextItemPrediction:
+    """A worker's prediction for one request. Raises NoAnswer after `seconds`, AnswerFailed where it failed."""
+    ends = time.monotonic() + min(seconds, settings.GATEWAY_DEADLINE)
+    question = Question(tenant_id, artifact, request, REPLY + uuid4().hex)
+    raw = question.encode()
+    try:
+        with valkey().pipeline(transaction=False) as pipeline:
+            pipeline.rpush(QUESTIONS, raw)
+            pipeline.expire(QUESTIONS, LEFTOVER_SECONDS)
+            pipeline.set(WAKING, 1, nx=True, px=WAKING_MILLISECONDS)
+            *_, nobody_wakes = pipeline.execute()
+        if nobody_wakes:
+            wake_worker()
+        remaining = ends - time.monotonic()
+        popped = valkey().blpop([question.reply_key], timeout=remaining) if remaining > 0 else None
+        if popped is None:
+            # Given up: no worker should spend time on it.
+            valkey().lrem(QUESTIONS, 1, raw)
+    except (redis.RedisError, OperationalError, OSError) as error:
+        raise NoAnswer(f"Valkey or broker: {error}") from error
+    if popped is None:
+        raise NoAnswer(f"no worker answered within {seconds:.3f} s")
+    answer = json.loads(popped[1])
+    if "error" in answer:
+        raise AnswerFailed(answer["error"])
+    return answer["prediction"]
+
+
+def wake_worker() -> None:
+    """Send the task that drains the questions; fails at once rather than wait for a broker."""
+    current_app.send_task(DRAIN_TASK, queue="infer", expires=WAKE_UP_EXPIRES, retry=False, ignore_result=True)
+
+
+def begin_draining() -> None:
+    """From now on a new question sends its own wake-up. Call it before the first `take`, or one could be missed."""
+    valkey().delete(WAKING)
+
+
+def take(count: int) -> list[Question]:
+    """Up to `count` waiting questions, oldest first."""
+    waiting = cast(list[bytes] | None, valkey().lpop(QUESTIONS, count))
+    return [Question.decode(raw) for raw in waiting or []]
+
+
+def reply(answers: Sequence[tuple[Question, dict[str, Any]]]) -> None:
+    with valkey().pipeline(transaction=False) as pipeline:
+        for question, answer in answers:
+            pipeline.rpush(question.reply_key, json.dumps(answer))
+            pipeline.expire(question.reply_key, LEFTOVER_SECONDS)
+        pipeline.execute()

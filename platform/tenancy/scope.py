@@ -1,0 +1,58 @@
+"""The only door to a tenant's rows: a transaction in which the database itself knows the tenant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import structlog
+from django.db import connection, transaction
+
+_tenant: ContextVar[int | None] = ContextVar("tenant", default=None)
+
+
+class NoTenantScope(RuntimeError):
+    """Tenant-owned data was asked for outside `tenant_scope`."""
+
+
+class CrossTenantScope(RuntimeError):
+    """A scope was opened inside the scope of another tenant."""
+
+
+def current_tenant_id() -> int:
+    """Id of the tenant in scope. Raises NoTenantScope outside one."""
+    tenant_id = _tenant.get()
+    if tenant_id is None:
+        raise NoTenantScope("no tenant in scope: wrap the code in `with tenant_scope(tenant_id):`")
+    return tenant_id
+
+
+@contextmanager
+def tenant_scope(tenant_id: int) -> Iterator[None]:
+    """One transaction that sees the rows of this tenant alone.
+
+    Row-level security compares every row with `app.tenant`, which SET LOCAL limits to the transaction, so a pooled
+    connection carries nothing over. Inside a scope of the same tenant it joins that scope.
+    Raises CrossTenantScope inside the scope of another tenant.
+    """
+    outer = _tenant.get()
+    if outer == tenant_id:
+        yield
+        return
+    if outer is not None:
+        raise CrossTenantScope(f"tenant {tenant_id} asked for inside the scope of tenant {outer}")
+    token = _tenant.set(tenant_id)
+    try:
+        with structlog.contextvars.bound_contextvars(tenant=tenant_id), transaction.atomic():
+            set_local("app.tenant", str(tenant_id))
+            yield
+            # A surrounding transaction (a test's) outlives this scope, and SET LOCAL would live on with it.
+            if connection.savepoint_ids and not connection.needs_rollback:
+                set_local("app.tenant", "")
+    finally:
+        _tenant.reset(token)
+
+
+def set_local(name: str, value: str) -> None:
+    """SET LOCAL with a bound value; must be called inside a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])

@@ -1,0 +1,72 @@
+"""Celery tasks that carry their tenant in the message headers."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Any
+
+from celery import Task, shared_task
+from django.db import transaction
+
+from tenancy.scope import NoTenantScope, current_tenant_id, tenant_scope
+from tenancy.selectors import active_tenant_ids
+
+TENANT_HEADER = "tenant_id"
+_task_tenant: ContextVar[int | None] = ContextVar("task_tenant", default=None)
+
+
+class TenantTask(Task):
+    """A task that runs for one tenant. `scoped` tasks run inside its scope; long ones open `task_scope()` when needed,
+    so that no transaction stays open for hours."""
+
+    scoped = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        headers = options.pop("headers", None) or {}
+        headers.setdefault(TENANT_HEADER, _task_tenant.get() or _scope_or_none())
+        return super().apply_async(args, kwargs, headers=headers, **options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        tenant_id = self.request.get(TENANT_HEADER) or (self.request.headers or {}).get(TENANT_HEADER)
+        if tenant_id is None:
+            raise NoTenantScope(f"{self.name} was sent without a tenant")
+        token = _task_tenant.set(tenant_id)
+        try:
+            if not self.scoped:
+                return super().__call__(*args, **kwargs)
+            with tenant_scope(tenant_id):
+                return super().__call__(*args, **kwargs)
+        finally:
+            _task_tenant.reset(token)
+
+
+def tenant_task(*, name: str, queue: str = "default", scoped: bool = True, **options: Any) -> Callable[..., Any]:
+    """Decorator: a Celery task on `queue` that runs for the tenant in whose scope it was enqueued."""
+    return shared_task(base=TenantTask, name=name, queue=queue, scoped=scoped, **options)
+
+
+def task_scope() -> AbstractContextManager[None]:
+    """A scope of the running task's tenant. Raises NoTenantScope outside a tenant task."""
+    tenant_id = _task_tenant.get()
+    if tenant_id is None:
+        raise NoTenantScope("task_scope() is for the body of a tenant task")
+    return tenant_scope(tenant_id)
+
+
+def enqueue(task: Any, **kwargs: Any) -> None:
+    """Send a task for the tenant in scope once the transaction has committed; a rolled-back one sends nothing."""
+    headers = {TENANT_HEADER: current_tenant_id()}
+    transaction.on_commit(lambda: task.apply_async(kwargs=kwargs, headers=headers))
+
+
+def enqueue_for_each_tenant(task: Any, **kwargs: Any) -> None:
+    """Send a tenant task once for every active tenant."""
+    for tenant_id in active_tenant_ids():
+        task.apply_async(kwargs=kwargs, headers={TENANT_HEADER: tenant_id})
+
+
+def _scope_or_none() -> int | None:
+    try:
+        return current_tenant_id()
+    except NoTenantScope:
+        return None

@@ -1,0 +1,149 @@
+"""Shared fixtures. Tests run as the runtime role on a real database and isolate by tenant: each makes its own, commits
+what it does, and row-level security keeps the others out."""
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+
+from tenancy.api_scopes import API_SCOPES
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tenancy.services import create_api_key, create_tenant
+from tests.database import connected_as, recreate_database
+from tests.processes import Process, running_server, running_worker
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
+    """A fresh database, migrated by the owner; the tests then act as the application role."""
+    recreate_database()
+    with django_db_blocker.unblock():
+        with connected_as("owner"):
+            call_command("migrate", verbosity=0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_open_to_all_tests(request: pytest.FixtureRequest) -> None:
+    """Tests commit for real, so none needs a mark. Folders that need no database stay free of it."""
+    if any("tests/ml" not in str(item.path) for item in request.session.items):
+        request.getfixturevalue("django_db_setup")
+
+
+def make_tenant() -> Tenant:
+    slug = f"tenant-{os.getpid()}-{next(_numbers)}"
+    with connected_as("owner"):
+        return create_tenant(slug=slug, name=slug.replace("-", " ").title())
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return make_tenant()
+
+
+@pytest.fixture
+def other_tenant() -> Tenant:
+    return make_tenant()
+
+
+@pytest.fixture
+def scope(tenant: Tenant) -> Iterator[Tenant]:
+    """The body of the test runs inside the tenant's scope (one transaction)."""
+    with tenant_scope(tenant.id):
+        yield tenant
+
+
+class ApiClient:
+    """JSON in, JSON out, with a tenant's key."""
+
+    def __init__(self, raw_key: str) -> None:
+        self.raw_key = raw_key
+        self.client = Client(raise_request_exception=False)
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        data = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return self.client.generic(
+            method,
+            f"/api/v1/{path}",
+            b"" if body is None else data,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {self.raw_key}"} | headers,
+        )
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: Any, **headers: str) -> Any:
+        return self.request("POST", path, body, **headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        return self.request("PUT", path, body, **headers)
+
+    def patch(self, path: str, body: Any, **headers: str) -> Any:
+        return self.request("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.request("DELETE", path, **headers)
+
+
+def make_client(tenant: Tenant, *scopes: str) -> ApiClient:
+    with tenant_scope(tenant.id):
+        _, raw_key = create_api_key(name="test", scopes=scopes or list(API_SCOPES))
+    return ApiClient(raw_key)
+
+
+@pytest.fixture
+def api(tenant: Tenant) -> ApiClient:
+    return make_client(tenant)
+
+
+@pytest.fixture
+def other_api(other_tenant: Tenant) -> ApiClient:
+    return make_client(other_tenant)
+
+
+@pytest.fixture
+def client_with_scopes(tenant: Tenant) -> Callable[..., ApiClient]:
+    return lambda *scopes: make_client(tenant, *scopes)
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """start_worker(queues="train", environment={...}) starts a real Celery worker; all are ended after the test."""
+    with ExitStack() as stack:
+        numbers = itertools.count(1)
+
+        def start(queues: str = "ingest,train,infer,default", environment: dict[str, str] | None = None) -> Process:
+            log = tmp_path / f"worker-{next(numbers)}.log"
+            return stack.enter_context(running_worker(log, queues, environment))
+
+        yield start
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """start_server(kind="app") starts a real gunicorn and gives its address; all are ended after the test."""
+    with ExitStack() as stack:
+        numbers = itertools.count(1)
+
+        def start(kind: str = "app", environment: dict[str, str] | None = None) -> str:
+            log = tmp_path / f"server-{next(numbers)}.log"
+            return stack.enter_context(running_server(log, kind, environment))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Path:
+    return Path(settings.TEST_WORKSPACE)

@@ -1,0 +1,49 @@
+"""Which database role the test process acts as."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+DROP_SECONDS = 60.0
+
+
+@contextmanager
+def connected_as(process: str) -> Iterator[None]:
+    """Reconnect the default connection as `owner`, `console` or `app`."""
+    parts = conninfo_to_dict(settings.DATABASE_URLS[process])
+    before = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    connection.close()
+    connection.settings_dict.update(USER=parts["user"], PASSWORD=parts.get("password", ""))
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(before)
+
+
+def recreate_database() -> None:
+    """Drop and create the test database as the owner."""
+    url = settings.DATABASE_URLS["owner"]
+    name = conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as server:
+        _drop_database(server, name)
+        server.execute(f'CREATE DATABASE "{name}"')
+
+
+def _drop_database(server: psycopg.Connection, name: str) -> None:
+    """Autovacuum may be at work in the old database, and only a superuser may end it; it is soon done by itself."""
+    deadline = time.monotonic() + DROP_SECONDS
+    while True:
+        try:
+            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        except psycopg.errors.InsufficientPrivilege:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return

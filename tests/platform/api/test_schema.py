@@ -1,0 +1,64 @@
+"""The OpenAPI schema is valid, complete, and its page needs nothing from outside."""
+
+import re
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    answer = Client().get("/api/v1/schema")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_the_schema_is_valid_and_without_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True)
+
+    assert "openapi:" in capsys.readouterr().out
+
+
+def test_every_operation_names_its_scope_its_problems_and_its_key(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        assert re.search(r"Needs the scope `[a-z]+:[a-z]+`\.", operation["description"]), name
+        assert {"400", "401", "403", "404", "413", "429", "503"} <= operation["responses"].keys(), name
+        assert "application/problem+json" in operation["responses"]["429"]["content"], name
+        assert operation["security"] == [{"apiKey": []}], name
+
+
+def test_writes_document_the_idempotency_key(schema: dict[str, Any]) -> None:
+    named = {
+        name
+        for name, operation in operations(schema)
+        for each in operation.get("parameters", [])
+        if each["name"] == "Idempotency-Key"
+    }
+
+    assert {"PUT /api/v1/items/{item_id}", "POST /api/v1/items/batch"} <= named
+    assert not any(name.startswith("GET") for name in named)
+
+
+def test_a_list_documents_its_page(schema: dict[str, Any]) -> None:
+    parameters = {each["name"] for each in schema["paths"]["/api/v1/items"]["get"]["parameters"]}
+
+    assert parameters == {"available", "category", "cursor", "filter", "limit", "search"}
+    assert {"results", "next_cursor"} <= schema["components"]["schemas"]["PaginatedItemList"]["properties"].keys()
+
+
+def test_the_documentation_loads_nothing_from_outside() -> None:
+    page = Client().get("/api/v1/docs").content.decode()
+
+    assert "swagger-ui" in page
+    assert re.findall(r"""(?:src|href|url)\s*[=:(]\s*["']?(?:https?:)?//""", page) == []

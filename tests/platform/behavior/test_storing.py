@@ -1,0 +1,100 @@
+"""The log's own guarantees: append-only, guarded partitions, no event missed by readers that go by time of receipt."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+
+from behavior.models import Event, EventReceipt
+from behavior.services import store_events
+from behavior.storing import new_event_ids, open_log, settle_log
+from behavior.tasks import RECEIPTS_KEPT, expire_receipts_of_tenant, make_partitions_ahead
+from tenancy.scope import tenant_scope
+
+
+def test_partitions_cannot_be_read_directly(tenant, view) -> None:
+    with tenant_scope(tenant.id):
+        store_events(events=[view()], source="test")
+    partition = f"parts.behavior_event_{datetime.now(UTC):%Y%m}"
+    for process in ("app", "console"):
+        with (
+            psycopg.connect(settings.DATABASE_URLS[process]) as session,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            session.execute(f"SELECT count(*) FROM {partition}")
+
+
+def test_the_log_is_append_only(tenant, view) -> None:
+    with tenant_scope(tenant.id):
+        store_events(events=[view()], source="test")
+        for statement in ("UPDATE behavior_event SET type = 'x'", "DELETE FROM behavior_event"):
+            with (
+                pytest.raises(DatabaseError, match="permission denied"),
+                transaction.atomic(),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(statement)
+        assert Event.objects.get().type == "view"
+
+
+def test_the_console_cannot_read_sealed_ids() -> None:
+    with psycopg.connect(settings.DATABASE_URLS["console"]) as session:
+        session.execute("SELECT subject_key FROM behavior_subjectidentity")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("SELECT sealed_id FROM behavior_subjectidentity")
+
+
+def test_event_ids_grow_in_the_order_of_the_batch() -> None:
+    now = datetime.now(UTC)
+    ids = new_event_ids(70_000, now).to_pylist()
+    assert ids == sorted(set(ids))
+    assert {text[12] for text in ids} == {"7"}
+    assert int(ids[0][:12], 16) == int(now.timestamp() * 1000)
+
+
+def test_a_settled_log_waits_for_writers_that_have_a_time_of_receipt(tenant, view) -> None:
+    written = threading.Event()
+    settled: list[datetime] = []
+
+    def settle() -> None:
+        written.wait()
+        with tenant_scope(tenant.id):
+            settled.append(settle_log())
+        connection.close()
+
+    reader = threading.Thread(target=settle)
+    reader.start()
+    with tenant_scope(tenant.id):
+        received_at = store_events(events=[view()], source="test").received_at
+        written.set()
+        time.sleep(0.3)
+        assert not settled
+    reader.join()
+    assert settled[0] > received_at
+    with tenant_scope(tenant.id):
+        assert open_log() > settled[0]
+
+
+def test_receipts_are_kept_for_35_days(tenant, view) -> None:
+    with tenant_scope(tenant.id):
+        store_events(events=[view(message_id="new")], source="test")
+        old = datetime.now(UTC) - RECEIPTS_KEPT - timedelta(minutes=1)
+        EventReceipt.objects.create(message_id="old", payload_hash=1, event_id=new_uuid(), received_at=old)
+    expire_receipts_of_tenant.apply(headers={"tenant_id": tenant.id}).get()
+    with tenant_scope(tenant.id):
+        assert list(EventReceipt.objects.values_list("message_id", flat=True)) == ["new"]
+
+
+def new_uuid() -> str:
+    return new_event_ids(1, datetime.now(UTC))[0].as_py()
+
+
+def test_partitions_exist_months_ahead() -> None:
+    make_partitions_ahead()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'behavior_event'::regclass")
+        assert cursor.fetchone()[0] >= 4

@@ -1,0 +1,157 @@
+"""Operators, and a tenant with one row, at least, on every page of the console."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from behavior.models import Event, Quarantine
+from behavior.services import store_events
+from catalog.models import Item
+from catalog.services import upsert_items
+from decisions.services import define_scenario, record_decision
+from serving.models import ModelVersion, RunStatus, TrainingRun
+from serving.services import promote
+from tenancy.models import Membership, Role, Tenant
+from tenancy.scope import tenant_scope
+from tenancy.services import add_member, create_api_key
+from tests.database import connected_as
+
+PASSWORD = "a long password for tests"
+
+
+def make_operator(tenant: Tenant, role: Role, email: str | None = None) -> User:
+    with connected_as("owner"), tenant_scope(tenant.id):
+        return add_member(email=email or f"{role}@{tenant.slug}.example", role=role, password=PASSWORD).user
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def send(tenant: Tenant, *events: dict[str, Any]) -> dict[str, int]:
+    """Store events as the API does; the counts of each result."""
+    with connected_as("app"), tenant_scope(tenant.id):
+        return store_events(events=list(events), source="api").counts
+
+
+def view(message_id: str, **changes: Any) -> dict[str, Any]:
+    return {"message_id": message_id, "type": "view", "item_id": "sku-1", "subject": {"user_id": "u1"}} | changes
+
+
+REPORT = {
+    "metric": "ndcg@10",
+    "score": 0.2,
+    "baselines": {"popularity": 0.1, "sequential_rules": 0.15},
+    "counts": {"events": 100, "items": 5, "subjects": 20},
+}
+CURVE = [{"epoch": 1, "loss": 3.0, "ndcg@10": 0.1}, {"epoch": 2, "loss": 2.5, "ndcg@10": 0.2}]
+
+
+def make_run(**values: Any) -> TrainingRun:
+    values = {"model": "next_item", "task": "next_item", "status": RunStatus.SUCCEEDED, "report": REPORT} | values
+    return TrainingRun.objects.create(curve=CURVE, started_at=timezone.now(), **values)
+
+
+def make_version(number: int, **values: Any) -> ModelVersion:
+    return ModelVersion.objects.create(
+        model="next_item",
+        number=number,
+        task="next_item",
+        run=make_run(),
+        artifact=f"1/next_item/{number}",
+        artifact_sha256="0" * 64,
+        reasons=["passed: better than popularity"],
+        **values,
+    )
+
+
+class Furnished:
+    """A tenant with one row, at least, on every page."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant = tenant
+        decision_id = uuid7()
+        send(tenant, view("m1", decision_id=str(decision_id)), view("bad", value="cheap"))
+        with connected_as("app"), tenant_scope(tenant.id):
+            upsert_items([{"id": "sku-1", "title": "Lamp", "attributes": {"color": "red"}}])
+            self.scenario = define_scenario(key="home", name="Home", application="recommendation", kind="personalised")
+            self.live, self.candidate = make_version(1), make_version(2)
+            promote(version=self.live, actor="gate")
+            self.decision = record_decision(
+                decision_id=decision_id,
+                application="recommendation",
+                scenario="home",
+                policy="greedy",
+                request={"count": 1},
+                items=[
+                    {
+                        "id": "sku-1",
+                        "rank": 1,
+                        "score": 1.5,
+                        "propensity": 1.0,
+                        "reasons": [{"code": "popular", "text": "popular with others", "weight": 1.0}],
+                        "rules": [],
+                    }
+                ],
+                latency_ms=4.2,
+                model_version=self.live.id,
+            )
+            self.event = Event.objects.get()
+            self.quarantined = Quarantine.objects.get()
+            self.item = Item.objects.get()
+            self.running = make_run(status=RunStatus.QUEUED, report=None)
+            self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
+        # So that no action on another member fails for want of an admin.
+        make_operator(tenant, Role.ADMIN, f"guard@{tenant.slug}.example")
+        self.member = make_operator(tenant, Role.VIEWER, f"member@{tenant.slug}.example")
+        with connected_as("owner"), tenant_scope(tenant.id):
+            self.membership = Membership.objects.get(user=self.member)
+
+    def add_rows(self, count: int) -> None:
+        """More rows on every page."""
+        for number in range(count):
+            send(self.tenant, view(f"more-{number}"), view(f"bad-{number}", value="cheap"))
+            make_operator(self.tenant, Role.VIEWER, f"member-{number}@{self.tenant.slug}.example")
+            with connected_as("app"), tenant_scope(self.tenant.id):
+                upsert_items([{"id": f"more-{number}"}])
+                define_scenario(key=f"more-{number}", name="More", application="recommendation", kind="popular")
+                make_version(10 + number)
+                create_api_key(name="more", scopes=["events:write"])
+                record_decision(
+                    decision_id=uuid7(),
+                    application="recommendation",
+                    scenario="home",
+                    policy="greedy",
+                    request={},
+                    items=[],
+                    latency_ms=1.0,
+                )
+
+    def rows(self) -> dict[str, Any]:
+        """Page address -> the row on it."""
+        return {
+            "behavior/event": self.event,
+            "behavior/quarantine": self.quarantined,
+            "catalog/item": self.item,
+            "decisions/scenario": self.scenario,
+            "decisions/decision": self.decision,
+            "serving/trainingrun": self.running,
+            "serving/modelversion": self.candidate,
+            "tenancy/membership": self.membership,
+            "tenancy/apikey": self.key,
+            "tenancy/tenant": self.tenant,
+        }
+
+    def fresh(self, row: Any) -> Any:
+        """The row as it is in the database now; None when it is gone."""
+        with connected_as("owner"), tenant_scope(self.tenant.id):
+            return type(row).objects.filter(pk=row.pk).first()
+
+    def count(self, model: Any) -> int:
+        with connected_as("owner"), tenant_scope(self.tenant.id):
+            return model.objects.count()

@@ -1,0 +1,134 @@
+"""Getting in, and what the frame of every page promises."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axes.utils import reset
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from console import dashboard, middleware
+from console.site import site
+from tenancy.models import Role, Tenant
+from tests.database import connected_as
+from tests.platform.console.furnishing import PASSWORD, Furnished, logged_in, make_operator
+
+
+def test_an_operator_logs_in_and_out(tenant: Tenant) -> None:
+    user = make_operator(tenant, Role.VIEWER)
+    client = Client()
+    response = client.post("/console/login/", {"username": user.username, "password": PASSWORD}, follow=True)
+    assert tenant.name in response.content.decode()
+    client.post("/console/logout/")
+    assert client.get("/console/").status_code == 302
+
+
+def test_without_login_every_page_leads_to_the_login(furnished: Furnished) -> None:
+    for page, row in furnished.rows().items():
+        for address in (f"/console/{page}/", f"/console/{page}/{row.pk}/change/"):
+            response = Client().get(address)
+            assert response.status_code == 302
+            assert response["Location"].startswith("/console/login/")
+
+
+def test_too_many_failed_logins_lock_the_address_out(tenant: Tenant, settings: Any) -> None:
+    settings.AXES_FAILURE_LIMIT = 3
+    user = make_operator(tenant, Role.VIEWER)
+    client = Client(REMOTE_ADDR="192.0.2.77")
+    try:
+        for _ in range(3):
+            response = client.post("/console/login/", {"username": user.username, "password": "wrong"})
+        assert response.status_code == 429
+        right = client.post("/console/login/", {"username": user.username, "password": PASSWORD})
+        assert right.status_code == 429
+        assert "Too many" in right.content.decode()
+    finally:
+        reset(ip="192.0.2.77")
+
+
+def test_an_inactive_user_is_not_let_in(tenant: Tenant) -> None:
+    user = make_operator(tenant, Role.ADMIN)
+    client = logged_in(user)
+    with connected_as("owner"):
+        User.objects.filter(pk=user.pk).update(is_active=False)
+    assert client.get("/console/").status_code == 302
+
+
+def test_the_dashboard_of_an_empty_tenant_tells_the_next_step(as_role: Callable[[Role], Client]) -> None:
+    page = as_role(Role.VIEWER).get("/console/").content.decode()
+    assert "No events yet" in page
+    assert "curl http://" in page
+
+
+def test_an_error_rolls_back_what_the_request_wrote(
+    furnished: Furnished, as_role: Callable[[Role], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = next(page for model, page in site._registry.items() if model.__name__ == "Item")
+
+    def fail_after_writing(request: Any, *values: Any) -> None:
+        raise RuntimeError("after the write")
+
+    monkeypatch.setattr(page, "changed", fail_after_writing)
+    client = as_role(Role.OPERATOR)
+    client.raise_request_exception = False
+    chosen = {"action": "hide", "_selected_action": str(furnished.item.pk)}
+    assert client.post("/console/catalog/item/", chosen).status_code == 500
+    assert furnished.fresh(furnished.item).hidden is False
+
+
+def test_a_search_that_takes_too_long_is_stopped_with_the_cure(
+    as_role: Callable[[Role], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search_for_long() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(dashboard, "newest_event", search_for_long)
+    monkeypatch.setattr(middleware, "STATEMENT_TIMEOUT", "50ms")
+    response = as_role(Role.VIEWER).get("/console/")
+    assert response.status_code == 503
+    assert "Narrow the time range" in response.content.decode()
+
+
+def pages_of(furnished: Furnished) -> list[str]:
+    addresses = ["/console/", "/console/behavior/cleaningreport/", "/console/behavior/import/"]
+    for page, row in furnished.rows().items():
+        addresses += [f"/console/{page}/", f"/console/{page}/{row.pk}/change/"]
+    return [*addresses, "/console/tenancy/apikey/add/", "/console/serving/trainingrun/add/"]
+
+
+def test_no_page_names_anything_outside_this_server(furnished: Furnished, as_role: Callable[[Role], Client]) -> None:
+    client = as_role(Role.ADMIN)
+    pages = [Client().get("/console/login/"), *(client.get(address, follow=True) for address in pages_of(furnished))]
+    for page in pages:
+        assert page.status_code == 200
+        text = page.content.decode()
+        references = re.findall(r"""(?:src|href|action|hx-get|hx-post)=["']([^"']+)|url\(([^)]+)\)""", text)
+        outside = [one for pair in references for one in pair if re.match(r"(https?:)?//", one)]
+        assert not outside, page.request["PATH_INFO"]
+
+
+def test_lists_do_not_ask_more_of_the_database_for_more_rows(
+    furnished: Furnished, as_role: Callable[[Role], Client]
+) -> None:
+    client = as_role(Role.ADMIN)
+    lists = [address for address in pages_of(furnished) if address.count("/") == 4 and "tenant/" not in address]
+    client.get(lists[0])
+
+    def queries() -> dict[str, int]:
+        found = {}
+        for address in ["/console/", *lists]:
+            with CaptureQueriesContext(connection) as captured:
+                assert client.get(address).status_code == 200
+            found[address] = len(captured)
+        return found
+
+    before = queries()
+    furnished.add_rows(8)
+    after = queries()
+    assert after == before
+    assert max(after.values()) < 30

@@ -1,0 +1,104 @@
+"""`tenant_scope` is the only door: what it opens, and that it closes."""
+
+import pytest
+from django.db import connection
+
+from behavior.tasks import expire_receipts_of_tenant
+from catalog.models import Item
+from catalog.services import upsert_items
+from tenancy.models import Tenant
+from tenancy.scope import CrossTenantScope, NoTenantScope, current_tenant_id, tenant_scope
+from tenancy.tasks import TENANT_HEADER, task_scope, tenant_task
+
+
+@tenant_task(name="tests.titles_of_items")
+def titles_of_items() -> list[str]:
+    return list(Item.objects.values_list("title", flat=True))
+
+
+@tenant_task(name="tests.scopes_of_its_own", scoped=False)
+def scopes_of_its_own() -> list[str]:
+    assert Item.objects.count() == 0
+    with task_scope():
+        return list(Item.objects.values_list("title", flat=True))
+
+
+def fail_in_scope(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "hat"}])
+        raise LookupError
+
+
+def tenant_in_database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(current_setting('app.tenant', true), '')")
+        return str(cursor.fetchone()[0])
+
+
+def test_outside_a_scope_there_is_no_tenant() -> None:
+    with pytest.raises(NoTenantScope, match="tenant_scope"):
+        current_tenant_id()
+    with pytest.raises(NoTenantScope):
+        Item(item_id="hat")
+
+
+def test_a_scope_ends_with_its_block(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        assert current_tenant_id() == tenant.id
+        assert tenant_in_database() == str(tenant.id)
+
+    assert tenant_in_database() == ""
+    with pytest.raises(NoTenantScope):
+        current_tenant_id()
+
+
+def test_an_error_ends_the_scope_and_takes_its_writes_back(tenant: Tenant) -> None:
+    with pytest.raises(LookupError):
+        fail_in_scope(tenant)
+
+    assert tenant_in_database() == ""
+    with pytest.raises(NoTenantScope):
+        current_tenant_id()
+    with tenant_scope(tenant.id):
+        assert not Item.objects.exists()
+
+
+def test_a_scope_inside_its_own_joins_it(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        with tenant_scope(tenant.id):
+            upsert_items([{"id": "hat"}])
+        assert current_tenant_id() == tenant.id
+        assert Item.objects.count() == 1
+
+
+def test_a_scope_inside_another_tenants_is_refused(tenant: Tenant, other_tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        with pytest.raises(CrossTenantScope), tenant_scope(other_tenant.id):
+            pass
+        assert current_tenant_id() == tenant.id
+
+
+def test_a_task_without_a_tenant_is_refused() -> None:
+    with pytest.raises(NoTenantScope, match="expire_receipts_of_tenant was sent without a tenant"):
+        expire_receipts_of_tenant.apply(throw=True)
+
+
+def test_a_task_runs_for_the_tenant_of_its_message(tenant: Tenant, other_tenant: Tenant) -> None:
+    for each, title in ((tenant, "ours"), (other_tenant, "theirs")):
+        with tenant_scope(each.id):
+            upsert_items([{"id": "hat", "title": title}])
+
+    for task in (titles_of_items, scopes_of_its_own):
+        assert task.apply(headers={TENANT_HEADER: other_tenant.id}, throw=True).get() == ["theirs"]
+        with pytest.raises(NoTenantScope):
+            current_tenant_id()
+
+
+def test_a_task_of_another_tenant_cannot_run_inside_a_scope(tenant: Tenant, other_tenant: Tenant) -> None:
+    with tenant_scope(tenant.id), pytest.raises(CrossTenantScope):
+        titles_of_items.apply(headers={TENANT_HEADER: other_tenant.id}, throw=True)
+
+
+def test_task_scope_is_for_tasks() -> None:
+    with pytest.raises(NoTenantScope, match="body of a tenant task"):
+        task_scope()

@@ -1,0 +1,41 @@
+"""Settings of the test run: the real ones, pointed at a test database, a Valkey database and folders of their own.
+
+The addresses go into the environment, so that worker and server processes started by tests use the same ones.
+"""
+
+import atexit
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from config import embedded
+
+TEST_DATABASE = os.environ.get("SEQUITUR_TEST_DB", "test_sequitur")
+
+embedded.ensure_running()
+addresses = embedded.environment()
+for name in embedded.DATABASE_NAMES:
+    os.environ[name] = make_conninfo(addresses[name], dbname=TEST_DATABASE)
+
+# The default Valkey has 16 databases; the first two belong to a suite that may be running beside the tests.
+number = 2 + int(hashlib.sha256(TEST_DATABASE.encode()).hexdigest(), 16) % 14
+for name in embedded.VALKEY_NAMES:
+    os.environ[name] = re.sub(r"((?:\?|&)(?:db|virtual_host)=|:\d+/)\d+", rf"\g<1>{number}", addresses[name])
+
+workspace = Path(tempfile.mkdtemp(prefix="sequitur-test-"))
+atexit.register(shutil.rmtree, workspace, ignore_errors=True)
+os.environ["ARTIFACTS"] = str(workspace / "artifacts")
+os.environ["SNAPSHOTS"] = str(workspace / "snapshots")
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GATEWAY_TRANSPORT", "inline")
+
+from config.settings import *  # noqa: E402, F403
+
+TEST_WORKSPACE = workspace
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
