@@ -1,17 +1,17 @@
 """This process's connections to Valkey."""
 
-from functools import cache
-
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from serving.once import Once
+
 SECONDS_TO_ANSWER = 0.2
 VALKEY_GONE = (redis.RedisError, OSError)
 
 
-@cache
+@Once
 def valkey() -> redis.Redis:
     """Gives up soon and does not try again: what the API asks of Valkey is never worth waiting for."""
     return redis.Redis.from_url(

@@ -146,11 +146,12 @@ def _copy_new(parts: Path, watermark: datetime) -> None:
     end = to_micros(watermark)
     start = max((_part_bounds(part)[1] for part in _chain(parts, end)), default=0)
     since = EPOCH + timedelta(microseconds=start)
+    asked: list[str | int | datetime] = [current_tenant_id(), since, watermark, Consent.TRAINING]
     with tempfile.TemporaryFile(dir=parts) as file, connection.cursor() as cursor:
-        with cursor.copy(COPY_EVENTS, [current_tenant_id(), since, watermark, Consent.TRAINING]) as copy:
+        with connection.wrap_database_errors, cursor.copy(COPY_EVENTS, asked) as copy:
             for block in copy:
                 file.write(block)
-        cursor.execute(COUNT_WITHOUT_CONSENT, [current_tenant_id(), since, watermark, Consent.TRAINING])
+        cursor.execute(COUNT_WITHOUT_CONSENT, asked)
         without_consent = cursor.fetchone()[0]
         if file.tell() == 0 and without_consent == 0:
             return

@@ -156,7 +156,8 @@ def stage(prepared: Prepared, *, behind_staged: bool) -> None:
         cursor.execute(CREATE_STAGING)
         if not behind_staged:
             cursor.execute("DELETE FROM behavior_staging")
-        with cursor.copy(COPY_STAGING) as copy:
+        # Django turns psycopg's errors into its own only inside its methods, and COPY runs outside them.
+        with connection.wrap_database_errors, cursor.copy(COPY_STAGING) as copy:
             copy.write(prepared.csv)
 
 

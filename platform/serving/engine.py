@@ -6,7 +6,7 @@ load it.
 
 import os
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from ml.serving.predictor import load_predictor, load_rules
 from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
 from ml.serving.rules import RulesPredictor
+from serving.once import Once
 
 if TYPE_CHECKING:
     from ml.serving.pool import PredictorPool
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 RULES_KEPT = 64
 
 
-@cache
+@Once
 def predictors() -> "PredictorPool":
     """The predictors of this process, within MODEL_POOL_BYTES."""
     from ml.serving.pool import PredictorPool

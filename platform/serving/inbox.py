@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ml.serving.requests import NextItemPrediction, NextItemRequest
+from serving.once import Once
 
 QUESTIONS = "sequitur:infer:questions"
 WAKING = "sequitur:infer:waking"
@@ -58,7 +58,7 @@ class Question:
         return cls(*json.loads(raw))
 
 
-@cache
+@Once
 def valkey() -> redis.Redis:
     """Connections that give up soon after the gateway's own deadline, so that a hung server cannot hold a request."""
     return redis.Redis.from_url(
