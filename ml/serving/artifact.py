@@ -74,7 +74,7 @@ class Artifact:
         return self.path / "model.safetensors"
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Write a JSON file that is there whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
