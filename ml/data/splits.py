@@ -74,7 +74,7 @@ def global_time_split(
         raise ValueError("the log holds no events; nothing can be trained")
     quantiles = np.quantile(columns.time, [validation_quantile, test_quantile], method="higher")
     validation_time, test_time = float(quantiles[0]), float(quantiles[1])
-    train_end = columns.offsets[:-1] + _count_before(columns, validation_time)
+    train_end = columns.offsets[:-1] + count_before(columns, validation_time)
     validation, _ = window_cases(columns, start=validation_time, end=test_time, successive=successive)
     test, cold = window_cases(columns, start=test_time, end=np.inf, successive=successive)
     split = Split(
@@ -131,7 +131,8 @@ def window_cases(columns: EventColumns, *, start: float, end: float, successive:
     return Cases(np.array(columns.offsets)[subject[warm]], warm), int((~has_history).sum())
 
 
-def _count_before(columns: EventColumns, time: float) -> Indices:
+def count_before(columns: EventColumns, time: float) -> Indices:
+    """How many events each subject has before a time, (subjects,)."""
     before = np.concatenate([[0], np.cumsum(columns.time < time)])
     return before[columns.offsets[1:]] - before[columns.offsets[:-1]]
 

@@ -1,6 +1,6 @@
 """What every task offers to those who train and judge models."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,16 +30,27 @@ class FitReport:
     mixture: dict[str, float]
     split: dict[str, Any]
     seconds: float
+    # Where settings were searched for: each trial's settings, score and outcome, in the order of their making.
+    trials: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class Task(Protocol):
-    def fit(self, columns: EventColumns, config: dict[str, Any], out: Path, *, progress: Report) -> FitReport:
+    def fit(
+        self,
+        columns: EventColumns,
+        config: dict[str, Any],
+        out: Path,
+        *,
+        progress: Report,
+        initial: Path | None = None,
+    ) -> FitReport:
         """Train on a log and leave an artifact in `out`; a run that was stopped resumes from `out`/checkpoint.
 
-        Deterministic by config["seed"]. Raises ValueError for a configuration or a log that cannot be trained on.
+        `initial` is an artifact whose weights it goes on from, instead of fresh ones. Deterministic by config["seed"].
+        Raises ValueError for a configuration or a log that cannot be trained on.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from ml.nn.encoders import ENCODERS
 from ml.nn.inputs import INPUTS
+from ml.tasks.search_space import SearchSpace
 
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled"]
@@ -31,6 +32,8 @@ class NextItemConfig:
     # Published MovieLens and Amazon figures take away the items that the subject has seen before ranking.
     exclude_seen: bool = False
     max_length: int = 50
+    # After a warm start each epoch replays this many older windows for each one with new events, against forgetting.
+    replay: float = 1.0
     # Network
     encoder: str = "transformer"
     dimension: int = 64
@@ -56,6 +59,9 @@ class NextItemConfig:
     mixed_precision: bool = True
     compile: bool = False
     memory_budget_mb: int = 4096
+    # {"trials": 20, "space": {"layers": [1, 2], "dropout": {"low": 0.0, "high": 0.5}}}: settings to search for on the
+    # validation cases before training.
+    search: dict[str, Any] | None = None
     # Rules
     rule_gap: int = 10
     rule_window: int = 10
@@ -89,7 +95,25 @@ class NextItemConfig:
         ]
         if not problems and self.dimension % self.heads:
             problems.append(f"dimension {self.dimension} must be a multiple of heads {self.heads}")
+        if not problems and self.search is not None:
+            problems.extend(self._search_problems())
         return problems
+
+    def _search_problems(self) -> list[str]:
+        try:
+            corners = list(SearchSpace.from_dict(self.search).corners())
+        except ValueError as error:
+            return [str(error)]
+        known = {field.name for field in fields(self)}
+        unknown = sorted({name for name, _ in corners} - known)
+        if unknown:
+            return [f"search.space has unknown settings {', '.join(unknown)}"]
+        return [
+            f"search.space.{name} holds {value!r}; it must be {requirement}"
+            for names, holds, requirement in REQUIREMENTS
+            for name, value in corners
+            if name in names.split() and not holds(tuple(value) if isinstance(value, list) else value)
+        ]
 
 
 def _whole(value: object) -> bool:
@@ -118,7 +142,7 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     ("threads rule_successors", lambda value: value is None or (_whole(value) and value >= 1), "null, or 1 or more"),
     ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
-    ("weight_decay checkpoint_seconds", lambda value: _number(value) and value >= 0, "0 or more"),
+    ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
     ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
     ("dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
     ("validation_quantile test_quantile", lambda value: _number(value) and 0 < value < 1, "between 0 and 1"),

@@ -4,18 +4,19 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from ml.data.columns import EventColumns
-from ml.data.splits import Cases, Split, global_time_split, leave_one_out_split, window_cases
+from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import (
     NEURAL,
@@ -40,10 +41,16 @@ from ml.tasks.next_item_training import (
     network_arguments,
     training_events,
 )
+from ml.tasks.search_space import SearchSpace, Trial, best_trial
 from ml.training.progress import Progress, Report
 from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings, TrainerState
+from ml.training.warm_start import WarmStart
+
+Indices = NDArray[np.int64]
 
 METRIC = "ndcg@10"
+# The trials that have ended, for a search that is interrupted.
+TRIALS = "trials.json"
 # Mixture weights are chosen on as many validation cases as keep cases * items below this.
 SELECTION_SCORES = 60_000_000
 # Epochs are compared on the first cases of these: more would cost more time than the training between them.
@@ -53,13 +60,26 @@ EPOCH_CASES = 2_000
 class NextItemTask:
     """Next-item prediction by a sequence network mixed with untrained rules; see `ml.tasks.base.Task`."""
 
-    def fit(self, columns: EventColumns, config: dict[str, Any], out: Path, *, progress: Report) -> FitReport:
+    def fit(
+        self,
+        columns: EventColumns,
+        config: dict[str, Any],
+        out: Path,
+        *,
+        progress: Report,
+        initial: Path | None = None,
+    ) -> FitReport:
         settings = NextItemConfig.from_dict(config)
         finished = Path(out) / "report.json"
         if finished.exists():
             return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
+        warm_start = WarmStart.open(initial) if initial is not None else None
         with _seeded(settings):
-            return _Run(columns, settings, Path(out), progress).fit()
+            trials = _search(columns, settings, Path(out), progress, warm_start)
+        if trials:
+            settings = NextItemConfig.from_dict({**config, **best_trial(trials).settings})
+        with _seeded(settings):
+            return _Run(columns, settings, Path(out), progress, warm_start).fit(trials)
 
     def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
         loaded = Artifact.open(artifact)
@@ -77,8 +97,18 @@ class _Run:
     settings: NextItemConfig
     out: Path
     progress: Report
+    warm_start: WarmStart | None
 
-    def fit(self) -> FitReport:
+    def tune(self) -> float:
+        """Train, and the best epoch's validation score of the network alone."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        split = self._split()
+        selection, _, _ = self._sampled_cases(split)
+        untrained = self._count(split)
+        _, state = self._train(self._network_arguments(split), split, selection, untrained)
+        return state.best_score
+
+    def fit(self, trials: Sequence[Trial] = ()) -> FitReport:
         started = time.monotonic()
         self.out.mkdir(parents=True, exist_ok=True)
         self.progress(Progress("snapshot"))
@@ -92,7 +122,7 @@ class _Run:
         untrained_mixture = choose_mixture(candidates, baselines.ranks(selection, candidates, untrained))
         baseline_ranks = baselines.ranks(test, [POPULARITY, untrained_mixture], untrained)
 
-        arguments = network_arguments(self.columns, split, self.settings)
+        arguments = self._network_arguments(split)
         scorer, state = self._train(arguments, split, selection, untrained)
 
         evaluator = self._evaluator("evaluating")
@@ -123,10 +153,27 @@ class _Run:
             mixture=scorer.mixture.to_dict(),
             split=split.describe(),
             seconds=time.monotonic() - started,
+            trials=[asdict(trial) for trial in trials],
         )
         self.progress(Progress("saving", metrics={METRIC: report.score}))
         self._save(scorer, untrained_mixture, arguments, report)
         return report
+
+    def _network_arguments(self, split: Split) -> dict[str, Any]:
+        if self.warm_start is None:
+            return network_arguments(self.columns, split, self.settings)
+        settings = self.settings
+        if settings.copying is None:
+            settings = replace(settings, copying=self.warm_start.artifact.network["copying"])
+        arguments = network_arguments(self.columns, split, settings)
+        self.warm_start.check(arguments)
+        return arguments
+
+    def _fresh(self, split: Split) -> Indices | None:
+        """Each subject's first row that the model has not learned from; None where it starts from nothing."""
+        if self.warm_start is None or self.warm_start.trained_until is None or split.kind != "global_time":
+            return None
+        return split.train_start + count_before(self.columns, self.warm_start.trained_until)
 
     def _split(self) -> Split:
         if self.settings.split == "leave_one_out":
@@ -162,6 +209,8 @@ class _Run:
         self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
     ) -> tuple[Scorer, TrainerState]:
         model = build_network(arguments, untrained)
+        if self.warm_start is not None:
+            self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
         model.to(_device(self.settings))
         if self.settings.compile and model.bias.is_cuda:
@@ -169,9 +218,10 @@ class _Run:
         scorer = Scorer(model, untrained, NEURAL)
         evaluator = self._evaluator("training")
         compared = selection.take(slice(EPOCH_CASES))
+        fresh = self._fresh(split)
         trainer = Trainer(
             model,
-            batches=lambda epoch: epoch_batches(split, self.settings, epoch),
+            batches=lambda epoch: epoch_batches(split, self.settings, epoch, fresh=fresh),
             loss=make_loss(model, self.columns, self.settings, untrained),
             evaluate=lambda: {METRIC: float(ndcg(evaluator.ranks(compared, [NEURAL], scorer), 10).mean())},
             settings=TrainerSettings(
@@ -236,6 +286,32 @@ class _Run:
         # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
         write_json(self.out / "report.json", report.to_dict())
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
+        shutil.rmtree(self.out / "trials", ignore_errors=True)
+        (self.out / TRIALS).unlink(missing_ok=True)
+
+
+def _search(
+    columns: EventColumns, settings: NextItemConfig, out: Path, progress: Report, warm_start: WarmStart | None
+) -> list[Trial]:
+    """The trials of the settings' search; none without one."""
+    if settings.search is None:
+        return []
+    # Optuna is not there on a machine that only trains and measures.
+    from ml.tasks.search import search
+
+    def attempt(chosen: dict[str, Any], number: int, report: Report) -> float:
+        folder = out / "trials" / str(number)
+        shutil.rmtree(folder, ignore_errors=True)
+        trial_settings = NextItemConfig.from_dict({**settings.to_dict(), **chosen, "search": None})
+        try:
+            torch.manual_seed(settings.seed)
+            return _Run(columns, trial_settings, folder, report, warm_start).tune()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    out.mkdir(parents=True, exist_ok=True)
+    space = SearchSpace.from_dict(settings.search)
+    return search(space, attempt, metric=METRIC, seed=settings.seed, journal=out / TRIALS, progress=progress)
 
 
 @contextmanager

@@ -73,10 +73,20 @@ def training_events(split: Split) -> Indices:
     return shift + np.arange(length.sum())
 
 
-def epoch_batches(split: Split, settings: NextItemConfig, epoch: int) -> list[Window]:
-    """The windows of each batch of an epoch; the same whenever the same epoch is asked for."""
+def epoch_batches(split: Split, settings: NextItemConfig, epoch: int, *, fresh: Indices | None = None) -> list[Window]:
+    """The windows of each batch of an epoch; the same whenever the same epoch is asked for.
+
+    With `fresh`, each subject's first row that the model has not learned from yet, only windows with a target from
+    there on, and `replay` times as many of the others.
+    """
     generator = np.random.default_rng([settings.seed, epoch])
     start, end = training_windows(split.train_start, split.train_end, length=settings.max_length, generator=generator)
+    if fresh is not None:
+        subject = np.searchsorted(split.train_start, start, side="right") - 1
+        is_new = end >= fresh[subject]
+        old = generator.permutation(np.flatnonzero(~is_new))[: round(settings.replay * np.count_nonzero(is_new))]
+        kept = np.concatenate([np.flatnonzero(is_new), old])
+        start, end = start[kept], end[kept]
     buckets = length_buckets(end - start, tokens=settings.batch_tokens, generator=generator)
     return [(start[chosen], end[chosen]) for chosen in buckets]
 

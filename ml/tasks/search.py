@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from ml.serving.artifact import write_json
-from ml.tasks.search_space import SearchSpace
+from ml.tasks.search_space import SearchSpace, Trial
 from ml.training.progress import Progress, Report
 
 # Trials before the sampler learns from them, and epochs before one may be given up.
@@ -18,16 +18,6 @@ LEAST_EPOCHS = 2
 
 # Trains with these settings, calls back with every epoch's validation score, returns the best one.
 Attempt = Callable[[dict[str, Any], int, Report], float]
-
-
-@dataclass
-class Trial:
-    """One set of settings and what came of it: `scores` by epoch, and the best of them. JSON-able."""
-
-    settings: dict[str, Any]
-    score: float | None = None
-    scores: list[float] = field(default_factory=list)
-    outcome: str = ""  # finished, stopped (worse than the median of the others), or why it could not be tried
 
 
 def search(
@@ -53,11 +43,6 @@ def search(
     if all(trial.score is None for trial in trials):
         raise ValueError(f"none of the {len(trials)} trials could be trained: {trials[0].outcome}")
     return trials
-
-
-def best_trial(trials: list[Trial]) -> Trial:
-    """The trial with the best score, the earlier one among equals."""
-    return max(trials, key=lambda trial: -1.0 if trial.score is None else trial.score)
 
 
 def _try(

@@ -1,7 +1,7 @@
-"""The `search` setting of a training run: which settings are tried, between which values, and how often."""
+"""The `search` setting of a training run, and the trials that come of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # Tried where `search` names no space of its own: what moves the score most on small and middling logs.
@@ -12,10 +12,11 @@ DEFAULT_SPACE: dict[str, Any] = {
     "learning_rate": {"low": 3e-4, "high": 1e-2, "log": True},
 }
 DEFAULT_TRIALS = 20
+MOST_TRIALS = 200
 # What a trial may not choose: the judge, the machine, and the search itself.
 FIXED = {
     *("split", "validation_quantile", "test_quantile", "successive", "evaluation_cases", "exclude_seen"),
-    *("device", "threads", "memory_budget_mb", "seed", "search"),
+    *("device", "threads", "memory_budget_mb", "compile", "mixed_precision", "seed", "search"),
 }
 
 
@@ -44,8 +45,8 @@ class SearchSpace:
         if not isinstance(search, Mapping) or set(search) - {"trials", "space"}:
             raise ValueError("search must be an object with trials and space, or null")
         trials, space = search.get("trials", DEFAULT_TRIALS), search.get("space", DEFAULT_SPACE)
-        if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-            raise ValueError("search.trials must be a whole number of 1 or more")
+        if not isinstance(trials, int) or isinstance(trials, bool) or not 1 <= trials <= MOST_TRIALS:
+            raise ValueError(f"search.trials must be a whole number from 1 to {MOST_TRIALS}")
         if not isinstance(space, Mapping) or not space:
             raise ValueError("search.space must name at least one setting")
         if fixed := sorted(FIXED & set(space)):
@@ -62,6 +63,21 @@ class SearchSpace:
             yield from ((name, value) for value in values)
         for name, between in self.ranges.items():
             yield from ((name, value) for value in (between.low, between.high))
+
+
+@dataclass
+class Trial:
+    """One set of settings and what came of it: `scores` by epoch, and the best of them. JSON-able."""
+
+    settings: dict[str, Any]
+    score: float | None = None
+    scores: list[float] = field(default_factory=list)
+    outcome: str = ""  # finished, stopped (worse than the median of the others), or why it could not be tried
+
+
+def best_trial(trials: list[Trial]) -> Trial:
+    """The trial with the best score, the earlier one among equals."""
+    return max(trials, key=lambda trial: -1.0 if trial.score is None else trial.score)
 
 
 def _range(name: str, values: Any) -> Range:

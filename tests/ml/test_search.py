@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ml.tasks.search import Trial, best_trial, search
-from ml.tasks.search_space import SearchSpace
+from ml.tasks.search import search
+from ml.tasks.search_space import SearchSpace, Trial, best_trial
 from ml.training.progress import Progress, Report
 
 SPACE = SearchSpace.from_dict(
@@ -89,7 +89,7 @@ def test_a_trial_that_cannot_be_trained_is_passed_over_but_not_all_of_them(tmp_p
     [
         ([], "search must be an object"),
         ({"tries": 3}, "search must be an object with trials and space"),
-        ({"trials": 0}, "search.trials must be a whole number"),
+        ({"trials": 0}, "search.trials must be a whole number from 1 to 200"),
         ({"space": {}}, "search.space must name at least one"),
         ({"space": {"split": ["global_time"]}}, "search.space must not hold split"),
         ({"space": {"layers": []}}, "search.space.layers must list at least one value"),

@@ -1,0 +1,70 @@
+"""Going on from an earlier model's weights, also when the catalogue has grown or changed its order since."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from ml.data.vocabulary import Vocabulary
+from ml.nn.sequence_model import SequenceModel
+from ml.serving.artifact import Artifact
+
+# Weights with a row for each item or event type, and the row of the first name.
+ITEM_ROWS = {"embedding.item_table.weight": 1, "bias": 0}
+TYPE_ROWS = {"embedding.type_table.weight": 1}
+# Arguments of the network that may differ: the names, whose rows are matched, and what holds no weights.
+MAY_DIFFER = {"items", "types", "dropout"}
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """An artifact to go on from, and the time up to which it has learned (None where its split had none)."""
+
+    artifact: Artifact
+    trained_until: float | None
+
+    @classmethod
+    def open(cls, path: Path) -> "WarmStart":
+        """Raises FileNotFoundError or ValueError for what is no finished artifact."""
+        report = json.loads((Path(path) / "report.json").read_text(encoding="utf-8"))
+        return cls(Artifact.open(path), report["split"]["validation_time"])
+
+    def check(self, arguments: dict[str, Any]) -> None:
+        """Raises ValueError, naming each setting of the network that is not the earlier model's."""
+        before = self.artifact.network
+        differing = [
+            f"{name} is {value!r} here and {before.get(name)!r} there"
+            for name, value in arguments.items()
+            if name not in MAY_DIFFER and before.get(name) != value
+        ]
+        if differing:
+            raise ValueError(
+                f"a warm start needs the settings of the model that it goes on from: {'; '.join(differing)}; "
+                "use the same, or train from scratch"
+            )
+
+    def load_into(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
+        """Copy the weights; items and event types that the earlier model did not know keep their fresh ones."""
+        before, known = load_file(self.artifact.weights), self.artifact.vocabulary
+        items, old_items = _matching(vocabulary.items, known.item_codes)
+        types, old_types = _matching(vocabulary.types, known.type_codes)
+        weights = model.state_dict()
+        with torch.no_grad():
+            for name, weight in weights.items():
+                if name in ITEM_ROWS:
+                    weight[items + ITEM_ROWS[name]] = before[name][old_items + ITEM_ROWS[name]]
+                elif name in TYPE_ROWS:
+                    weight[types + TYPE_ROWS[name]] = before[name][old_types + TYPE_ROWS[name]]
+                    weight[0] = before[name][0]
+                else:
+                    weight.copy_(before[name])
+
+
+def _matching(names: list[str], codes: dict[str, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """0-based places of the known ones among `names`, and their 0-based places in the earlier vocabulary."""
+    place = np.array([codes.get(name, 0) - 1 for name in names], dtype=np.int64)
+    return torch.from_numpy(np.flatnonzero(place >= 0)), torch.from_numpy(place[place >= 0])
