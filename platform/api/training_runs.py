@@ -32,6 +32,7 @@ class TrainingRunSerializer(serializers.ModelSerializer):
             "task",
             "config",
             "auto_promote",
+            "warm_start",
             "status",
             "attempt",
             "progress",
@@ -60,6 +61,9 @@ class TrainingRequestSerializer(serializers.Serializer):
     task = serializers.SlugField(max_length=30, default="next_item")
     config = serializers.DictField(default=dict, help_text="settings of the task that differ from its defaults")
     auto_promote = serializers.BooleanField(default=True, help_text="let the model answer once it passes the gate")
+    warm_start = serializers.BooleanField(
+        default=False, help_text="go on from the weights of the live version, where there is one"
+    )
 
     def validate_config(self, config: dict[str, Any]) -> dict[str, Any]:
         if reserved := sorted(MACHINE_SETTINGS & config.keys()):

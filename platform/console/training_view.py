@@ -8,6 +8,7 @@ from serving.models import RunStatus, TrainingRun
 
 STAGES = {
     "snapshot": "Reading the event log",
+    "search": "Searching for the best settings",
     "baselines": "Scoring the untrained baselines",
     "training": "Training",
     "evaluating": "Evaluating on the newest events",
@@ -16,6 +17,7 @@ STAGES = {
 }
 # Share of a run that is over when a stage begins, and when it ends; training takes most of it.
 STAGE_SHARES = {
+    "search": (0.0, 1.0),
     "snapshot": (0.0, 0.05),
     "baselines": (0.05, 0.1),
     "training": (0.1, 0.85),
@@ -23,6 +25,8 @@ STAGE_SHARES = {
     "saving": (0.95, 0.97),
     "gate": (0.97, 1.0),
 }
+# A search trains many times, the run itself once.
+SEARCH_SHARE = 0.8
 
 
 def percent_done(run: TrainingRun) -> int:
@@ -35,7 +39,10 @@ def percent_done(run: TrainingRun) -> int:
     if progress.get("epochs"):
         step_share = progress["step"] / progress["steps"] if progress.get("steps") else 1.0
         within = min(1.0, (max(progress["epoch"] - 1, 0) + step_share) / progress["epochs"])
-    return round(100 * (begin + within * (end - begin)))
+    share = begin + within * (end - begin)
+    if run.config.get("search"):
+        share = SEARCH_SHARE * share if progress.get("stage") == "search" else SEARCH_SHARE + (1 - SEARCH_SHARE) * share
+    return round(100 * share)
 
 
 def stage_in_words(run: TrainingRun) -> str:
@@ -45,6 +52,8 @@ def stage_in_words(run: TrainingRun) -> str:
     words = STAGES.get(progress.get("stage", ""), "Starting")
     if progress.get("stage") == "training" and progress.get("epochs"):
         words += f", epoch {progress['epoch']} of at most {progress['epochs']}"
+    if progress.get("stage") == "search" and progress.get("epochs"):
+        words += f", trial {progress['epoch']} of {progress['epochs']}"
     return words
 
 

@@ -27,6 +27,9 @@ class TrainingRun(TenantOwned):
     task = models.SlugField(max_length=30, db_index=False)
     config = models.JSONField(default=dict, blank=True)
     auto_promote = models.BooleanField(default=True)
+    warm_start = models.BooleanField(
+        default=False, db_default=False, help_text="Go on from the weights of the live version, where there is one."
+    )
     status = models.CharField(max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     lease_owner = models.UUIDField(null=True, blank=True)

@@ -49,13 +49,24 @@ def request_training(
     config: dict[str, Any] | None = None,
     requested_by: str = "",
     auto_promote: bool = True,
+    warm_start: bool = False,
 ) -> TrainingRun:
     """Queue a training run of a line of models for the tenant in scope.
+
+    With `warm_start` it goes on from the live version's weights, if the line has one by then: on the events that came
+    since, and on a share of the older ones.
 
     Raises ValidationError, keyed by field, for an unknown task or an unusable configuration, TooLittleData, and
     StateConflict for a line that is being trained already.
     """
-    run = TrainingRun(model=model, task=task, config=config or {}, requested_by=requested_by, auto_promote=auto_promote)
+    run = TrainingRun(
+        model=model,
+        task=task,
+        config=config or {},
+        requested_by=requested_by,
+        auto_promote=auto_promote,
+        warm_start=warm_start,
+    )
     run.clean_fields(exclude=["tenant"])
     engine.check_configuration(task, run.config)
     _check_data()

@@ -65,8 +65,14 @@ def train(run_id: UUID) -> None:
 def _train(run: TrainingRun, heartbeat: Heartbeat) -> None:
     columns = EventColumns.open(_snapshot(run, heartbeat))
     folder = _attempt_folder(run, run_folder(heartbeat.tenant_id, run.model, run.id))
-    report = engine.training_task(run.task).fit(columns, run.config, folder, progress=_reporter(run, heartbeat))
+    with task_scope():
+        incumbent = _incumbent(run)
+    initial = incumbent.artifact if run.warm_start and incumbent else None
+    report = engine.training_task(run.task).fit(
+        columns, run.config, folder, progress=_reporter(run, heartbeat), initial=initial
+    )
     heartbeat.report(progress={"stage": "gate"})
+    # Another version may have gone live while this one learned.
     with task_scope():
         incumbent = _incumbent(run)
     verdict = gate.judge(task=run.task, artifact=folder, report=report.to_dict(), columns=columns, incumbent=incumbent)

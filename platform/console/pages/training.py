@@ -36,12 +36,15 @@ class StartForm(ServiceForm):
         label="Settings",
         required=False,
         initial=dict,
-        help_text='Leave {} for the defaults. Example: {"encoder": "lstm", "epochs": 10, "seed": 1}',
+        help_text=(
+            'Leave {} for the defaults. Examples: {"encoder": "lstm", "epochs": 10, "seed": 1}; '
+            '{"search": {"trials": 20}} tries settings on the validation events and trains with the best.'
+        ),
     )
 
     class Meta:
         model = TrainingRun
-        fields = ("model", "task", "config", "auto_promote")
+        fields = ("model", "task", "config", "warm_start", "auto_promote")
         help_texts = {
             "model": "Line of models that the new version joins, such as next-item.",
             "task": "What is learned, such as next_item.",
@@ -54,6 +57,7 @@ class StartForm(ServiceForm):
             task=self.cleaned_data["task"],
             config=self.cleaned_data["config"] or {},
             auto_promote=self.cleaned_data["auto_promote"],
+            warm_start=self.cleaned_data["warm_start"],
             requested_by=self.requested_by,
         )
 
@@ -76,14 +80,17 @@ class TrainingRunAdmin(TenantModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         if obj is None:
-            return ("model", "task", "config", "auto_promote")
-        return ("model", "task", "state", "created_at", "duration", "attempt", "requested_by", "config_text", "failure")
+            return ("model", "task", "config", "warm_start", "auto_promote")
+        return (
+            *("model", "task", "state", "created_at", "duration", "attempt", "requested_by"),
+            *("warm_start", "config_text", "failure"),
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.get_fields(request, obj) if obj else ()
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"model": "next-item", "task": "next_item", "config": {}, "auto_promote": True}
+        return {"model": "next-item", "task": "next_item", "config": {}, "warm_start": False, "auto_promote": True}
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
