@@ -36,7 +36,7 @@ class Split:
     `cold` counts the test subjects left out because they have no earlier item event to predict from.
     """
 
-    kind: Literal["global_time", "leave_one_out"]
+    kind: Literal["global_time", "leave_one_out", "placed"]
     train_start: Indices
     train_end: Indices
     validation: Cases

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from ml.evaluation.rules import Codes, Floats, SequentialRules, count_rules, popularity
 
@@ -39,6 +38,8 @@ class Untrained:
         return components
 
     def save(self, path: Path) -> None:
+        from safetensors.numpy import save_file
+
         arrays: dict[str, NDArray] = {
             "rules.offsets": self.rules.offsets,
             "rules.successor": self.rules.successor,
@@ -50,6 +51,8 @@ class Untrained:
 
     @classmethod
     def load(cls, path: Path) -> "Untrained":
+        from safetensors.numpy import load_file
+
         arrays = load_file(path)
         rules = SequentialRules(arrays["rules.offsets"], arrays["rules.successor"], arrays["rules.weight"])
         return cls(rules=rules, popularity=arrays["popularity"], window=int(arrays["window"][0]))

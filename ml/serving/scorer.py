@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from ml.data.batches import EventBatch
 from ml.evaluation.mixture import Mixture
@@ -25,6 +24,8 @@ class Scorer:
 
     @classmethod
     def load(cls, artifact: Artifact) -> "Scorer":
+        from safetensors.torch import load_file
+
         model = SequenceModel(**artifact.network)
         model.load_state_dict(load_file(artifact.weights))
         model.eval()

@@ -30,6 +30,8 @@ class FitReport:
     mixture: dict[str, float]
     split: dict[str, Any]
     seconds: float
+    # sequences_per_second and events_per_second while training, and the seconds of an epoch; empty after a resumption.
+    speed: dict[str, float] = field(default_factory=dict)
     # Where settings were searched for: each trial's settings, score and outcome, in the order of their making.
     trials: list[dict[str, Any]] = field(default_factory=list)
 

@@ -52,6 +52,8 @@ class NextItemConfig:
     weight_decay: float = 0.0
     epochs: int = 30
     patience: int = 3
+    # Training ends after this many minutes with the best epoch by then; such a run is not repeatable to the bit.
+    budget_minutes: float | None = None
     checkpoint_seconds: float = 30.0
     seed: int = 0
     threads: int | None = None
@@ -141,6 +143,7 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "a whole number of 1 or more",
     ),
     ("threads rule_successors", lambda value: value is None or (_whole(value) and value >= 1), "null, or 1 or more"),
+    ("budget_minutes", lambda value: value is None or (_number(value) and value > 0), "null, or above 0"),
     ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
     ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
     ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from ml.data.columns import EventColumns
 from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
@@ -43,7 +42,7 @@ from ml.tasks.next_item_training import (
 )
 from ml.tasks.search_space import SearchSpace, Trial, best_trial
 from ml.training.progress import Progress, Report
-from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings, TrainerState
+from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings
 from ml.training.warm_start import WarmStart
 
 Indices = NDArray[np.int64]
@@ -74,12 +73,12 @@ class NextItemTask:
         if finished.exists():
             return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
         warm_start = WarmStart.open(initial) if initial is not None else None
-        with _seeded(settings):
+        with seeded(settings):
             trials = _search(columns, settings, Path(out), progress, warm_start)
         if trials:
             settings = NextItemConfig.from_dict({**config, **best_trial(trials).settings})
-        with _seeded(settings):
-            return _Run(columns, settings, Path(out), progress, warm_start).fit(trials)
+        with seeded(settings):
+            return NextItemRun(columns, settings, Path(out), progress, warm_start).fit(Path(out), trials)
 
     def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
         loaded = Artifact.open(artifact)
@@ -91,26 +90,52 @@ class NextItemTask:
         return {"cases": len(cases), **ranking_metrics(ranks)}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A trained scorer and what it was judged by: ranks of the test targets by each predictor, case by case."""
+
+    scorer: Scorer
+    untrained_mixture: Mixture
+    network: dict[str, Any]
+    test: Cases
+    ranks: dict[str, Ranks]
+    report: FitReport
+
+
 @dataclass
-class _Run:
+class NextItemRun:
+    """One training run. `folder` takes checkpoints and the log of training; without it nothing is written.
+
+    `placed` is a split to use instead of the settings' one.
+    """
+
     columns: EventColumns
     settings: NextItemConfig
-    out: Path
+    folder: Path | None
     progress: Report
-    warm_start: WarmStart | None
+    warm_start: WarmStart | None = None
+    placed: Split | None = None
 
     def tune(self) -> float:
         """Train, and the best epoch's validation score of the network alone."""
-        self.out.mkdir(parents=True, exist_ok=True)
         split = self._split()
         selection, _, _ = self._sampled_cases(split)
         untrained = self._count(split)
-        _, state = self._train(self._network_arguments(split), split, selection, untrained)
-        return state.best_score
+        _, trainer = self._train(self._network_arguments(split), split, selection, untrained)
+        return trainer.state.best_score
 
-    def fit(self, trials: Sequence[Trial] = ()) -> FitReport:
+    def fit(self, out: Path, trials: Sequence[Trial]) -> FitReport:
+        """Train and leave the artifact in `out`."""
+        out.mkdir(parents=True, exist_ok=True)
+        measured = self.measure()
+        report = replace(measured.report, trials=[asdict(trial) for trial in trials])
+        self.progress(Progress("saving", metrics={METRIC: report.score}))
+        self._save(measured, report, out)
+        return report
+
+    def measure(self) -> Measured:
+        """Train, choose the mixture on validation, and measure on test."""
         started = time.monotonic()
-        self.out.mkdir(parents=True, exist_ok=True)
         self.progress(Progress("snapshot"))
         split = self._split()
         selection, validation, test = self._sampled_cases(split)
@@ -123,7 +148,7 @@ class _Run:
         baseline_ranks = baselines.ranks(test, [POPULARITY, untrained_mixture], untrained)
 
         arguments = self._network_arguments(split)
-        scorer, state = self._train(arguments, split, selection, untrained)
+        scorer, trainer = self._train(arguments, split, selection, untrained)
 
         evaluator = self._evaluator("evaluating")
         candidates = blended_mixtures(untrained_mixture)
@@ -143,7 +168,7 @@ class _Run:
             validation=ranking_metrics(validation_ranks),
             test={**ranking_metrics(test_ranks), "coverage@10": coverage},
             first_event=self._first_event(scorer, untrained_mixture, split),
-            curve=state.curve,
+            curve=trainer.state.curve,
             counts={
                 "subjects": self.columns.subjects,
                 "items": len(self.columns.items),
@@ -153,11 +178,14 @@ class _Run:
             mixture=scorer.mixture.to_dict(),
             split=split.describe(),
             seconds=time.monotonic() - started,
-            trials=[asdict(trial) for trial in trials],
+            speed=_speed(trainer, split),
         )
-        self.progress(Progress("saving", metrics={METRIC: report.score}))
-        self._save(scorer, untrained_mixture, arguments, report)
-        return report
+        ranks = {
+            "model": test_ranks,
+            "sequential_rules": baseline_ranks[1],
+            "popularity": baseline_ranks[0],
+        }
+        return Measured(scorer, untrained_mixture, arguments, test, ranks, report)
 
     def _network_arguments(self, split: Split) -> dict[str, Any]:
         if self.warm_start is None:
@@ -176,6 +204,8 @@ class _Run:
         return split.train_start + count_before(self.columns, self.warm_start.trained_until)
 
     def _split(self) -> Split:
+        if self.placed is not None:
+            return self.placed
         if self.settings.split == "leave_one_out":
             return leave_one_out_split(self.columns)
         return global_time_split(
@@ -207,7 +237,7 @@ class _Run:
 
     def _train(
         self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
-    ) -> tuple[Scorer, TrainerState]:
+    ) -> tuple[Scorer, Trainer]:
         model = build_network(arguments, untrained)
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
@@ -232,12 +262,13 @@ class _Run:
                 metric=METRIC,
                 checkpoint_seconds=self.settings.checkpoint_seconds,
                 mixed_precision=self.settings.mixed_precision,
+                budget_seconds=self.settings.budget_minutes and 60 * self.settings.budget_minutes,
             ),
-            folder=self.out,
+            folder=self.folder,
             report=self.progress,
         )
-        state = trainer.fit()
-        return scorer, state
+        trainer.fit()
+        return scorer, trainer
 
     def _evaluator(self, stage: Any) -> CaseEvaluator:
         last = time.monotonic()
@@ -268,14 +299,17 @@ class _Run:
         model, popular, rules = (float(value) for value in ndcg(ranks, 10).mean(axis=1))
         return {"cases": len(cases), METRIC: model, "popularity": popular, "sequential_rules": rules}
 
-    def _save(self, scorer: Scorer, untrained_mixture: Mixture, arguments: dict[str, Any], report: FitReport) -> None:
+    def _save(self, measured: Measured, report: FitReport, out: Path) -> None:
+        from safetensors.torch import save_file
+
+        scorer = measured.scorer
         artifact = Artifact(
-            path=self.out,
+            path=out,
             task="next_item",
-            network=arguments,
+            network=measured.network,
             max_length=self.settings.max_length,
             mixture=scorer.mixture,
-            untrained_mixture=untrained_mixture,
+            untrained_mixture=measured.untrained_mixture,
             vocabulary=Vocabulary(self.columns.items, self.columns.types),
             untrained=scorer.untrained,
         )
@@ -284,10 +318,22 @@ class _Run:
         os.replace(partial, artifact.weights)
         artifact.save(self.settings.to_dict())
         # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
-        write_json(self.out / "report.json", report.to_dict())
-        shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
-        shutil.rmtree(self.out / "trials", ignore_errors=True)
-        (self.out / TRIALS).unlink(missing_ok=True)
+        write_json(out / "report.json", report.to_dict())
+        shutil.rmtree(out / "checkpoint", ignore_errors=True)
+        shutil.rmtree(out / "trials", ignore_errors=True)
+        (out / TRIALS).unlink(missing_ok=True)
+
+
+def _speed(trainer: Trainer, split: Split) -> dict[str, float]:
+    if not trainer.epochs_trained:
+        return {}
+    events = split.train_end - split.train_start
+    epoch_seconds = trainer.training_seconds / trainer.epochs_trained
+    return {
+        "epoch_seconds": epoch_seconds,
+        "sequences_per_second": float(np.count_nonzero(events > 1)) / epoch_seconds,
+        "events_per_second": float(events.sum()) / epoch_seconds,
+    }
 
 
 def _search(
@@ -305,7 +351,7 @@ def _search(
         trial_settings = NextItemConfig.from_dict({**settings.to_dict(), **chosen, "search": None})
         try:
             torch.manual_seed(settings.seed)
-            return _Run(columns, trial_settings, folder, report, warm_start).tune()
+            return NextItemRun(columns, trial_settings, folder, report, warm_start).tune()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -315,7 +361,7 @@ def _search(
 
 
 @contextmanager
-def _seeded(settings: NextItemConfig) -> Iterator[None]:
+def seeded(settings: NextItemConfig) -> Iterator[None]:
     """Seeds torch and sets its threads for the run, and puts both back as they were."""
     threads = settings.threads or int(os.environ.get("ML_THREADS", 0)) or torch.get_num_threads()
     before = torch.get_num_threads()

@@ -16,7 +16,7 @@ MOST_TRIALS = 200
 # What a trial may not choose: the judge, the machine, and the search itself.
 FIXED = {
     *("split", "validation_quantile", "test_quantile", "successive", "evaluation_cases", "exclude_seen"),
-    *("device", "threads", "memory_budget_mb", "compile", "mixed_precision", "seed", "search"),
+    *("device", "threads", "memory_budget_mb", "compile", "mixed_precision", "seed", "search", "budget_minutes"),
 }
 
 

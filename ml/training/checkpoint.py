@@ -1,4 +1,8 @@
-"""Checkpoints: one safetensors file with a JSON header, replaced atomically. Never pickle."""
+"""Checkpoints: one safetensors file with a JSON header, replaced atomically. Never pickle.
+
+What only saving and loading need is imported there, here and in the modules beside: a machine that measures has torch
+and numpy alone.
+"""
 
 import json
 import os
@@ -7,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -26,6 +28,8 @@ class Checkpoint:
     state: dict[str, Any]  # JSON: epoch, step, best score, curve...
 
     def save(self, path: Path) -> None:
+        from safetensors.torch import save_file
+
         path.parent.mkdir(parents=True, exist_ok=True)
         groups = {"model": self.model, "best": self.best, "optimizer": self.optimizer, "rng": self.rng}
         # Cloned because safetensors refuses tensors that share memory.
@@ -40,6 +44,8 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
+        from safetensors import safe_open
+
         groups: dict[str, Tensors] = {"model": {}, "best": {}, "optimizer": {}, "rng": {}}
         with safe_open(path, framework="pt") as file:
             state = json.loads(file.metadata()["state"])

@@ -3,13 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from ml.training.checkpoint import (
     Checkpoint,
@@ -37,6 +37,8 @@ class TrainerSettings:
     metric: str
     checkpoint_seconds: float
     mixed_precision: bool
+    # Ends training after this many seconds, evaluation included, with the best epoch by then.
+    budget_seconds: float | None = None
 
 
 @dataclass
@@ -56,7 +58,8 @@ class Trainer:
 
     `batches(epoch)` lists what one epoch works through, the same list whenever it is asked for the same epoch;
     `loss(batch)` is the scalar to minimise; `evaluate()` gives validation metrics. `folder` receives the checkpoint
-    and the TensorBoard log. A run that finds a checkpoint there goes on from it, to the very same result.
+    and the TensorBoard log; with None nothing is written. A run that finds a checkpoint there goes on from it, to the
+    very same result.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Trainer:
         loss: Callable[[Any], Tensor],
         evaluate: Callable[[], dict[str, float]],
         settings: TrainerSettings,
-        folder: Path,
+        folder: Path | None,
         report: Report,
     ) -> None:
         self.model = model
@@ -75,8 +78,7 @@ class Trainer:
         self.loss = loss
         self.evaluate = evaluate
         self.settings = settings
-        self.checkpoint_path = folder / "checkpoint" / "state.safetensors"
-        self.log_folder = folder / "tensorboard"
+        self.folder = folder
         self.report = report
         self.device = next(model.parameters()).device
         self.optimizer = torch.optim.AdamW(
@@ -86,28 +88,51 @@ class Trainer:
         self.best: Tensors = {}
         self.next_checkpoint = time.monotonic() + settings.checkpoint_seconds
         self.next_report = 0.0
+        self.ends = math.inf
+        # What this process has trained, and how long that took without evaluation.
+        self.epochs_trained = 0.0
+        self.training_seconds = 0.0
 
     def fit(self) -> TrainerState:
         """Train to the end. Raises FloatingPointError when the loss stops being a number."""
-        if self.checkpoint_path.exists():
-            self._restore()
-        with SummaryWriter(str(self.log_folder), purge_step=self.state.epoch) as log:
+        if self.settings.budget_seconds is not None:
+            self.ends = time.monotonic() + self.settings.budget_seconds
+        if self.folder is not None and self._checkpoint_path(self.folder).exists():
+            self._restore(self._checkpoint_path(self.folder))
+        with self._log() as log:
             while not self._finished():
                 self._train_epoch()
                 metrics = self._finish_epoch()
-                for name, value in metrics.items():
-                    log.add_scalar(name, value, self.state.epoch - 1)
+                if log is not None:
+                    for name, value in metrics.items():
+                        log.add_scalar(name, value, self.state.epoch - 1)
         self.model.load_state_dict(self.best)
         self.model.eval()
         return self.state
 
+    def _log(self) -> Any:
+        """The TensorBoard log, or nothing to write to where there is no folder."""
+        if self.folder is None:
+            return nullcontext()
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.state.epoch)
+
     def _finished(self) -> bool:
+        if self.state.epoch > 0 and time.monotonic() >= self.ends:
+            return True
         waited = self.state.epoch - 1 - self.state.best_epoch
         return self.state.epoch >= self.settings.epochs or (self.state.epoch > 0 and waited >= self.settings.patience)
 
     def _train_epoch(self) -> None:
+        started, begun_at = time.monotonic(), self.state.step
         self.model.train()
         batches = self.batches(self.state.epoch)
+        self._train_batches(batches)
+        self.epochs_trained += (self.state.step - begun_at) / max(1, len(batches))
+        self.training_seconds += time.monotonic() - started
+
+    def _train_batches(self, batches: Sequence[Any]) -> None:
         for batch in batches[self.state.step :]:
             self.state.loss_sum += self._train_step(batch)
             self.state.step += 1
@@ -117,6 +142,8 @@ class Trainer:
                 self.next_report = now + REPORT_SECONDS
             if now >= self.next_checkpoint:
                 self._save()
+            if now >= self.ends:
+                return
 
     def _train_step(self, batch: Any) -> float:
         half = self.settings.mixed_precision and self.device.type == "cuda"
@@ -149,18 +176,24 @@ class Trainer:
         epoch, epochs, step = self.state.epoch + 1, self.settings.epochs, self.state.step
         self.report(Progress("training", epoch, epochs, step, steps, {"loss": mean}))
 
+    @staticmethod
+    def _checkpoint_path(folder: Path) -> Path:
+        return folder / "checkpoint" / "state.safetensors"
+
     def _save(self) -> None:
+        if self.folder is None:
+            return
         Checkpoint(
             model=self.model.state_dict(),
             best=self.best,
             optimizer=optimizer_tensors(self.model, self.optimizer),
             rng=rng_tensors(),
             state=asdict(self.state),
-        ).save(self.checkpoint_path)
+        ).save(self._checkpoint_path(self.folder))
         self.next_checkpoint = time.monotonic() + self.settings.checkpoint_seconds
 
-    def _restore(self) -> None:
-        checkpoint = Checkpoint.load(self.checkpoint_path)
+    def _restore(self, path: Path) -> None:
+        checkpoint = Checkpoint.load(path)
         self.model.load_state_dict(checkpoint.model)
         self.best = {name: tensor.to(self.device) for name, tensor in checkpoint.best.items()}
         restore_optimizer(self.model, self.optimizer, checkpoint.optimizer)

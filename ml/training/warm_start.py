@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from ml.data.vocabulary import Vocabulary
 from ml.nn.sequence_model import SequenceModel
@@ -49,6 +48,8 @@ class WarmStart:
 
     def load_into(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
         """Copy the weights; items and event types that the earlier model did not know keep their fresh ones."""
+        from safetensors.torch import load_file
+
         before, known = load_file(self.artifact.weights), self.artifact.vocabulary
         items, old_items = _matching(vocabulary.items, known.item_codes)
         types, old_types = _matching(vocabulary.types, known.type_codes)
