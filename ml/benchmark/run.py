@@ -1,0 +1,146 @@
+"""One data set, one model, several seeds: scores beside those of the untrained, speed and memory."""
+
+import platform
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ml.benchmark.datasets import DATASETS, Dataset
+from ml.evaluation.mixture import NEURAL
+from ml.evaluation.ranking import ranking_metrics
+from ml.nn.encoders import ENCODERS
+from ml.tasks.config import NextItemConfig
+from ml.tasks.next_item import NextItemRun, seeded
+from ml.tasks.next_item_evaluation import CaseEvaluator
+from ml.training.progress import Progress
+
+MODELS = tuple(ENCODERS)
+KS = (10, 20, 50)
+# Every case counts: published figures rest on all of them.
+ALL_CASES = 10**9
+# A budget ends training, not the number of epochs.
+MOST_EPOCHS = 1_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for; `settings` go over those of the data set."""
+
+    dataset: str
+    data: Path
+    model: str
+    budget_minutes: float
+    seeds: tuple[int, ...]
+    threads: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+Say = Callable[[str], None]
+
+
+def run(asked: Asked, say: Say) -> dict[str, Any]:
+    """All seeds of one benchmark as one JSON-able result. Raises MissingData, or ValueError for a bad setting."""
+    with tempfile.TemporaryDirectory() as work:
+        dataset = DATASETS[asked.dataset](asked.data, Path(work))
+        seeds = [_run_seed(asked, dataset, seed, say) for seed in asked.seeds]
+    return {
+        "dataset": asked.dataset,
+        "protocol": dataset.protocol,
+        "model": asked.model,
+        "settings": _settings(asked, dataset, asked.seeds[0]).to_dict(),
+        "machine": machine(asked.threads),
+        "counts": {"test_cases": len(dataset.split.test), "items": len(dataset.columns.items)},
+        "metrics": list(dataset.metrics),
+        "scores": summary(seeds, dataset.metrics),
+        "seeds": seeds,
+    }
+
+
+def summary(seeds: Sequence[dict[str, Any]], metrics: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean and sample standard deviation over the seeds, by predictor and metric."""
+    return {
+        predictor: {metric: _spread([seed["test"][predictor][metric] for seed in seeds]) for metric in metrics}
+        for predictor in seeds[0]["test"]
+    }
+
+
+def machine(threads: int) -> dict[str, Any]:
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "threads": threads,
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _settings(asked: Asked, dataset: Dataset, seed: int) -> NextItemConfig:
+    return NextItemConfig.from_dict(
+        {
+            "epochs": MOST_EPOCHS,
+            "patience": 10,
+            **dataset.settings,
+            "evaluation_cases": ALL_CASES,
+            "encoder": asked.model,
+            "budget_minutes": asked.budget_minutes,
+            "threads": asked.threads,
+            **asked.settings,
+            "seed": seed,
+        }
+    )
+
+
+def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, Any]:
+    settings = _settings(asked, dataset, seed)
+
+    def follow(progress: Progress) -> None:
+        if progress.stage == "training" and progress.epoch and not progress.steps:
+            figures = " ".join(f"{name} {value:.4f}" for name, value in progress.metrics.items())
+            say(f"seed {seed}: epoch {progress.epoch} {figures}")
+
+    with seeded(settings):
+        measured = NextItemRun(dataset.columns, settings, None, follow, placed=dataset.split).measure()
+        evaluator = CaseEvaluator(dataset.columns, settings.max_length, settings.exclude_seen, lambda: None)
+        network = evaluator.ranks(measured.test, [NEURAL], measured.scorer)[0]
+    report = measured.report
+    return {
+        "seed": seed,
+        "test": {name: ranking_metrics(ranks, KS) for name, ranks in {**measured.ranks, "network": network}.items()},
+        "validation": report.validation,
+        "mixture": asdict(measured.scorer.mixture),
+        "epochs": len(report.curve),
+        "best_epoch": 1 + int(np.argmax([point[report.metric] for point in report.curve])),
+        "curve": report.curve,
+        "parameters": report.counts["parameters"],
+        "seconds": report.seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        **report.speed,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "deviation": deviation}
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
