@@ -1,8 +1,9 @@
-"""Log-probabilities over a large catalogue in bounded memory."""
+"""Log-probabilities and log-likelihoods over a large catalogue in bounded memory."""
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
 
 # Logits held at once, in elements: 32 M float32 logits are 128 MB.
 LOGITS_IN_MEMORY = 32 * 2**20
@@ -73,3 +74,27 @@ def sampled_log_probability(
     logits_NS = logits_NS.masked_fill(drawn_S == target_N[:, None], -torch.inf)
     target_logit_N = (states_ND * table_JD[target_N]).sum(dim=1) + bias_J[target_N]
     return target_logit_N - torch.cat([target_logit_N[:, None], logits_NS], dim=1).logsumexp(dim=1)
+
+
+def gbce_log_likelihood(
+    states_ND: Tensor, table_JD: Tensor, bias_J: Tensor, target_N: Tensor, negatives: int, calibration: float
+) -> Tensor:
+    """beta log sigmoid(target logit) + sum over drawn items of log(1 - sigmoid(logit)), (N,), to be maximised.
+
+    Generalised binary cross-entropy (gSASRec: Petrov and Macdonald, 2023, section on gBCE). `negatives` items, at most
+    as many as there are, are drawn uniformly for all positions; a draw that hits the target counts nothing, so that
+    another item is met at the rate alpha = negatives / items. With the calibration t in 0..1,
+    beta = alpha (t (1 - 1 / alpha) + 1 / alpha). At t = 0 it is 1, which is plain binary cross-entropy, whose sigmoids
+    are far too high; at t = 1 it is alpha, and sigmoid(logit) estimates the item's probability.
+
+    The softmax of the logits, by which items are ranked and mixed, does not depend on t at the optimum: it is
+    proportional to the odds p / (1 - p), so that it is close to p where all p are small and too sure of a likely item.
+    """
+    negatives = min(negatives, len(table_JD))
+    alpha = negatives / len(table_JD)
+    beta = alpha * (calibration * (1.0 - 1.0 / alpha) + 1.0 / alpha)
+    drawn_S = torch.randint(len(table_JD), (negatives,), device=table_JD.device)
+    logits_NS = torch.addmm(bias_J[drawn_S], states_ND, table_JD[drawn_S].T)
+    refused_NS = functional.logsigmoid(-logits_NS).masked_fill(drawn_S == target_N[:, None], 0.0)
+    target_logit_N = (states_ND * table_JD[target_N]).sum(dim=1) + bias_J[target_N]
+    return beta * functional.logsigmoid(target_logit_N) + refused_NS.sum(dim=1)

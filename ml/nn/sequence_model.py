@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from ml.data.batches import EventBatch
 from ml.nn.copying import CopyHead
-from ml.nn.encoders import ENCODERS
+from ml.nn.encoders import ENCODERS, BidirectionalTransformer
 from ml.nn.inputs import EventEmbedding
-from ml.nn.losses import sampled_log_probability, softmax_log_probability
+from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
 from ml.nn.pooling import AttentionPooling
 
 
@@ -72,12 +72,13 @@ class SequenceModel(nn.Module):
         """Log-probability of each real target, (N,), positions in row-major order.
 
         target (B, L) holds item codes, 0 where there is nothing to predict. With a `proposal` distribution over the
-        items the softmax is estimated from `negatives` samples, otherwise it is exact.
+        items the softmax is estimated from `negatives` samples, otherwise it is exact. A bidirectional encoder sees
+        none of the events that are targets, so that only some may be at a time.
         """
-        states = self.encoder(self.embedding(batch))
         chosen = target > 0
+        states, after = self._encode(batch, chosen)
         # The loss runs in full precision also where the encoder ran in half.
-        pooled = self.pooling(states)[chosen].float()
+        pooled = self.pooling(states, after)[chosen].float()
         wanted = target[chosen] - 1
         if proposal is None:
             generated = softmax_log_probability(pooled, self.table, self.bias, wanted)
@@ -85,23 +86,44 @@ class SequenceModel(nn.Module):
             generated = sampled_log_probability(pooled, self.table, self.bias, wanted, proposal, negatives)
         if self.copying is None:
             return generated
-        copied, gate = self.copying(states, batch.item, target)
+        copied, gate = self.copying(states, after, self._seen_items(batch, chosen), target)
         copied, gate = copied[chosen].float(), gate[chosen].float()
         return torch.logaddexp(functional.logsigmoid(-gate) + generated, functional.logsigmoid(gate) + copied)
+
+    def gbce(self, batch: EventBatch, target: Tensor, *, negatives: int, calibration: float) -> Tensor:
+        """The gBCE log-likelihood of each real target, (N,), as in `log_probability`. It knows no copy head."""
+        chosen = target > 0
+        states, after = self._encode(batch, chosen)
+        pooled = self.pooling(states, after)[chosen].float()
+        return gbce_log_likelihood(pooled, self.table, self.bias, target[chosen] - 1, negatives, calibration)
 
     @torch.inference_mode()
     def rank(self, batch: EventBatch) -> Ranking:
         """Probabilities of all items after the last event of each sequence, and the parts they are made of."""
-        states = self.encoder(self.embedding(batch))
-        weight, content = self.pooling.last(states, batch.length)
+        states, after = self._encode(batch, torch.zeros_like(batch.item, dtype=torch.bool))
+        weight, content = self.pooling.last(states, after, batch.length)
         pooled = torch.einsum("bl,bld->bd", weight, content).float()
         generated = torch.addmm(self.bias, pooled, self.table.T).softmax(dim=1)
         if self.copying is None:
             nothing = torch.zeros_like(weight)
             return Ranking(generated, generated, weight, content, nothing[:, 0], nothing, batch.item)
-        copy_weight, gate = self.copying.last(states, batch.item, batch.length)
+        copy_weight, gate = self.copying.last(states, after, batch.item, batch.length)
         copy_share = gate.sigmoid()
         probability = generated * (1.0 - copy_share)[:, None]
         # Column -1 of a padded event would be another item; its weight is 0, so clamping to column 0 adds nothing.
         probability.scatter_add_(1, (batch.item - 1).clamp(min=0), copy_share[:, None] * copy_weight)
         return Ranking(probability, generated, weight, content, copy_share, copy_weight, batch.item)
+
+    def _encode(self, batch: EventBatch, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """States of the events, and the states that ask for the event after each, (B, L, D); `asked` (B, L) bool."""
+        events = self.embedding(batch)
+        if isinstance(self.encoder, BidirectionalTransformer):
+            return self.encoder(events, batch.length, asked)
+        states = self.encoder(events)
+        return states, states
+
+    def _seen_items(self, batch: EventBatch, asked: Tensor) -> Tensor:
+        """The items that a target may be copied from, (B, L); 0 where the event is masked."""
+        if not isinstance(self.encoder, BidirectionalTransformer):
+            return batch.item
+        return batch.item.masked_fill(functional.pad(asked[:, :-1], (1, 0)), 0)

@@ -10,7 +10,7 @@ from ml.nn.inputs import INPUTS
 from ml.tasks.search_space import SearchSpace
 
 SplitKind = Literal["global_time", "leave_one_out"]
-LossKind = Literal["auto", "full", "sampled"]
+LossKind = Literal["auto", "full", "sampled", "gbce"]
 Device = Literal["auto", "cpu", "cuda"]
 # Whether a value will do, and what it must be in words.
 Requirement = tuple[Callable[[Any], bool], str]
@@ -46,6 +46,13 @@ class NextItemConfig:
     # Loss
     loss: LossKind = "auto"
     negatives: int = 2048
+    # Of "gbce": 0 is plain binary cross-entropy, 1 gives calibrated sigmoids; .75 ranks best in the paper.
+    calibration: float = 0.75
+    # The share of the events that a bidirectional encoder has to guess at a time, besides the last one.
+    mask_share: float = 0.2
+    # How much a target of an event type counts, such as {"purchase": 1, "view": 0.2}; 1 where a type is not named.
+    # Weights learned by uncertainty would favour the types that are easy to predict, and not those that matter.
+    type_weights: dict[str, float] | None = None
     # Training
     batch_tokens: int = 1024
     learning_rate: float = 3e-3
@@ -97,6 +104,8 @@ class NextItemConfig:
         ]
         if not problems and self.dimension % self.heads:
             problems.append(f"dimension {self.dimension} must be a multiple of heads {self.heads}")
+        if self.loss == "gbce" and self.copying:
+            problems.append("copying must be false or null with loss gbce, which gives no probability to mix with")
         if not problems and self.search is not None:
             problems.extend(self._search_problems())
         return problems
@@ -126,6 +135,10 @@ def _number(value: object) -> bool:
     return _whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _weights(value: object) -> bool:
+    return isinstance(value, dict) and all(_number(weight) and weight >= 0 for weight in value.values())
+
+
 def _one_of(allowed: Iterable[str]) -> Requirement:
     names = tuple(allowed)
     return lambda value: value in names, f"one of {', '.join(names)}"
@@ -148,6 +161,9 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
     ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
     ("dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
+    ("calibration", lambda value: _number(value) and 0 <= value <= 1, "between 0 and 1"),
+    ("mask_share", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
+    ("type_weights", lambda value: value is None or _weights(value), "null, or weights of 0 or more by event type"),
     ("validation_quantile test_quantile", lambda value: _number(value) and 0 < value < 1, "between 0 and 1"),
     ("successive exclude_seen mixed_precision compile", lambda value: isinstance(value, bool), "true or false"),
     ("copying", lambda value: value is None or isinstance(value, bool), "true, false or null"),

@@ -12,6 +12,7 @@ from ml.data.batches import gather_batch, length_buckets, training_windows
 from ml.data.columns import EventColumns
 from ml.data.splits import Split
 from ml.evaluation.untrained import Untrained
+from ml.nn.encoders import BidirectionalTransformer
 from ml.nn.losses import LOGITS_IN_MEMORY
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
@@ -23,6 +24,8 @@ Window = tuple[Indices, Indices]
 FULL_SOFTMAX_ITEMS = 10_000
 # A copy head pays when at least this share of the training events repeats one of the items just before.
 WORTHWHILE_REPEATS = 0.02
+# A bidirectional encoder guesses the last event alone, as it does when it predicts, in this share of the sequences.
+LAST_ALONE = 0.1
 # Weights, gradients, Adam's two moments, the best weights, and one copy on its way to the checkpoint.
 COPIES_OF_WEIGHTS = 6
 
@@ -31,7 +34,7 @@ def network_arguments(columns: EventColumns, split: Split, settings: NextItemCon
     """The keyword arguments of SequenceModel, which the artifact keeps to rebuild it. JSON-able."""
     copying = settings.copying
     if copying is None:
-        copying = repeat_share(columns, split, settings.rule_window) >= WORTHWHILE_REPEATS
+        copying = settings.loss != "gbce" and repeat_share(columns, split, settings.rule_window) >= WORTHWHILE_REPEATS
     return {
         "items": len(columns.items),
         "types": len(columns.types),
@@ -94,30 +97,79 @@ def epoch_batches(split: Split, settings: NextItemConfig, epoch: int, *, fresh: 
 def window_targets(columns: EventColumns, start: Indices, end: Indices) -> Tensor:
     """The item of the event after each input, (B, L) int64 codes; 0 on padding and before an event without an item."""
     position = start[:, None] + np.arange((end - start).max())
-    following = np.minimum(position + 1, columns.events - 1)
-    return torch.from_numpy(np.where(position < end[:, None], columns.item[following], 0).astype(np.int64))
+    item = columns.item[following_events(columns, start, end)]
+    return torch.from_numpy(np.where(position < end[:, None], item, 0).astype(np.int64))
+
+
+def following_events(columns: EventColumns, start: Indices, end: Indices) -> Indices:
+    """The row of the event after each input, (B, L); any row on padding."""
+    position = start[:, None] + np.arange((end - start).max())
+    return np.minimum(position + 1, columns.events - 1)
+
+
+def masked_targets(target: Tensor, length: Tensor, share: float) -> Tensor:
+    """The targets (B, L) that are asked for at once, the others 0: the last of each sequence, and `share` of the rest.
+
+    Uses torch's random state, so that a resumed run masks what an uninterrupted one would.
+    """
+    asked = (torch.rand(target.shape) < share) & (torch.rand(len(target), 1) >= LAST_ALONE)
+    asked |= torch.arange(target.shape[1]) == length[:, None] - 1
+    return target * asked
+
+
+def target_weights(columns: EventColumns, settings: NextItemConfig) -> NDArray[np.float32]:
+    """What a target of each event type counts, (types,), as a share of the heaviest one's.
+
+    Raises ValueError for weights of types that the log does not have, and where no type counts.
+    """
+    given = settings.type_weights or {}
+    unknown = sorted(set(given) - set(columns.types))
+    if unknown:
+        raise ValueError(
+            f"type_weights names {', '.join(unknown)}; the log's event types are {', '.join(columns.types)}"
+        )
+    weights = np.array([given.get(name, 1.0) for name in columns.types], dtype=np.float32)
+    if not weights.max() > 0:
+        raise ValueError("type_weights leaves no event type to learn from; give one a weight above 0")
+    return weights / weights.max()
 
 
 def make_loss(
     model: SequenceModel, columns: EventColumns, settings: NextItemConfig, untrained: Untrained
 ) -> Callable[[Window], Tensor]:
-    """Mean negative log-probability of the targets of one batch."""
+    """Mean negative log-probability of the targets of one batch, each times its type's weight."""
     device = model.bias.device
-    proposal = _proposal(untrained).to(device) if sampled(settings, len(columns.items)) else None
+    by_sample = sampled(settings, len(columns.items)) and settings.loss != "gbce"
+    proposal = _proposal(untrained).to(device) if by_sample else None
+    weights = target_weights(columns, settings)
+    weighted = bool((weights < 1).any())
+    masked = isinstance(model.encoder, BidirectionalTransformer)
 
     def loss(window: Window) -> Tensor:
         start, end = window
-        target = window_targets(columns, start, end).to(device)
-        batch = gather_batch(columns, start, end).to(device)
-        log_probability = model.log_probability(batch, target, proposal=proposal, negatives=settings.negatives)
+        batch = gather_batch(columns, start, end)
+        target = window_targets(columns, start, end)
+        if masked:
+            target = masked_targets(target, batch.length, settings.mask_share)
+        if weighted:
+            weight = torch.from_numpy(weights[columns.type[following_events(columns, start, end)]])
+            target = target * (weight > 0)
+            weight = weight[target > 0].to(device)
+        target, batch = target.to(device), batch.to(device)
+        if settings.loss == "gbce":
+            likelihood = model.gbce(batch, target, negatives=settings.negatives, calibration=settings.calibration)
+        else:
+            likelihood = model.log_probability(batch, target, proposal=proposal, negatives=settings.negatives)
+        total = (likelihood * weight).sum() if weighted else likelihood.sum()
         # A batch without any target (events without items only) has nothing to teach, and no mean.
-        return -log_probability.sum() / max(1, len(log_probability))
+        return -total / max(1, len(likelihood))
 
     return loss
 
 
 def sampled(settings: NextItemConfig, items: int) -> bool:
-    return settings.loss == "sampled" or (settings.loss == "auto" and items > FULL_SOFTMAX_ITEMS)
+    """Whether the loss compares the targets with drawn items only."""
+    return settings.loss in ("sampled", "gbce") or (settings.loss == "auto" and items > FULL_SOFTMAX_ITEMS)
 
 
 def check_memory(model: SequenceModel, settings: NextItemConfig, items: int) -> None:

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from ml.nn import losses
-from ml.nn.losses import sampled_log_probability, softmax_log_probability
+from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
 
 
 def problem(positions: int = 50, items: int = 30) -> tuple[torch.Tensor, ...]:
@@ -45,3 +47,57 @@ def test_the_sampled_softmax_approaches_the_full_one_whatever_items_are_drawn_fr
     full = softmax_log_probability(states, table, bias, target)
     sampled = sampled_log_probability(states, table, bias, target, proposal / proposal.sum(), 200_000)
     torch.testing.assert_close(sampled, full, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
+def test_gbce_equals_the_formula_of_the_paper(calibration: float) -> None:
+    states, table, bias, target = problem()
+    torch.manual_seed(5)
+    mine = gbce_log_likelihood(states, table, bias, target, 12, calibration)
+
+    torch.manual_seed(5)
+    drawn = torch.randint(30, (12,)).numpy()
+    logits = (states @ table.T + bias).detach().numpy()
+    sigmoid = 1.0 / (1.0 + np.exp(-logits))
+    alpha = 12 / 30
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    for row, wanted in enumerate(target.tolist()):
+        others = [item for item in drawn if item != wanted]
+        expected = np.log(sigmoid[row, wanted] ** beta) + np.log(1 - sigmoid[row, others]).sum()
+        assert float(mine[row].detach()) == pytest.approx(expected)
+
+
+def test_gbce_without_calibration_is_binary_cross_entropy() -> None:
+    states, table, bias, target = problem()
+    torch.manual_seed(5)
+    mine = gbce_log_likelihood(states, table, bias, target, 12, 0.0)
+    torch.manual_seed(5)
+    drawn = torch.randint(30, (12,))
+    logits = states @ table.T + bias
+    one = torch.ones(())
+    for row, wanted in enumerate(target.tolist()):
+        negative = logits[row, drawn[drawn != wanted]]
+        entropy = functional.binary_cross_entropy_with_logits(logits[row, wanted], one.double())
+        entropy = entropy + functional.binary_cross_entropy_with_logits(negative, 0 * negative, reduction="sum")
+        torch.testing.assert_close(mine[row], -entropy)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 1.0])
+def test_the_softmax_after_gbce_follows_the_odds_and_only_calibration_1_gives_true_sigmoids(calibration: float) -> None:
+    """One context, five items with known probabilities: only the biases are trained."""
+    torch.manual_seed(0)
+    wanted = torch.tensor([0.4, 0.3, 0.15, 0.1, 0.05])
+    bias = torch.zeros(5, requires_grad=True)
+    optimizer = torch.optim.Adam([bias], lr=0.05)
+    target = torch.multinomial(wanted, 4096, replacement=True)
+    frequency = torch.bincount(target, minlength=5) / 4096
+    averaged = torch.zeros(5)
+    for step in range(1000):
+        likelihood = gbce_log_likelihood(torch.zeros(4096, 1), torch.zeros(5, 1), bias, target, 2, calibration)
+        optimizer.zero_grad()
+        (-likelihood.mean()).backward()
+        optimizer.step()
+        averaged += bias.detach() / 500 if step >= 500 else 0
+    odds = frequency / (1 - frequency)
+    torch.testing.assert_close(averaged.softmax(dim=0), odds / odds.sum(), atol=0.03, rtol=0)
+    assert torch.allclose(averaged.sigmoid(), frequency, atol=0.04) == (calibration == 1.0)

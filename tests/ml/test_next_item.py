@@ -120,7 +120,7 @@ def test_every_stage_is_told_in_order(log: EventColumns, tmp_path: Path) -> None
     ("settings", "message"),
     [
         ({"layres": 2}, "unknown settings layres"),
-        ({"encoder": "mlp"}, "encoder must be one of lstm, transformer"),
+        ({"encoder": "mlp"}, "encoder must be one of lstm, gru, transformer"),
         ({"dimension": 10, "heads": 4}, "multiple of heads"),
         ({"dropout": 1.0}, "dropout must be at least 0"),
         ({"epochs": 0, "seed": -1}, "epochs must be .* seed must be"),

@@ -59,13 +59,18 @@ def test_what_training_maximises_is_what_ranking_answers(encoder: str, copying: 
 
 
 @pytest.mark.parametrize("encoder", sorted(ENCODERS))
-def test_no_state_sees_a_later_event_nor_the_padding(encoder: str) -> None:
+def test_no_state_sees_the_padding(encoder: str) -> None:
     model, batch = build(encoder), events()
     ranking = model.rank(batch)
     shorter = EventBatch(
         batch.item[1:2, :5], batch.type[1:2, :5], batch.gap[1:2, :5], batch.value[1:2, :5], batch.length[1:2]
     )
     torch.testing.assert_close(model.rank(shorter).probability, ranking.probability[1:2])
+
+
+@pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - {"bidirectional"}))
+def test_no_state_sees_a_later_event(encoder: str) -> None:
+    model, batch = build(encoder), events()
     states = model.encoder(model.embedding(batch))
     changed = events(seed=1)
     for name in ("item", "type", "gap", "value"):
@@ -73,8 +78,28 @@ def test_no_state_sees_a_later_event_nor_the_padding(encoder: str) -> None:
     torch.testing.assert_close(model.encoder(model.embedding(changed))[:1, :3], states[:1, :3])
 
 
-def test_attention_sums_to_one_over_the_real_events_and_a_score_splits_exactly_into_them() -> None:
-    model, batch = build(copying=False), events()
+def test_a_bidirectional_state_sees_both_ways_but_no_event_that_is_to_be_predicted() -> None:
+    """The third and the sixth event are targets: what they are changes no prediction of them, other events do."""
+    model, batch = build("bidirectional"), events()
+    target = torch.zeros_like(batch.item)
+    target[0, 1], target[0, 4] = 3, 8
+    expected = model.log_probability(batch, target)
+
+    def after_change(place: int) -> torch.Tensor:
+        changed = events()
+        for name in ("item", "type", "gap", "value"):
+            getattr(changed, name)[0, place] = 2
+        return model.log_probability(changed, target)
+
+    for hidden in (2, 5):
+        assert torch.equal(after_change(hidden), expected)
+    for seen in (0, 3, 6):
+        assert (after_change(seen) != expected).all()
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_attention_sums_to_one_over_the_real_events_and_a_score_splits_exactly_into_them(encoder: str) -> None:
+    model, batch = build(encoder, copying=False), events()
     ranking = model.rank(batch)
     torch.testing.assert_close(ranking.weight.sum(dim=1), torch.ones(4))
     assert not ranking.weight[~batch.real()].any()
