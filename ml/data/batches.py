@@ -1,7 +1,7 @@
 """Batches of event sequences: right-padded, and cut so that a batch holds sequences of about the same length."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ Indices = NDArray[np.int64]
 # Bucket 0 is the first event of a sequence; bucket 1 + b holds gaps of 2^b - 1 to 2^(b + 1) - 2 seconds, so that the
 # last one begins at 34 years.
 GAP_BUCKETS = 32
+HOURS_OF_WEEK = 7 * 24
 
 
 @dataclass
@@ -22,7 +23,8 @@ class EventBatch:
     """The one batch type of every encoder; B sequences padded on the right to L events.
 
     item (B, L) int64 codes, 0 = none; type (B, L) int64 codes, 0 = unknown; gap (B, L) int64 buckets of the time since
-    the event before; value (B, L) float32, NaN = absent; length (B,) int64 events that are not padding.
+    the event before; value (B, L) float32, NaN = absent; length (B,) int64 events that are not padding; hour (B, L)
+    int64 hours since Monday 0:00 UTC, 0 to 167, or one for all.
     """
 
     item: Tensor
@@ -30,9 +32,10 @@ class EventBatch:
     gap: Tensor
     value: Tensor
     length: Tensor
+    hour: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.long))
 
     def to(self, device: torch.device) -> "EventBatch":
-        return EventBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return EventBatch(**{part.name: getattr(self, part.name).to(device) for part in fields(self)})
 
     def real(self) -> Tensor:
         """Which positions hold an event, (B, L) bool."""
@@ -47,6 +50,12 @@ def gap_buckets(time: NDArray[np.float64]) -> Indices:
     return np.concatenate([first, np.minimum(bucket, GAP_BUCKETS - 1)], axis=-1)
 
 
+def hours_of_week(time: NDArray[np.float64]) -> Indices:
+    """Hours since the last Monday 0:00 UTC, 0 to 167, of Unix times in seconds."""
+    # 1970 began on a Thursday, three days after a Monday.
+    return (np.floor(time / 3600.0).astype(np.int64) + 3 * 24) % HOURS_OF_WEEK
+
+
 def make_batch(
     item: NDArray, type: NDArray, time: NDArray, value: NDArray, length: Indices
 ) -> EventBatch:  # all but length are (B, L); what stands beyond a sequence's length is ignored
@@ -58,6 +67,7 @@ def make_batch(
         gap=torch.from_numpy(np.where(padding, 0, gap_buckets(time))),
         value=torch.from_numpy(np.where(padding, np.nan, value).astype(np.float32)),
         length=torch.from_numpy(length.astype(np.int64)),
+        hour=torch.from_numpy(np.where(padding, 0, hours_of_week(time))),
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ml.data.item_features import ItemFeatures
+
 COLUMNS = {"offsets": np.int64, "item": np.int32, "type": np.int16, "time": np.float64, "value": np.float32}
 FORMAT = 1
 
@@ -47,6 +49,10 @@ class EventColumns:
     @property
     def events(self) -> int:
         return len(self.item)
+
+    def features(self) -> ItemFeatures | None:
+        """What `write_item_features` stored beside the columns, read anew; None where there is nothing."""
+        return ItemFeatures.open(self.path)
 
     def subject_of_events(self) -> NDArray[np.int64]:
         """The subject index of each event, shape (events,)."""

@@ -27,6 +27,12 @@ class Untrained:
     def nbytes(self) -> int:
         return self.rules.nbytes + self.popularity.nbytes
 
+    def with_items(self, count: int) -> "Untrained":
+        """The same counts with `count` more items that nobody has come upon."""
+        offsets = np.pad(self.rules.offsets, (0, count), mode="edge")
+        rules = SequentialRules(offsets, self.rules.successor, self.rules.weight)
+        return Untrained(rules, np.pad(self.popularity, (0, count)), self.window)
+
     def components(self, recent: Codes) -> Floats:
         """Rules, repeats and popularity after each case's `recent` items (cases, window): (3, cases, items)."""
         recency = recency_weights(recent)

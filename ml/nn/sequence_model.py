@@ -1,5 +1,6 @@
 """The next-item network: event embedding, encoder, attention pooling and tied output, with an optional copy head."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.data.batches import EventBatch
+from ml.data.item_features import ItemFeatures
 from ml.nn.copying import CopyHead
 from ml.nn.encoders import ENCODERS, BidirectionalTransformer
 from ml.nn.inputs import EventEmbedding
@@ -51,9 +53,21 @@ class SequenceModel(nn.Module):
         max_length: int,
         inputs: tuple[str, ...],
         copying: bool,
+        attribute_values: int = 0,
+        text_dimension: int = 0,
+        id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.embedding = EventEmbedding(items=items, types=types, dimension=dimension, inputs=inputs, dropout=dropout)
+        self.embedding = EventEmbedding(
+            items=items,
+            types=types,
+            dimension=dimension,
+            inputs=inputs,
+            dropout=dropout,
+            attribute_values=attribute_values,
+            text_dimension=text_dimension,
+            id_dropout=id_dropout,
+        )
         self.encoder = ENCODERS[encoder](
             dimension=dimension, layers=layers, heads=heads, dropout=dropout, max_length=max_length
         )
@@ -64,7 +78,18 @@ class SequenceModel(nn.Module):
     @property
     def table(self) -> Tensor:
         """Item vectors shared by input and output, (J, D); row j is item code j + 1."""
-        return self.embedding.item_table.weight[1:]
+        return self.embedding.item_vectors()[1:]
+
+    def with_items(self, features: ItemFeatures) -> "SequenceModel":
+        """A copy that also knows these new items, by their content alone. Their bias is the trained ones' median.
+
+        Raises ValueError where this model does not know items by content, or not by this one.
+        """
+        grown = copy.deepcopy(self)
+        grown.embedding.grow(features)
+        usual = self.bias.detach().median().expand(features.items)
+        grown.bias = nn.Parameter(torch.cat([self.bias.detach(), usual]))
+        return grown.train(self.training)
 
     def log_probability(
         self, batch: EventBatch, target: Tensor, *, proposal: Tensor | None = None, negatives: int = 0

@@ -1,6 +1,6 @@
 """The next-item predictor: batches of requests in, ranked items with attention and reasons out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ml.data.batches import EventBatch, make_batch
+from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
 from ml.nn.sequence_model import Ranking
 from ml.serving.artifact import Artifact
@@ -41,6 +42,21 @@ class NextItemPredictor:
     def load(cls, path: Path) -> "NextItemPredictor":
         artifact = Artifact.open(path)
         return cls(Scorer.load(artifact), artifact.vocabulary, artifact.max_length)
+
+    def add_items(self, ids: list[str], features: ItemFeatures) -> "NextItemPredictor":
+        """A predictor that also ranks new items, described by features[j] for ids[j], without any training.
+
+        Trained weights stay as they are, and so do the network's relative scores of the items known before. Attribute
+        values that training has not seen say nothing. Raises ValueError for ids that are known or come twice, for
+        features that do not fit them, and where the model knows items by id alone.
+        """
+        known = sorted({name for name in ids if name in self.vocabulary.item_codes})
+        if known or len(set(ids)) != len(ids):
+            raise ValueError(f"ids must be new and each there once; known already: {', '.join(known[:5]) or 'none'}")
+        if features.items != len(ids):
+            raise ValueError(f"features describe {features.items} items where there are {len(ids)} ids")
+        vocabulary = Vocabulary([*self.vocabulary.items, *ids], self.vocabulary.types)
+        return replace(self, scorer=self.scorer.with_items(features), vocabulary=vocabulary)
 
     @property
     def nbytes(self) -> int:

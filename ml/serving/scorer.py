@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.batches import EventBatch
+from ml.data.item_features import ItemFeatures
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.untrained import Untrained, recent_items
 from ml.nn.sequence_model import Ranking, SequenceModel
@@ -29,7 +30,15 @@ class Scorer:
         model = SequenceModel(**artifact.network)
         model.load_state_dict(load_file(artifact.weights))
         model.eval()
+        features = ItemFeatures.open(artifact.path)
+        if features is not None:
+            model.embedding.describe(features)
         return cls(model, artifact.untrained, artifact.mixture)
+
+    def with_items(self, features: ItemFeatures) -> "Scorer":
+        """A scorer that also ranks these new items, which the network knows by their content and the rules not yet."""
+        untrained = self.untrained.with_items(features.items)
+        return Scorer(self.model.with_items(features), untrained, self.mixture)
 
     def components(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """The mixture's four distributions after each history, (4, cases, items), and the network's parts."""
@@ -45,5 +54,6 @@ class Scorer:
 
     @property
     def nbytes(self) -> int:
-        weights = sum(weight.numel() * weight.element_size() for weight in self.model.state_dict().values())
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         return weights + self.untrained.nbytes

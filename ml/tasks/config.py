@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from ml.nn.encoders import ENCODERS
-from ml.nn.inputs import INPUTS
+from ml.nn.inputs import DEFAULT_INPUTS, INPUTS
 from ml.tasks.search_space import SearchSpace
 
 SplitKind = Literal["global_time", "leave_one_out"]
@@ -40,7 +40,9 @@ class NextItemConfig:
     layers: int = 2
     heads: int = 2
     dropout: float = 0.1
-    inputs: tuple[str, ...] = INPUTS
+    inputs: tuple[str, ...] = DEFAULT_INPUTS
+    # The share of the items that a step describes by attributes and text alone, for the sake of items yet to come.
+    id_dropout: float = 0.1
     # A copy head for repeats; None lets the data decide.
     copying: bool | None = None
     # Loss
@@ -160,7 +162,7 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
     ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
     ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
-    ("dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
+    ("dropout id_dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
     ("calibration", lambda value: _number(value) and 0 <= value <= 1, "between 0 and 1"),
     ("mask_share", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
     ("type_weights", lambda value: value is None or _weights(value), "null, or weights of 0 or more by event type"),

@@ -238,7 +238,7 @@ class NextItemRun:
     def _train(
         self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
     ) -> tuple[Scorer, Trainer]:
-        model = build_network(arguments, untrained)
+        model = build_network(arguments, untrained, self.columns.features())
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
@@ -316,6 +316,8 @@ class NextItemRun:
         partial = artifact.weights.with_name("model.safetensors.partial")
         save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
         os.replace(partial, artifact.weights)
+        if scorer.model.embedding.content is not None:
+            scorer.model.embedding.content.features.save(out)
         artifact.save(self.settings.to_dict())
         # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
         write_json(out / "report.json", report.to_dict())

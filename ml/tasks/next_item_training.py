@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ml.data.batches import gather_batch, length_buckets, training_windows
 from ml.data.columns import EventColumns
+from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split
 from ml.evaluation.untrained import Untrained
 from ml.nn.encoders import BidirectionalTransformer
@@ -46,12 +47,34 @@ def network_arguments(columns: EventColumns, split: Split, settings: NextItemCon
         "max_length": settings.max_length,
         "inputs": list(settings.inputs),
         "copying": copying,
+        **_content_arguments(columns, settings),
     }
 
 
-def build_network(arguments: dict[str, Any], untrained: Untrained) -> SequenceModel:
+def _content_arguments(columns: EventColumns, settings: NextItemConfig) -> dict[str, Any]:
+    """Arguments of a network that knows items by content; none for another. Raises ValueError for missing content."""
+    wanted = [name for name in settings.inputs if name in ("attributes", "text")]
+    if not wanted:
+        return {}
+    features = columns.features()
+    sizes = {"attributes": features.values if features else 0, "text": features.text_dimension if features else 0}
+    missing = [name for name in wanted if not sizes[name]]
+    if missing:
+        raise ValueError(f"the log has no item {' and no '.join(missing)}; write item features beside it first")
+    return {
+        "attribute_values": sizes["attributes"] if "attributes" in wanted else 0,
+        "text_dimension": sizes["text"] if "text" in wanted else 0,
+        "id_dropout": settings.id_dropout,
+    }
+
+
+def build_network(
+    arguments: dict[str, Any], untrained: Untrained, features: ItemFeatures | None = None
+) -> SequenceModel:
     """A fresh network whose item biases start at the items' log-popularity, so that it need not learn that first."""
     model = SequenceModel(**arguments)
+    if features is not None and model.embedding.content is not None:
+        model.embedding.describe(features)
     floor = 0.1 * float(untrained.popularity[untrained.popularity > 0].min())
     with torch.no_grad():
         model.bias.copy_(torch.from_numpy(np.log(untrained.popularity + floor)))

@@ -1,6 +1,7 @@
 """Going on from an earlier model's weights, also when the catalogue has grown or changed its order since."""
 
 import json
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ml.data.item_features import ItemFeatures, value_codes
 from ml.data.vocabulary import Vocabulary
 from ml.nn.sequence_model import SequenceModel
 from ml.serving.artifact import Artifact
@@ -15,8 +17,9 @@ from ml.serving.artifact import Artifact
 # Weights with a row for each item or event type, and the row of the first name.
 ITEM_ROWS = {"embedding.item_table.weight": 1, "bias": 0}
 TYPE_ROWS = {"embedding.type_table.weight": 1}
+VALUE_TABLE = "embedding.content.value_table.weight"
 # Arguments of the network that may differ: the names, whose rows are matched, and what holds no weights.
-MAY_DIFFER = {"items", "types", "dropout"}
+MAY_DIFFER = {"items", "types", "dropout", "attribute_values", "id_dropout"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ class WarmStart:
         before, known = load_file(self.artifact.weights), self.artifact.vocabulary
         items, old_items = _matching(vocabulary.items, known.item_codes)
         types, old_types = _matching(vocabulary.types, known.type_codes)
+        values, old_values = _matching_values(model, self.artifact.path)
         weights = model.state_dict()
         with torch.no_grad():
             for name, weight in weights.items():
                 if name in ITEM_ROWS:
                     weight[items + ITEM_ROWS[name]] = before[name][old_items + ITEM_ROWS[name]]
+                elif name == VALUE_TABLE:
+                    weight[values] = before[name][old_values]
                 elif name in TYPE_ROWS:
                     weight[types + TYPE_ROWS[name]] = before[name][old_types + TYPE_ROWS[name]]
                     weight[0] = before[name][0]
@@ -65,7 +71,16 @@ class WarmStart:
                     weight.copy_(before[name])
 
 
-def _matching(names: list[str], codes: dict[str, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def _matching_values(model: SequenceModel, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The codes of the attribute values that the earlier model in `path` knows too, and their codes there."""
+    content, earlier = model.embedding.content, ItemFeatures.open(path)
+    if content is None or earlier is None:
+        return _matching([], {})
+    before = {value: code + 1 for value, code in value_codes(earlier.names).items()}
+    return _matching(list(value_codes(content.features.names)), before)
+
+
+def _matching(names: Sequence[Hashable], codes: Mapping[Any, int]) -> tuple[torch.Tensor, torch.Tensor]:
     """0-based places of the known ones among `names`, and their 0-based places in the earlier vocabulary."""
     place = np.array([codes.get(name, 0) - 1 for name in names], dtype=np.int64)
     return torch.from_numpy(np.flatnonzero(place >= 0)), torch.from_numpy(place[place >= 0])
