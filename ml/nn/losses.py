@@ -7,6 +7,7 @@ from torch.nn import functional
 
 # Logits held at once, in elements: 32 M float32 logits are 128 MB.
 LOGITS_IN_MEMORY = 32 * 2**20
+LEAST_PROBABILITY = 1e-38
 
 
 class SoftmaxLogProbability(torch.autograd.Function):
@@ -20,32 +21,28 @@ class SoftmaxLogProbability(torch.autograd.Function):
     def forward(ctx: FunctionCtx, states_ND: Tensor, table_JD: Tensor, bias_J: Tensor, target_N: Tensor) -> Tensor:
         rows = max(1, min(1024, LOGITS_IN_MEMORY // len(table_JD)))
         fits = len(states_ND) * len(table_JD) <= LOGITS_IN_MEMORY
-        results, normalisers, kept = [], [], []
+        results, kept = [], []
         for states, target in zip(states_ND.split(rows), target_N.split(rows), strict=True):
-            logits = torch.addmm(bias_J, states, table_JD.T)
-            normaliser = logits.logsumexp(dim=1)
-            results.append(logits.gather(1, target[:, None])[:, 0] - normaliser)
-            normalisers.append(normaliser)
+            # One softmax is several times as fast as logsumexp; a probability that underflows to 0 counts as the least.
+            probability = torch.addmm(bias_J, states, table_JD.T).softmax(dim=1)
+            results.append(probability.gather(1, target[:, None])[:, 0].clamp_min(LEAST_PROBABILITY).log())
             if fits:
-                kept.append(logits.sub_(normaliser[:, None]).exp_())
-        ctx.save_for_backward(states_ND, table_JD, bias_J, target_N, torch.cat(normalisers))
+                kept.append(probability)
+        ctx.save_for_backward(states_ND, table_JD, bias_J, target_N)
         ctx.kept, ctx.rows = kept, rows  # type: ignore[attr-defined]
         return torch.cat(results)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient_N: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        states_ND, table_JD, bias_J, target_N, normaliser_N = ctx.saved_tensors  # type: ignore[attr-defined]
+        states_ND, table_JD, bias_J, target_N = ctx.saved_tensors  # type: ignore[attr-defined]
         rows, kept = ctx.rows, ctx.kept  # type: ignore[attr-defined]
         states_gradient = torch.empty_like(states_ND)
         table_gradient, bias_gradient = torch.zeros_like(table_JD), torch.zeros_like(bias_J)
         for index, begin in enumerate(range(0, len(states_ND), rows)):
             part = slice(begin, begin + rows)
             states, gradient, target = states_ND[part], gradient_N[part], target_N[part]
-            if kept:
-                probability = kept[index]
-            else:
-                probability = (torch.addmm(bias_J, states, table_JD.T) - normaliser_N[part, None]).exp_()
+            probability = kept[index] if kept else torch.addmm(bias_J, states, table_JD.T).softmax(dim=1)
             # d log p_target / d logit_j = [j is the target] - p_j
             probability.mul_(-gradient[:, None])
             probability.scatter_add_(1, target[:, None], gradient[:, None])

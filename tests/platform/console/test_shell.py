@@ -117,7 +117,7 @@ def test_lists_do_not_ask_more_of_the_database_for_more_rows(
 ) -> None:
     client = as_role(Role.ADMIN)
     lists = [address for address in pages_of(furnished) if address.count("/") == 4 and "tenant/" not in address]
-    client.get(lists[0])
+    client.get("/console/")
 
     def queries() -> dict[str, int]:
         found = {}
@@ -130,5 +130,6 @@ def test_lists_do_not_ask_more_of_the_database_for_more_rows(
     before = queries()
     furnished.add_rows(8)
     after = queries()
-    assert after == before
+    more = {address: (before[address], after[address]) for address in before if after[address] > before[address]}
+    assert not more
     assert max(after.values()) < 30
