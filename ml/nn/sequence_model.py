@@ -12,7 +12,12 @@ from ml.data.item_features import ItemFeatures
 from ml.nn.copying import CopyHead
 from ml.nn.encoders import ENCODERS, BidirectionalTransformer
 from ml.nn.inputs import EventEmbedding
-from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
+from ml.nn.losses import (
+    gbce_log_likelihood,
+    sampled_log_probability,
+    softmax_cross_entropy,
+    softmax_log_probability,
+)
 from ml.nn.pooling import AttentionPooling
 
 
@@ -114,6 +119,16 @@ class SequenceModel(nn.Module):
         copied, gate = self.copying(states, after, self._seen_items(batch, chosen), target)
         copied, gate = copied[chosen].float(), gate[chosen].float()
         return torch.logaddexp(functional.logsigmoid(-gate) + generated, functional.logsigmoid(gate) + copied)
+
+    def cross_entropy(
+        self, batch: EventBatch, target: Tensor, *, weight: Tensor | None = None, half: bool = False
+    ) -> Tensor:
+        """The sum of weight * -log probability over the real targets, a scalar, by the exact softmax; see
+        `log_probability` and `softmax_cross_entropy`. weight (N,). It knows no copy head."""
+        chosen = target > 0
+        states, after = self._encode(batch, chosen)
+        pooled = self.pooling(states, after)[chosen].float()
+        return softmax_cross_entropy(pooled, self.table, self.bias, target[chosen] - 1, weight_N=weight, half=half)
 
     def gbce(self, batch: EventBatch, target: Tensor, *, negatives: int, calibration: float) -> Tensor:
         """The gBCE log-likelihood of each real target, (N,), as in `log_probability`. It knows no copy head."""

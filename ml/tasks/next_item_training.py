@@ -14,7 +14,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split
 from ml.evaluation.untrained import Untrained
 from ml.nn.encoders import BidirectionalTransformer
-from ml.nn.losses import LOGITS_IN_MEMORY
+from ml.nn.losses import LOGITS_IN_MEMORY, half_precision
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
 
@@ -167,6 +167,8 @@ def make_loss(
     weights = target_weights(columns, settings)
     weighted = bool((weights < 1).any())
     masked = isinstance(model.encoder, BidirectionalTransformer)
+    exact = settings.loss != "gbce" and proposal is None and model.copying is None
+    half = settings.mixed_precision and half_precision(device)
 
     def loss(window: Window) -> Tensor:
         start, end = window
@@ -178,14 +180,17 @@ def make_loss(
             weight = torch.from_numpy(weights[columns.type[following_events(columns, start, end)]])
             target = target * (weight > 0)
             weight = weight[target > 0].to(device)
+        targets = max(1, int((target > 0).sum()))
         target, batch = target.to(device), batch.to(device)
+        if exact:
+            return model.cross_entropy(batch, target, weight=weight if weighted else None, half=half) / targets
         if settings.loss == "gbce":
             likelihood = model.gbce(batch, target, negatives=settings.negatives, calibration=settings.calibration)
         else:
             likelihood = model.log_probability(batch, target, proposal=proposal, negatives=settings.negatives)
         total = (likelihood * weight).sum() if weighted else likelihood.sum()
         # A batch without any target (events without items only) has nothing to teach, and no mean.
-        return -total / max(1, len(likelihood))
+        return -total / targets
 
     return loss
 
