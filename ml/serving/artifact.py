@@ -2,6 +2,7 @@
 
 model.safetensors   the network's weights
 rules.safetensors   sequential rules and popularity, readable without torch
+neighbors.safetensors   past sessions, where neighbours are wanted; readable without torch
 vocabulary.json     item ids and event types in code order
 config.json         format, task, settings of the network, mixture weights
 report.json         the FitReport
@@ -17,7 +18,7 @@ from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.untrained import Untrained
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Artifact:
             mixture=Mixture(**config["mixture"]),
             untrained_mixture=Mixture(**config["untrained_mixture"]),
             vocabulary=Vocabulary.load(path / "vocabulary.json"),
-            untrained=Untrained.load(path / "rules.safetensors"),
+            untrained=Untrained.load(path),
         )
 
     def save(self, settings: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ class Artifact:
             "settings": settings,
         }
         self.vocabulary.save(self.path / "vocabulary.json")
-        self.untrained.save(self.path / "rules.safetensors")
+        self.untrained.save(self.path)
         write_json(self.path / "config.json", config)
 
     @property

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from ml.evaluation.session_neighbors import NeighborSettings
 from ml.nn.encoders import ENCODERS
 from ml.nn.inputs import DEFAULT_INPUTS, INPUTS
 from ml.tasks.search_space import SearchSpace
@@ -32,6 +33,8 @@ class NextItemConfig:
     evaluation_cases: int = 10_000
     # Published MovieLens and Amazon figures take away the items that the subject has seen before ranking.
     exclude_seen: bool = False
+    # Mixtures are compared on lists of this length, by NDCG.
+    list_length: int = 10
     max_length: int = 50
     # After a warm start each epoch replays this many older windows for each one with new events, against forgetting.
     replay: float = 1.0
@@ -82,11 +85,13 @@ class NextItemConfig:
     rule_gap: int = 10
     rule_window: int = 10
     rule_successors: int | None = 200
+    # Session neighbours beside the rules: settings of NeighborSettings, {} for its defaults, null to leave them out.
+    neighbors: dict[str, float] | None = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "NextItemConfig":
         """Raises ValueError that names each unknown or unusable setting."""
-        known = {field.name for field in fields(cls)}
+        known = {setting.name for setting in fields(cls)}
         unknown = sorted(set(settings) - known)
         if unknown:
             raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
@@ -113,16 +118,26 @@ class NextItemConfig:
             problems.append(f"dimension {self.dimension} must be a multiple of heads {self.heads}")
         if self.loss == "gbce" and self.copying:
             problems.append("copying must be false or null with loss gbce, which gives no probability to mix with")
+        problems.extend(self._neighbors_problems())
         if not problems and self.search is not None:
             problems.extend(self._search_problems())
         return problems
+
+    def _neighbors_problems(self) -> list[str]:
+        if self.neighbors is None:
+            return []
+        try:
+            NeighborSettings.from_dict(self.neighbors)
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def _search_problems(self) -> list[str]:
         try:
             corners = list(SearchSpace.from_dict(self.search).corners())
         except ValueError as error:
             return [str(error)]
-        known = {field.name for field in fields(self)}
+        known = {setting.name for setting in fields(self)}
         unknown = sorted({name for name, _ in corners} - known)
         if unknown:
             return [f"search.space has unknown settings {', '.join(unknown)}"]
@@ -158,8 +173,8 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("device", *_one_of(get_args(Device))),
     ("encoder", *_one_of(ENCODERS)),
     (
-        "evaluation_cases max_length dimension layers heads negatives batch_tokens epochs patience rule_gap "
-        "rule_window memory_budget_mb",
+        "evaluation_cases list_length max_length dimension layers heads negatives batch_tokens epochs patience "
+        "rule_gap rule_window memory_budget_mb",
         lambda value: _whole(value) and value >= 1,
         "a whole number of 1 or more",
     ),

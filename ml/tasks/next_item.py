@@ -18,6 +18,7 @@ from ml.data.columns import EventColumns
 from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import (
+    NEIGHBORS,
     NEURAL,
     POPULARITY,
     Mixture,
@@ -26,6 +27,7 @@ from ml.evaluation.mixture import (
     untrained_mixtures,
 )
 from ml.evaluation.ranking import bootstrap_spread, ndcg, ranking_metrics
+from ml.evaluation.session_neighbors import NeighborSettings
 from ml.evaluation.untrained import Untrained, count_untrained
 from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
@@ -41,6 +43,7 @@ from ml.tasks.next_item_training import (
     training_events,
 )
 from ml.tasks.search_space import SearchSpace, Trial, best_trial
+from ml.training.memory import memory_kept
 from ml.training.progress import Progress, Report
 from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings
 from ml.training.warm_start import WarmStart
@@ -142,17 +145,26 @@ class NextItemRun:
 
         self.progress(Progress("baselines"))
         untrained = self._count(split)
-        candidates = untrained_mixtures()
+        candidates = untrained_mixtures(with_neighbors=untrained.neighbors is not None)
+        plain = [candidate for candidate in candidates if not candidate.neighbors]
         baselines = self._evaluator("baselines")
-        untrained_mixture = choose_mixture(candidates, baselines.ranks(selection, candidates, untrained))
-        baseline_ranks = baselines.ranks(test, [POPULARITY, untrained_mixture], untrained)
+        selection_ranks = baselines.ranks(selection, candidates, untrained)
+        untrained_mixture = choose_mixture(candidates, selection_ranks, self.settings.list_length)
+        compared = {
+            "popularity": POPULARITY,
+            "sequential_rules": choose_mixture(plain, selection_ranks[: len(plain)], self.settings.list_length),
+        }
+        if untrained.neighbors is not None:
+            compared |= {"session_neighbors": NEIGHBORS, "untrained_mixture": untrained_mixture}
+        baseline_ranks = dict(zip(compared, baselines.ranks(test, list(compared.values()), untrained), strict=True))
 
         arguments = self._network_arguments(split)
         scorer, trainer = self._train(arguments, split, selection, untrained)
 
         evaluator = self._evaluator("evaluating")
         candidates = blended_mixtures(untrained_mixture)
-        scorer = replace(scorer, mixture=choose_mixture(candidates, evaluator.ranks(selection, candidates, scorer)))
+        selection_ranks = evaluator.ranks(selection, candidates, scorer)
+        scorer = replace(scorer, mixture=choose_mixture(candidates, selection_ranks, self.settings.list_length))
         validation_ranks = evaluator.ranks(validation, [scorer.mixture], scorer)[0]
         test_ranks, coverage = evaluator.ranks_and_coverage(test, scorer.mixture, scorer)
 
@@ -160,11 +172,8 @@ class NextItemRun:
             metric=METRIC,
             score=float(ndcg(test_ranks, 10).mean()),
             spread=bootstrap_spread(ndcg(test_ranks, 10), seed=self.settings.seed),
-            gain_spread=self._gain_spread(test_ranks, baseline_ranks),
-            baselines={
-                "popularity": float(ndcg(baseline_ranks[0], 10).mean()),
-                "sequential_rules": float(ndcg(baseline_ranks[1], 10).mean()),
-            },
+            gain_spread=self._gain_spread(test_ranks, np.stack(list(baseline_ranks.values()))),
+            baselines={name: float(ndcg(ranks, 10).mean()) for name, ranks in baseline_ranks.items()},
             validation=ranking_metrics(validation_ranks),
             test={**ranking_metrics(test_ranks), "coverage@10": coverage},
             first_event=self._first_event(scorer, untrained_mixture, split),
@@ -180,11 +189,9 @@ class NextItemRun:
             seconds=time.monotonic() - started,
             speed=_speed(trainer, split),
         )
-        ranks = {
-            "model": test_ranks,
-            "sequential_rules": baseline_ranks[1],
-            "popularity": baseline_ranks[0],
-        }
+        if not scorer.mixture.neighbors and not untrained_mixture.neighbors:
+            scorer = replace(scorer, untrained=replace(untrained, neighbors=None))
+        ranks = {"model": test_ranks, **baseline_ranks}
         return Measured(scorer, untrained_mixture, arguments, test, ranks, report)
 
     def _network_arguments(self, split: Split) -> dict[str, Any]:
@@ -225,14 +232,16 @@ class NextItemRun:
         return validation.take(slice(affordable)), validation, test
 
     def _count(self, split: Split) -> Untrained:
-        events = training_events(split)
+        events, wanted = training_events(split), self.settings.neighbors
         return count_untrained(
             self.columns.item[events],
             self.columns.subject_of_events()[events],
+            self.columns.time[events],
             items=len(self.columns.items),
             gap=self.settings.rule_gap,
             window=self.settings.rule_window,
             successors=self.settings.rule_successors,
+            neighbors=None if wanted is None else NeighborSettings.from_dict(wanted),
         )
 
     def _train(
@@ -366,10 +375,10 @@ def _search(
 
 @contextmanager
 def seeded(settings: NextItemConfig) -> Iterator[None]:
-    """Seeds torch and sets its threads for the run, and puts both back as they were."""
+    """Seeds torch, sets its threads and keeps freed memory for the run, and puts all back as it was."""
     threads = settings.threads or int(os.environ.get("ML_THREADS", 0)) or torch.get_num_threads()
     before = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with memory_kept(), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         torch.set_num_threads(threads)
         try:

@@ -19,7 +19,6 @@ from ml.training.checkpoint import (
     restore_rng,
     rng_tensors,
 )
-from ml.training.memory import memory_kept
 from ml.training.progress import Progress, Report
 
 REPORT_SECONDS = 1.0
@@ -109,7 +108,7 @@ class Trainer:
             self.ends = self.began + self.settings.budget_seconds
         if self.folder is not None and self._checkpoint_path(self.folder).exists():
             self._restore(self._checkpoint_path(self.folder))
-        with memory_kept(), self._log() as log:
+        with self._log() as log:
             while not self._finished():
                 self._train_epoch()
                 metrics = self._finish_epoch()

@@ -101,7 +101,8 @@ def test_every_seed_is_measured_beside_the_untrained(
     assert main(command) == 0
     result = json.loads(out.read_text())
     assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
-    assert set(result["scores"]) == {"model", "network", "sequential_rules", "popularity"}
+    untrained = {"sequential_rules", "popularity", "session_neighbors", "untrained_mixture"}
+    assert set(result["scores"]) == {"model", "network", *untrained}
     by_hand = [seed["test"]["sequential_rules"]["ndcg@10"] for seed in result["seeds"]]
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] == pytest.approx(np.mean(by_hand))
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] > result["scores"]["popularity"]["ndcg@10"]["mean"]
