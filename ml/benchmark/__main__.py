@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         seeds=tuple(options.seeds),
         threads=options.threads,
         settings=dict(options.set),
+        text=options.text,
     )
     try:
         result = run(asked, say=lambda line: print(line, file=sys.stderr, flush=True))
@@ -49,7 +50,8 @@ def table(result: dict[str, Any]) -> str:
     seeds = result["seeds"]
     speed = ", ".join(
         f"seed {seed['seed']}: {seed['epochs']} epochs of {seed.get('epoch_seconds', 0):.1f} s, "
-        f"{seed.get('sequences_per_second', 0):.0f} sequences/s, {seed['peak_memory_mb']:.0f} MB"
+        f"{seed.get('sequences_per_second', 0):.0f} sequences/s, {seed['peak_memory_mb']:.0f} MB, "
+        f"{seed['lists_per_second']:.0f} lists/s, one in {seed['one_user_p50_ms']:.1f} ms"
         for seed in seeds
     )
     return "\n".join([*header, *rows, "", f"{result['protocol']}; {speed}"])
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--set", type=_setting, nargs="*", default=[], metavar="NAME=VALUE", help="settings of the run")
+    parser.add_argument("--text", type=Path, help=".npz file with `item` (ids) and `embedding`, for the input text")
     parser.add_argument("--json", type=Path, help="file for the whole result")
     return parser
 

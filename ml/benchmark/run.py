@@ -5,23 +5,26 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ml.benchmark.datasets import DATASETS, Dataset
+from ml.benchmark.datasets import DATASETS, Dataset, describe
+from ml.benchmark.neighbors import neighbor_ranks
+from ml.benchmark.speed import answering_speed, peak_flops, training_flops_per_event
 from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
 from ml.nn.encoders import ENCODERS
 from ml.tasks.config import NextItemConfig
-from ml.tasks.next_item import NextItemRun, seeded
+from ml.tasks.next_item import Measured, NextItemRun, seeded
 from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.progress import Progress
 
 MODELS = tuple(ENCODERS)
+NEIGHBORS = "V-STAN"
 KS = (10, 20, 50)
 # Every case counts: published figures rest on all of them.
 ALL_CASES = 10**9
@@ -31,7 +34,7 @@ MOST_EPOCHS = 1_000
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for; `settings` go over those of the data set."""
+    """What the command line asks for; `settings` go over those of the data set. text is a file for `describe`."""
 
     dataset: str
     data: Path
@@ -40,6 +43,7 @@ class Asked:
     seeds: tuple[int, ...]
     threads: int
     settings: dict[str, Any] = field(default_factory=dict)
+    text: Path | None = None
 
 
 Say = Callable[[str], None]
@@ -49,7 +53,13 @@ def run(asked: Asked, say: Say) -> dict[str, Any]:
     """All seeds of one benchmark as one JSON-able result. Raises MissingData, or ValueError for a bad setting."""
     with tempfile.TemporaryDirectory() as work:
         dataset = DATASETS[asked.dataset](asked.data, Path(work))
+        dataset = replace(dataset, columns=describe(dataset, asked.text))
         seeds = [_run_seed(asked, dataset, seed, say) for seed in asked.seeds]
+        if dataset.neighbors:
+            max_length = _settings(asked, dataset, asked.seeds[0]).max_length
+            neighbors = ranking_metrics(neighbor_ranks(dataset.columns, dataset.split, max_length=max_length), KS)
+            for seed in seeds:
+                seed["test"][NEIGHBORS] = neighbors
     return {
         "dataset": asked.dataset,
         "protocol": dataset.protocol,
@@ -89,7 +99,7 @@ def peak_memory_mb() -> float:
 
 
 def _settings(asked: Asked, dataset: Dataset, seed: int) -> NextItemConfig:
-    return NextItemConfig.from_dict(
+    settings = NextItemConfig.from_dict(
         {
             "epochs": MOST_EPOCHS,
             "patience": 10,
@@ -102,6 +112,9 @@ def _settings(asked: Asked, dataset: Dataset, seed: int) -> NextItemConfig:
             "seed": seed,
         }
     )
+    if "value" in settings.inputs and np.isnan(dataset.columns.value).all():
+        raise ValueError(f"{asked.dataset} has no values here; take value out of inputs, or get the file with ratings")
+    return settings
 
 
 def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, Any]:
@@ -116,6 +129,8 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
         measured = NextItemRun(dataset.columns, settings, None, follow, placed=dataset.split).measure()
         evaluator = CaseEvaluator(dataset.columns, settings.max_length, settings.exclude_seen, lambda: None)
         network = evaluator.ranks(measured.test, [NEURAL], measured.scorer)[0]
+        memory = peak_memory_mb()
+        speed = {**_training_speed(measured, dataset, settings), **answering_speed(dataset, measured.scorer, settings)}
     report = measured.report
     return {
         "seed": seed,
@@ -127,9 +142,19 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
         "curve": report.curve,
         "parameters": report.counts["parameters"],
         "seconds": report.seconds,
-        "peak_memory_mb": peak_memory_mb(),
-        **report.speed,
+        "peak_memory_mb": memory,
+        **speed,
     }
+
+
+def _training_speed(measured: Measured, dataset: Dataset, settings: NextItemConfig) -> dict[str, float]:
+    """The report's speed, and what share of the machine's peak it is."""
+    speed, model = measured.report.speed, measured.scorer.model
+    events = dataset.split.train_end - dataset.split.train_start
+    mean_length = float(np.average(np.minimum(events, settings.max_length), weights=np.maximum(events, 1)))
+    flops, peak = training_flops_per_event(model, settings, mean_length), peak_flops(model.bias.device)
+    achieved = flops * speed["events_per_second"]
+    return {**speed, "flops_per_event": flops, "peak_flops": peak, "share_of_peak": achieved / peak}
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

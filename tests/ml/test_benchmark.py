@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from ml.benchmark.__main__ import main, table
-from ml.benchmark.datasets import DATASETS, Dataset, MissingData
+from ml.benchmark.datasets import DATASETS, Dataset, MissingData, describe
+from ml.benchmark.speed import training_flops_per_event
 from ml.evaluation.rules import count_rules
+from ml.evaluation.untrained import count_untrained
+from ml.tasks.config import NextItemConfig
+from ml.tasks.next_item_training import build_network, network_arguments
 
 # Modules that a bare GPU machine does not have.
 ABSENT = ("safetensors", "tensorboard", "pyarrow", "optuna", "django", "transformers")
@@ -42,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with gzip.open(sessions / "test_prefix_target.txt.gz", "wt") as file:
         file.write("\n".join(f"{' '.join(map(str, items[:-1]))}\t{items[-1]}" for items in walks(40, seed=1)))
     events = [
-        f"{user},{item - 1},{'buy' if place % 4 == 3 else 'view'},{1_400_000_000 + 60 * place + user}"
+        f"{user},{item - 1},{'buy' if place % 3 == 2 else 'view'},{1_400_000_000 + 60 * place + user}"
         for user, items in enumerate(sequences)
         for place, item in enumerate(items[:-1])
     ]
@@ -93,6 +97,82 @@ def test_held_out_buys_come_after_everything_else(data: Path, tmp_path: Path) ->
     assert list(split.test.target) == list(columns.offsets[1:] - 1)
 
 
+def test_the_next_buy_is_split_by_time_and_known_by_all_or_by_buys_alone(data: Path, tmp_path: Path) -> None:
+    everything = read("retailrocket-buys", data, tmp_path / "everything")
+    alone = read("retailrocket-buys-alone", data, tmp_path / "alone")
+    columns, split = everything.columns, everything.split
+    trained = np.concatenate([np.arange(a, b) for a, b in zip(split.train_start, split.train_end, strict=True)])
+    assert split.validation_time is not None
+    assert split.test_time is not None
+    assert columns.time[trained].max() < split.validation_time <= columns.time[split.validation.target].min()
+    assert columns.time[split.validation.target].max() < split.test_time <= columns.time[split.test.target].min()
+    assert (columns.type[split.test.target] == columns.types.index("buy")).all()
+    assert alone.columns.types == ["buy"]
+    assert alone.columns.items == columns.items
+    assert (alone.split.validation_time, alone.split.test_time) == (split.validation_time, split.test_time)
+    assert list(alone.columns.item[alone.split.test.target]) == list(columns.item[split.test.target])
+    assert (alone.split.test.target > alone.split.test.start).all()
+
+
+def test_items_are_described_where_the_files_are_there(data: Path, tmp_path: Path) -> None:
+    plain = read("beauty", data, tmp_path / "plain")
+    assert describe(plain, None).features() is None
+    folder = tmp_path / "data" / "amazon_beauty"
+    folder.mkdir(parents=True)
+    (folder / "Beauty.txt").write_text((data / "amazon_beauty" / "Beauty.txt").read_text())
+    rows = [f"{item},A{item},{'Unknown' if item == 1 else f'Brand {item % 3}'}|Nails|Care" for item in range(1, 31)]
+    (folder / "items.csv").write_text("\n".join(["item_id,asin,attributes", *rows]))
+    dataset = read("beauty", tmp_path / "data", tmp_path / "described")
+    texts = tmp_path / "texts.npz"
+    np.savez(texts, item=np.array([str(item) for item in range(30, 0, -1)]), embedding=np.eye(30, dtype=np.float32))
+    features = describe(dataset, texts).features()
+    assert features is not None
+    assert features.names == {"brand": ["Brand 0", "Brand 1", "Brand 2"], "category": ["Care", "Nails"]}
+    assert list(np.diff(features.offsets)) == [2] + [3] * 29
+    assert features.text is not None
+    assert list(features.text.argmax(axis=1)) == list(range(29, -1, -1))
+
+
+def test_ratings_and_genres_come_with_the_extra_files(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "ml-1m"
+    folder.mkdir(parents=True)
+    pairs = [(user, item) for user, items in enumerate(walks(120), start=1) for item in items]
+    with gzip.open(folder / "ml-1m.txt.gz", "wt") as file:
+        file.write("\n".join(f"{user} {item}" for user, item in pairs))
+    with gzip.open(folder / "sequences.csv.gz", "wt") as file:
+        rows = (f"{user},{user},{item},{100 + item},{1 + item % 5},0" for user, item in pairs)
+        file.write("\n".join(["sas_user,orig_user,sas_item,orig_item,rating,pos", *rows]))
+    films = [f"{100 + item}\tFilm {item} (19{60 + item})\tDrama|War" for item in range(1, 31)]
+    (folder / "items.dat").write_text("\n".join(films), encoding="latin-1")
+    dataset = read("ml-1m", tmp_path / "data", tmp_path / "work")
+    assert list(dataset.columns.value) == [1 + item % 5 for item in dataset.columns.item]
+    assert dataset.attributes is not None
+    assert list(dataset.attributes["genre"]) == [["Drama", "War"]] * 30
+    assert [dataset.attributes["decade"][item - 1] for item in (9, 10)] == ["196", "197"]
+
+
+def test_an_input_without_data_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, said in (("value", "no values"), ("attributes", "no item attributes")):
+        assert main(["--dataset", "beauty", "--data", str(data), "--seeds", "0", "--set", f'inputs=["{name}"]']) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_session_neighbours_stand_beside_the_sessions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset", "retailrocket-sessions", "--data", str(data), "--seeds", "0", *QUICK]) == 0
+    assert "| V-STAN |" in capsys.readouterr().out
+
+
+def test_flops_are_those_of_a_count_by_hand(data: Path, tmp_path: Path) -> None:
+    dataset = read("beauty", data, tmp_path)
+    settings = NextItemConfig.from_dict({**dataset.settings, "dimension": 8, "layers": 2, "heads": 1})
+    untrained = count_untrained(np.array([1, 2]), np.array([0, 0]), items=30, gap=1, window=1, successors=None)
+    model = build_network(network_arguments(dataset.columns, dataset.split, settings), untrained)
+    block = 3 * 8 * 8 + 8 * 8 + 2 * 4 * 8 * 8
+    pooling = 3 * 8 * 8
+    expected = 6 * (2 * block + pooling + 8 * 30 + 3 * 8 * 10)
+    assert training_flops_per_event(model, settings, mean_length=10) == expected
+
+
 def test_every_seed_is_measured_beside_the_untrained(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +187,8 @@ def test_every_seed_is_measured_beside_the_untrained(
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] > result["scores"]["popularity"]["ndcg@10"]["mean"]
     assert result["seeds"][0]["sequences_per_second"] > 0
     assert result["seeds"][0]["peak_memory_mb"] > 10
+    assert result["seeds"][0]["lists_per_second"] > 0
+    assert 0 < result["seeds"][0]["share_of_peak"] < 1
     assert result["command"].endswith(" ".join(command))
     assert table(result) in capsys.readouterr().out
 
