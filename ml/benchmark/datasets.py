@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ml.benchmark.items import beauty_items, ml_1m_items
 from ml.data.columns import EventColumns, write_columns
+from ml.data.item_features import ItemFeatures
 from ml.data.splits import Cases, Split, leave_one_out_split
 
 # The last sessions of the training file, on which choices are made.
@@ -23,13 +25,17 @@ class MissingData(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A log, its split, how it is measured, and settings that suit it. metrics are names of `ranking_metrics`."""
+    """A log, its split, how it is measured, and settings that suit it. metrics are names of `ranking_metrics`.
+
+    `describe` reads what the files know of the items, for the inputs attributes and text; None where they know nothing.
+    """
 
     columns: EventColumns
     split: Split
     metrics: tuple[str, ...]
     settings: dict[str, Any]
     protocol: str
+    describe: Callable[[], ItemFeatures] | None = None
 
 
 def ml_1m(data: Path, work: Path) -> Dataset:
@@ -38,7 +44,14 @@ def ml_1m(data: Path, work: Path) -> Dataset:
     rows = np.array([line.split() for line in lines], dtype=np.int64)
     columns = _write(work, subject=rows[:, 0] - 1, item=rows[:, 1])
     settings = {"exclude_seen": True, "max_length": 200, "inputs": [], "copying": False, "batch_tokens": 4096}
-    return Dataset(columns, leave_one_out_split(columns), ("ndcg@10", "hr@10"), settings, "leave-one-out, seen removed")
+
+    def describe() -> ItemFeatures:
+        ratings = _lines(data / "ml-1m" / "sequences.csv.gz", "ratings.dat of grouplens.org, beside these codes")
+        films = _lines(data / "ml-1m" / "items.dat", "movies.dat of grouplens.org", encoding="latin-1")
+        return ml_1m_items(ratings, films, columns.items)
+
+    split, protocol = leave_one_out_split(columns), "leave-one-out, seen removed"
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol, describe)
 
 
 def beauty(data: Path, work: Path) -> Dataset:
@@ -47,7 +60,13 @@ def beauty(data: Path, work: Path) -> Dataset:
     sequences = [[int(code) for code in line.split()[1:]] for line in lines]
     columns = _write(work, **_flat(sequences))
     settings = {"exclude_seen": True, "max_length": 50, "inputs": [], "copying": False, "loss": "full"}
-    return Dataset(columns, leave_one_out_split(columns), ("ndcg@10", "hr@10"), settings, "leave-one-out, seen removed")
+
+    def describe() -> ItemFeatures:
+        source = "the item attributes of github.com/aHuiWang/CIKM2020-S3Rec"
+        return beauty_items(_lines(data / "amazon_beauty" / "items.csv", source), columns.items)
+
+    split, protocol = leave_one_out_split(columns), "leave-one-out, seen removed"
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol, describe)
 
 
 def retailrocket_sessions(data: Path, work: Path) -> Dataset:
@@ -162,8 +181,8 @@ def _write(work: Path, *, subject: Any, item: Any, type: Any = None, time: Any =
     )
 
 
-def _lines(path: Path, source: str) -> list[str]:
+def _lines(path: Path, source: str, *, encoding: str = "utf-8") -> list[str]:
     if not path.exists():
         raise MissingData(f"{path} is missing; get it from {source} and put it there, or point --data elsewhere")
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding=encoding) as file:
         return [line for line in file if line.strip()]

@@ -17,6 +17,7 @@ from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
 from ml.nn.encoders import ENCODERS
 from ml.tasks.config import NextItemConfig
+from ml.tasks.item_descriptions import ItemDescriptions
 from ml.tasks.next_item import NextItemRun, seeded
 from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.progress import Progress
@@ -113,7 +114,15 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
             say(f"seed {seed}: epoch {progress.epoch} {figures}")
 
     with seeded(settings):
-        measured = NextItemRun(dataset.columns, settings, None, follow, placed=dataset.split).measure()
+        run = NextItemRun(
+            dataset.columns,
+            settings,
+            None,
+            follow,
+            placed=dataset.split,
+            descriptions=_descriptions(dataset, settings),
+        )
+        measured = run.measure()
         evaluator = CaseEvaluator(dataset.columns, settings.max_length, settings.exclude_seen, lambda: None)
         network = evaluator.ranks(measured.test, [NEURAL], measured.scorer)[0]
     report = measured.report
@@ -130,6 +139,13 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
         "peak_memory_mb": peak_memory_mb(),
         **report.speed,
     }
+
+
+def _descriptions(dataset: Dataset, settings: NextItemConfig) -> ItemDescriptions | None:
+    """What the files know of the items, read only where it is an input."""
+    if dataset.describe is None or not {"attributes", "text"} & set(settings.inputs):
+        return None
+    return ItemDescriptions(dataset.columns, given=dataset.describe())
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
