@@ -21,7 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
         seeds=tuple(options.seeds),
         threads=options.threads,
         settings=dict(options.set),
-        text=options.text,
     )
     try:
         result = run(asked, say=lambda line: print(line, file=sys.stderr, flush=True))
@@ -68,7 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--set", type=_setting, nargs="*", default=[], metavar="NAME=VALUE", help="settings of the run")
-    parser.add_argument("--text", type=Path, help=".npz file with `item` (ids) and `embedding`, for the input text")
     parser.add_argument("--json", type=Path, help="file for the whole result")
     return parser
 

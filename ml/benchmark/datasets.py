@@ -3,15 +3,16 @@
 import csv
 import gzip
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ml.benchmark.items import beauty_items, ml_1m_items
 from ml.benchmark.placed_splits import next_buy_split, placed_buys_split, sessions_split
 from ml.data.columns import EventColumns, write_columns
-from ml.data.item_features import AttributeColumn, ItemFeatures
+from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split, leave_one_out_split
 
 DAY = 86_400.0
@@ -27,7 +28,8 @@ class MissingData(FileNotFoundError):
 class Dataset:
     """A log, its split, how it is measured, and settings that suit it. metrics are names of `ranking_metrics`.
 
-    attributes has one entry per item of the log; `neighbors` asks for session neighbours (V-STAN) in the table.
+    `describe` reads what the files know of the items, for the inputs attributes and text; None where they know nothing.
+    `neighbors` asks for session neighbours (V-STAN) beside the model.
     """
 
     columns: EventColumns
@@ -35,98 +37,54 @@ class Dataset:
     metrics: tuple[str, ...]
     settings: dict[str, Any]
     protocol: str
-    attributes: dict[str, AttributeColumn] | None = None
+    describe: Callable[[], ItemFeatures] | None = None
     neighbors: bool = False
-
-
-@dataclass(frozen=True)
-class DescribedColumns(EventColumns):
-    """A log whose item features are in memory and not in a file beside it, which would take more than numpy."""
-
-    described: ItemFeatures
-
-    def features(self) -> ItemFeatures:
-        return self.described
-
-
-def describe(dataset: Dataset, text: Path | None) -> EventColumns:
-    """The log with its attributes and, from an .npz file with `item` (ids) and `embedding` (ids, dimension), its texts.
-
-    Raises ValueError where the file has not a text for each item.
-    """
-    columns = dataset.columns
-    if dataset.attributes is None and text is None:
-        return columns
-    embedding = None if text is None else _texts(text, columns.items)
-    features = ItemFeatures.build(items=len(columns.items), attributes=dataset.attributes, text=embedding)
-    known = {field.name: getattr(columns, field.name) for field in fields(EventColumns)}
-    return DescribedColumns(**known, described=features)
 
 
 def ml_1m(data: Path, work: Path) -> Dataset:
     """MovieLens-1M, "user item" lines in time order (kang205/SASRec, FeiSun/BERT4Rec).
 
-    Where the same lines with ratings and original ids are there too (sequences.csv.gz, and items.dat of GroupLens),
-    events have their rating as value, and items their genres and decade as attributes.
+    Where the same lines with ratings are there too, events have them as values.
     """
     folder = data / "ml-1m"
     lines = _lines(folder / "ml-1m.txt.gz", "ml-1m.txt of github.com/kang205/SASRec or FeiSun/BERT4Rec")
     rows = np.array([line.split() for line in lines], dtype=np.int64)
-    rating, attributes = _ml_1m_extras(folder)
-    columns = _write(work, subject=rows[:, 0] - 1, item=rows[:, 1], value=rating)
-    return Dataset(
-        columns,
-        leave_one_out_split(columns),
-        ("ndcg@10", "hr@10"),
-        {"exclude_seen": True, "max_length": 200, "inputs": [], "copying": False, "batch_tokens": 4096},
-        "leave-one-out, seen removed",
-        attributes,
-    )
+    columns = _write(work, subject=rows[:, 0] - 1, item=rows[:, 1], value=_ratings(folder, rows))
+    settings = {"exclude_seen": True, "max_length": 200, "inputs": [], "copying": False, "batch_tokens": 4096}
+
+    def describe() -> ItemFeatures:
+        ratings = _lines(folder / "sequences.csv.gz", "ratings.dat of grouplens.org, beside these codes")
+        films = _lines(folder / "items.dat", "movies.dat of grouplens.org", encoding="latin-1")
+        return ml_1m_items(ratings, films, columns.items)
+
+    split, protocol = leave_one_out_split(columns), "leave-one-out, seen removed"
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol, describe)
 
 
-def _ml_1m_extras(folder: Path) -> tuple[np.ndarray | None, dict[str, AttributeColumn] | None]:
-    if not (folder / "sequences.csv.gz").exists() or not (folder / "items.dat").exists():
-        return None, None
-    _, *lines = _lines(folder / "sequences.csv.gz", "")
-    rows = np.array([line.split(",") for line in lines], dtype=np.int64)
-    original = dict(zip(rows[:, 2].tolist(), rows[:, 3].tolist(), strict=True))
-    films = [line.rstrip("\n").split("\t") for line in (folder / "items.dat").read_text("latin-1").splitlines()]
-    genres = {int(film): kinds.split("|") for film, _, kinds in films}
-    decade = {int(film): title.rstrip(" )")[-4:-1] for film, title, _ in films}
-    codes = range(1, max(original) + 1)
-    attributes: dict[str, AttributeColumn] = {
-        "genre": [genres.get(original.get(code, 0)) for code in codes],
-        "decade": [decade.get(original.get(code, 0)) for code in codes],
-    }
-    return rows[:, 4].astype(np.float64), attributes
+def _ratings(folder: Path, rows: np.ndarray) -> np.ndarray | None:
+    """The rating of each (user, item) row, (rows,), or None. Raises ValueError where the file has other rows."""
+    file = folder / "sequences.csv.gz"
+    if not file.exists():
+        return None
+    rated = np.array([line.split(",") for line in _lines(file, "")[1:]], dtype=np.int64)
+    if not np.array_equal(rated[:, [0, 2]], rows):
+        raise ValueError(f"{file.name} and ml-1m.txt.gz do not hold the same events; they are of other versions")
+    return rated[:, 4].astype(np.float64)
 
 
 def beauty(data: Path, work: Path) -> Dataset:
-    """Amazon Beauty 5-core as prepared for S3-Rec: a user and then the items in time order.
-
-    Where items.csv is there too (item_id, asin, and brand and categories joined by "|"), items have attributes.
-    """
-    folder = data / "amazon_beauty"
-    lines = _lines(folder / "Beauty.txt", "Beauty.txt of github.com/aHuiWang/CIKM2020-S3Rec")
+    """Amazon Beauty 5-core as prepared for S3-Rec: a user and then the items in time order."""
+    lines = _lines(data / "amazon_beauty" / "Beauty.txt", "Beauty.txt of github.com/aHuiWang/CIKM2020-S3Rec")
     sequences = [[int(code) for code in line.split()[1:]] for line in lines]
     columns = _write(work, **_flat(sequences))
-    return Dataset(
-        columns,
-        leave_one_out_split(columns),
-        ("ndcg@10", "hr@10"),
-        {"exclude_seen": True, "max_length": 50, "inputs": [], "copying": False, "loss": "full"},
-        "leave-one-out, seen removed",
-        _beauty_attributes(folder / "items.csv", columns.items),
-    )
+    settings = {"exclude_seen": True, "max_length": 50, "inputs": [], "copying": False, "loss": "full"}
 
+    def describe() -> ItemFeatures:
+        source = "the item attributes of github.com/aHuiWang/CIKM2020-S3Rec"
+        return beauty_items(_lines(data / "amazon_beauty" / "items.csv", source), columns.items)
 
-def _beauty_attributes(file: Path, items: Sequence[str]) -> dict[str, AttributeColumn] | None:
-    if not file.exists():
-        return None
-    described = {row["item_id"]: row["attributes"].split("|") for row in csv.DictReader(_lines(file, ""))}
-    known = [described.get(item, []) for item in items]
-    brand: AttributeColumn = [values[0] if values and values[0] != "Unknown" else None for values in known]
-    return {"brand": brand, "category": [values[1:] for values in known]}
+    split, protocol = leave_one_out_split(columns), "leave-one-out, seen removed"
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol, describe)
 
 
 def retailrocket_sessions(data: Path, work: Path) -> Dataset:
@@ -213,16 +171,6 @@ def _retailrocket_events(data: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(_lines(data / "retailrocket_multibehavior" / "events_train.csv", RETAILROCKET_SOURCE)))
 
 
-def _texts(file: Path, items: Sequence[str]) -> np.ndarray:
-    with np.load(file, allow_pickle=False) as stored:
-        row = {str(item): number for number, item in enumerate(stored["item"])}
-        embedding = stored["embedding"]
-    missing = [item for item in items if item not in row]
-    if missing:
-        raise ValueError(f"{file} has no text for {len(missing)} items, such as {missing[0]}; make it anew")
-    return embedding[[row[item] for item in items]]
-
-
 def _flat(sequences: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
     subject = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
     return {"subject": subject, "item": np.concatenate([np.array(sequence) for sequence in sequences])}
@@ -253,8 +201,8 @@ def _write(
     )
 
 
-def _lines(path: Path, source: str) -> list[str]:
+def _lines(path: Path, source: str, *, encoding: str = "utf-8") -> list[str]:
     if not path.exists():
         raise MissingData(f"{path} is missing; get it from {source} and put it there, or point --data elsewhere")
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding=encoding) as file:
         return [line for line in file if line.strip()]

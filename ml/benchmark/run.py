@@ -5,20 +5,21 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ml.benchmark.datasets import DATASETS, Dataset, describe
+from ml.benchmark.datasets import DATASETS, Dataset
 from ml.benchmark.neighbors import neighbor_ranks
 from ml.benchmark.speed import answering_speed, peak_flops, training_flops_per_event
 from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
 from ml.nn.encoders import ENCODERS
 from ml.tasks.config import NextItemConfig
+from ml.tasks.item_descriptions import ItemDescriptions
 from ml.tasks.next_item import Measured, NextItemRun, seeded
 from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.progress import Progress
@@ -34,7 +35,7 @@ MOST_EPOCHS = 1_000
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for; `settings` go over those of the data set. text is a file for `describe`."""
+    """What the command line asks for; `settings` go over those of the data set."""
 
     dataset: str
     data: Path
@@ -43,7 +44,6 @@ class Asked:
     seeds: tuple[int, ...]
     threads: int
     settings: dict[str, Any] = field(default_factory=dict)
-    text: Path | None = None
 
 
 Say = Callable[[str], None]
@@ -53,7 +53,6 @@ def run(asked: Asked, say: Say) -> dict[str, Any]:
     """All seeds of one benchmark as one JSON-able result. Raises MissingData, or ValueError for a bad setting."""
     with tempfile.TemporaryDirectory() as work:
         dataset = DATASETS[asked.dataset](asked.data, Path(work))
-        dataset = replace(dataset, columns=describe(dataset, asked.text))
         seeds = [_run_seed(asked, dataset, seed, say) for seed in asked.seeds]
         if dataset.neighbors:
             max_length = _settings(asked, dataset, asked.seeds[0]).max_length
@@ -126,7 +125,15 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
             say(f"seed {seed}: epoch {progress.epoch} {figures}")
 
     with seeded(settings):
-        measured = NextItemRun(dataset.columns, settings, None, follow, placed=dataset.split).measure()
+        run = NextItemRun(
+            dataset.columns,
+            settings,
+            None,
+            follow,
+            placed=dataset.split,
+            descriptions=_descriptions(dataset, settings),
+        )
+        measured = run.measure()
         evaluator = CaseEvaluator(dataset.columns, settings.max_length, settings.exclude_seen, lambda: None)
         network = evaluator.ranks(measured.test, [NEURAL], measured.scorer)[0]
         memory = peak_memory_mb()
@@ -155,6 +162,13 @@ def _training_speed(measured: Measured, dataset: Dataset, settings: NextItemConf
     flops, peak = training_flops_per_event(model, settings, mean_length), peak_flops(model.bias.device)
     achieved = flops * speed["events_per_second"]
     return {**speed, "flops_per_event": flops, "peak_flops": peak, "share_of_peak": achieved / peak}
+
+
+def _descriptions(dataset: Dataset, settings: NextItemConfig) -> ItemDescriptions | None:
+    """What the files know of the items, read only where it is an input."""
+    if dataset.describe is None or not {"attributes", "text"} & set(settings.inputs):
+        return None
+    return ItemDescriptions(dataset.columns, given=dataset.describe())
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -127,7 +127,8 @@ class ItemContent(nn.Module):
         expected = 0 if self.text_projection is None else self.text_projection.in_features
         if self.text_projection is not None and features.text_dimension != expected:
             raise ValueError(f"text has dimension {features.text_dimension}, the model expects {expected}")
-        self.features = features if self.text_projection is not None else replace(features, text=None)
+        # What describes the items goes into the artifact; the words themselves are not needed any more.
+        self.features = replace(features, text=features.text if self.text_projection is not None else None, texts=None)
         device = self.offsets.device
         self.offsets = torch.from_numpy(features.offsets).to(device)
         self.code = torch.from_numpy(features.code).to(device)

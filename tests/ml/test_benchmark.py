@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from ml.benchmark.__main__ import main, table
-from ml.benchmark.datasets import DATASETS, Dataset, MissingData, describe
+from ml.benchmark.datasets import DATASETS, Dataset, MissingData
 from ml.benchmark.speed import training_flops_per_event
 from ml.evaluation.rules import count_rules
-from ml.evaluation.untrained import count_untrained
+from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
-from ml.tasks.next_item_training import build_network, network_arguments
 
 # Modules that a bare GPU machine does not have.
 ABSENT = ("safetensors", "tensorboard", "pyarrow", "optuna", "django", "transformers")
@@ -114,26 +113,7 @@ def test_the_next_buy_is_split_by_time_and_known_by_all_or_by_buys_alone(data: P
     assert (alone.split.test.target > alone.split.test.start).all()
 
 
-def test_items_are_described_where_the_files_are_there(data: Path, tmp_path: Path) -> None:
-    plain = read("beauty", data, tmp_path / "plain")
-    assert describe(plain, None).features() is None
-    folder = tmp_path / "data" / "amazon_beauty"
-    folder.mkdir(parents=True)
-    (folder / "Beauty.txt").write_text((data / "amazon_beauty" / "Beauty.txt").read_text())
-    rows = [f"{item},A{item},{'Unknown' if item == 1 else f'Brand {item % 3}'}|Nails|Care" for item in range(1, 31)]
-    (folder / "items.csv").write_text("\n".join(["item_id,asin,attributes", *rows]))
-    dataset = read("beauty", tmp_path / "data", tmp_path / "described")
-    texts = tmp_path / "texts.npz"
-    np.savez(texts, item=np.array([str(item) for item in range(30, 0, -1)]), embedding=np.eye(30, dtype=np.float32))
-    features = describe(dataset, texts).features()
-    assert features is not None
-    assert features.names == {"brand": ["Brand 0", "Brand 1", "Brand 2"], "category": ["Care", "Nails"]}
-    assert list(np.diff(features.offsets)) == [2] + [3] * 29
-    assert features.text is not None
-    assert list(features.text.argmax(axis=1)) == list(range(29, -1, -1))
-
-
-def test_ratings_and_genres_come_with_the_extra_files(data: Path, tmp_path: Path) -> None:
+def test_ratings_are_values_where_their_file_is_there(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "ml-1m"
     folder.mkdir(parents=True)
     pairs = [(user, item) for user, items in enumerate(walks(120), start=1) for item in items]
@@ -142,19 +122,23 @@ def test_ratings_and_genres_come_with_the_extra_files(data: Path, tmp_path: Path
     with gzip.open(folder / "sequences.csv.gz", "wt") as file:
         rows = (f"{user},{user},{item},{100 + item},{1 + item % 5},0" for user, item in pairs)
         file.write("\n".join(["sas_user,orig_user,sas_item,orig_item,rating,pos", *rows]))
-    films = [f"{100 + item}\tFilm {item} (19{60 + item})\tDrama|War" for item in range(1, 31)]
-    (folder / "items.dat").write_text("\n".join(films), encoding="latin-1")
     dataset = read("ml-1m", tmp_path / "data", tmp_path / "work")
     assert list(dataset.columns.value) == [1 + item % 5 for item in dataset.columns.item]
-    assert dataset.attributes is not None
-    assert list(dataset.attributes["genre"]) == [["Drama", "War"]] * 30
-    assert [dataset.attributes["decade"][item - 1] for item in (9, 10)] == ["196", "197"]
+
+
+def test_ratings_of_other_events_are_refused(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    (folder / "ml-1m.txt.gz").write_bytes((data / "ml-1m" / "ml-1m.txt.gz").read_bytes())
+    with gzip.open(folder / "sequences.csv.gz", "wt") as file:
+        file.write("sas_user,orig_user,sas_item,orig_item,rating,pos\n1,1,1,1,5,0")
+    with pytest.raises(ValueError, match="do not hold the same events"):
+        read("ml-1m", tmp_path, tmp_path / "work")
 
 
 def test_an_input_without_data_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, said in (("value", "no values"), ("attributes", "no item attributes")):
-        assert main(["--dataset", "beauty", "--data", str(data), "--seeds", "0", "--set", f'inputs=["{name}"]']) == 2
-        assert said in capsys.readouterr().err
+    assert main(["--dataset", "beauty", "--data", str(data), "--seeds", "0", "--set", 'inputs=["value"]']) == 2
+    assert "no values" in capsys.readouterr().err
 
 
 def test_session_neighbours_stand_beside_the_sessions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,11 +146,20 @@ def test_session_neighbours_stand_beside_the_sessions(data: Path, capsys: pytest
     assert "| V-STAN |" in capsys.readouterr().out
 
 
-def test_flops_are_those_of_a_count_by_hand(data: Path, tmp_path: Path) -> None:
-    dataset = read("beauty", data, tmp_path)
-    settings = NextItemConfig.from_dict({**dataset.settings, "dimension": 8, "layers": 2, "heads": 1})
-    untrained = count_untrained(np.array([1, 2]), np.array([0, 0]), items=30, gap=1, window=1, successors=None)
-    model = build_network(network_arguments(dataset.columns, dataset.split, settings), untrained)
+def test_flops_are_those_of_a_count_by_hand() -> None:
+    settings = NextItemConfig.from_dict({"dimension": 8, "layers": 2, "heads": 1, "inputs": [], "copying": False})
+    model = SequenceModel(
+        items=30,
+        types=1,
+        encoder="transformer",
+        dimension=8,
+        layers=2,
+        heads=1,
+        dropout=0.0,
+        max_length=20,
+        inputs=(),
+        copying=False,
+    )
     block = 3 * 8 * 8 + 8 * 8 + 2 * 4 * 8 * 8
     pooling = 3 * 8 * 8
     expected = 6 * (2 * block + pooling + 8 * 30 + 3 * 8 * 10)

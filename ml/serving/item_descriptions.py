@@ -1,0 +1,51 @@
+"""Describing items to a trained model: in its attribute values, and through the text encoder it was trained with.
+
+text_encoder.json   which encoder that was, where the model reads texts
+text_encoder/       its weights and tokens, where it was tuned
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ml.data.item_features import AttributeColumn, ItemFeatures
+from ml.data.text_cache import TextCache
+from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
+from ml.serving.artifact import write_json
+
+NOTE = "text_encoder.json"
+TUNED_FOLDER = "text_encoder"
+
+
+def describe_items(
+    artifact: Path, *, attributes: Mapping[str, AttributeColumn], texts: Sequence[str], cache: Path
+) -> ItemFeatures:
+    """Features of items as the artifact's model has to be told of them, for `NextItemPredictor.add_items`.
+
+    Its texts are encoded only where the model reads texts. Raises ValueError where its encoder is not at hand.
+    """
+    if not (artifact / NOTE).exists():
+        return ItemFeatures.build(items=len(texts), attributes=attributes)
+    text = TextCache(cache).encode(texts, artifact_encoder(artifact))
+    return ItemFeatures.build(items=len(texts), attributes=attributes, text=text)
+
+
+def artifact_encoder(artifact: Path) -> TextEncoder:
+    """The encoder that an artifact's texts went through. Raises ValueError where it is not at hand."""
+    wanted = json.loads((artifact / NOTE).read_text(encoding="utf-8"))["identity"]
+    tuned = artifact / TUNED_FOLDER
+    encoder = TextEncoder.load(str(tuned)) if tuned.exists() else pretrained_encoder(encoder_name())
+    if encoder.identity != wanted:
+        raise ValueError(
+            f"{artifact} was trained with another text encoder than TEXT_ENCODER names; set it back, or train again"
+        )
+    return encoder
+
+
+def write_encoder_note(artifact: Path, encoder: TextEncoder) -> None:
+    write_json(artifact / NOTE, {"identity": encoder.identity, "dimension": encoder.dimension})
+
+
+def text_cache_beside(columns: Path) -> Path:
+    """The cache of the log in `columns`: beside it, so that the next snapshot of the same catalogue finds it."""
+    return columns.parent / "item_texts.sqlite"
