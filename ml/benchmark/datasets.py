@@ -76,7 +76,8 @@ def beauty(data: Path, work: Path) -> Dataset:
     """Amazon Beauty 5-core as prepared for S3-Rec: a user and then the items in time order."""
     lines = _lines(data / "amazon_beauty" / "Beauty.txt", "Beauty.txt of github.com/aHuiWang/CIKM2020-S3Rec")
     sequences = [[int(code) for code in line.split()[1:]] for line in lines]
-    columns = _write(work, **_flat(sequences))
+    subject, item = _flat(sequences)
+    columns = _write(work, subject=subject, item=item)
     settings = {"exclude_seen": True, "max_length": 50, "inputs": [], "copying": False, "loss": "full"}
 
     def describe() -> ItemFeatures:
@@ -94,7 +95,8 @@ def retailrocket_sessions(data: Path, work: Path) -> Dataset:
     train = [[int(code) for code in line.split()] for line in _lines(folder / "train_sessions.txt.gz", source)]
     tests = [line.rstrip("\n").split("\t") for line in _lines(folder / "test_prefix_target.txt.gz", source)]
     placed = [[int(code) for code in prefix.split()] + [int(target)] for prefix, target in tests]
-    columns = _write(work, **_flat(train + placed))
+    subject, item = _flat(train + placed)
+    columns = _write(work, subject=subject, item=item)
     return Dataset(
         columns,
         sessions_split(columns, sessions=len(train)),
@@ -171,9 +173,10 @@ def _retailrocket_events(data: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(_lines(data / "retailrocket_multibehavior" / "events_train.csv", RETAILROCKET_SOURCE)))
 
 
-def _flat(sequences: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+def _flat(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Subject and item of every event."""
     subject = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
-    return {"subject": subject, "item": np.concatenate([np.array(sequence) for sequence in sequences])}
+    return subject, np.concatenate([np.array(sequence) for sequence in sequences])
 
 
 def _write(
