@@ -73,7 +73,7 @@ class ItemFeatures:
         """Write into the folder `path`; the file is there whole or not at all."""
         from safetensors.numpy import save_file
 
-        arrays = {"offsets": self.offsets, "code": self.code}
+        arrays: dict[str, NDArray] = {"offsets": self.offsets, "code": self.code}
         if self.text is not None:
             arrays["text"] = np.ascontiguousarray(self.text)
         if self.texts is not None:

@@ -1,8 +1,4 @@
-"""Describing items to a trained model: in its attribute values, and through the text encoder it was trained with.
-
-text_encoder.json   which encoder that was, where the model reads texts
-text_encoder/       its weights and tokens, where it was tuned
-"""
+"""Describing items to a trained model: in its attribute values, and through the text encoder it was trained with."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,10 +7,18 @@ from pathlib import Path
 from ml.data.item_features import AttributeColumn, ItemFeatures
 from ml.data.text_cache import TextCache
 from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
-from ml.serving.artifact import write_json
+from ml.serving.artifact import TEXT_ENCODER, TUNED_ENCODER, write_json
 
-NOTE = "text_encoder.json"
-TUNED_FOLDER = "text_encoder"
+
+def knows_content(artifact: Path) -> bool:
+    """Whether the artifact's model can be told of items it has no events of; reads one small file.
+
+    One that reads texts, but was given their vectors from elsewhere, cannot.
+    """
+    inputs = json.loads((artifact / "config.json").read_text(encoding="utf-8"))["network"]["inputs"]
+    if "text" in inputs:
+        return (artifact / TEXT_ENCODER).exists()
+    return "attributes" in inputs
 
 
 def describe_items(
@@ -24,7 +28,7 @@ def describe_items(
 
     Its texts are encoded only where the model reads texts. Raises ValueError where its encoder is not at hand.
     """
-    if not (artifact / NOTE).exists():
+    if not (artifact / TEXT_ENCODER).exists():
         return ItemFeatures.build(items=len(texts), attributes=attributes)
     text = TextCache(cache).encode(texts, artifact_encoder(artifact))
     return ItemFeatures.build(items=len(texts), attributes=attributes, text=text)
@@ -32,8 +36,8 @@ def describe_items(
 
 def artifact_encoder(artifact: Path) -> TextEncoder:
     """The encoder that an artifact's texts went through. Raises ValueError where it is not at hand."""
-    wanted = json.loads((artifact / NOTE).read_text(encoding="utf-8"))["identity"]
-    tuned = artifact / TUNED_FOLDER
+    wanted = json.loads((artifact / TEXT_ENCODER).read_text(encoding="utf-8"))["identity"]
+    tuned = artifact / TUNED_ENCODER
     encoder = TextEncoder.load(str(tuned)) if tuned.exists() else pretrained_encoder(encoder_name())
     if encoder.identity != wanted:
         raise ValueError(
@@ -43,9 +47,9 @@ def artifact_encoder(artifact: Path) -> TextEncoder:
 
 
 def write_encoder_note(artifact: Path, encoder: TextEncoder) -> None:
-    write_json(artifact / NOTE, {"identity": encoder.identity, "dimension": encoder.dimension})
+    write_json(artifact / TEXT_ENCODER, {"identity": encoder.identity, "dimension": encoder.dimension})
 
 
-def text_cache_beside(columns: Path) -> Path:
-    """The cache of the log in `columns`: beside it, so that the next snapshot of the same catalogue finds it."""
-    return columns.parent / "item_texts.sqlite"
+def text_cache(folder: Path) -> Path:
+    """The cache of a tenant's texts, in the folder that holds its snapshots."""
+    return folder / "item_texts.sqlite"

@@ -13,7 +13,8 @@ from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split
 from ml.data.text_cache import TextCache
 from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
-from ml.serving.item_descriptions import TUNED_FOLDER, artifact_encoder, text_cache_beside, write_encoder_note
+from ml.serving.artifact import TUNED_ENCODER
+from ml.serving.item_descriptions import artifact_encoder, text_cache, write_encoder_note
 from ml.tasks.config import NextItemConfig
 from ml.training.progress import Progress, Report
 from ml.training.text_tuning import tune_text_encoder
@@ -45,7 +46,7 @@ class ItemDescriptions:
         if self._encoded is None:
             self.encoder = self._find_encoder(known.texts, settings, split, report)
             tick = _Ticker(report)
-            cache = TextCache(text_cache_beside(self.columns.path))
+            cache = TextCache(text_cache(self.columns.path.parent))
             self._encoded = replace(known, text=cache.encode(known.texts, self.encoder, tick=tick))
         return self._encoded
 
@@ -59,8 +60,8 @@ class ItemDescriptions:
             return self._encoder_of_earlier(self.earlier, settings)
         if settings.text_encoder == "frozen":
             return pretrained_encoder(encoder_name())
-        if self.folder is not None and (self.folder / TUNED_FOLDER).exists():
-            return TextEncoder.load(str(self.folder / TUNED_FOLDER))
+        if self.folder is not None and (self.folder / TUNED_ENCODER).exists():
+            return TextEncoder.load(str(self.folder / TUNED_ENCODER))
         first, second = consecutive_items(self.columns, split)
         tick = _Ticker(report)
         encoder = tune_text_encoder(
@@ -74,22 +75,22 @@ class ItemDescriptions:
         )
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            encoder.save(self.folder / TUNED_FOLDER)
+            encoder.save(self.folder / TUNED_ENCODER)
         return encoder
 
     def _encoder_of_earlier(self, earlier: Path, settings: NextItemConfig) -> TextEncoder:
         """The projection of the text was learned for this encoder's vectors, and fits no other's."""
-        tuned = earlier / TUNED_FOLDER
+        tuned = earlier / TUNED_ENCODER
         if tuned.exists() != (settings.text_encoder == "fine_tuned"):
             there = "fine_tuned" if tuned.exists() else "frozen"
             raise ValueError(
-                f"text_encoder is {settings.text_encoder} here and {there} in the model that a warm start goes on from; "
-                "use the same, or train from scratch"
+                f"text_encoder is {settings.text_encoder} here and {there} in the model that a warm start goes on "
+                "from; use the same, or train from scratch"
             )
         encoder = artifact_encoder(earlier)
-        if tuned.exists() and self.folder is not None and not (self.folder / TUNED_FOLDER).exists():
+        if tuned.exists() and self.folder is not None and not (self.folder / TUNED_ENCODER).exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(tuned, self.folder / TUNED_FOLDER)
+            shutil.copytree(tuned, self.folder / TUNED_ENCODER)
         return encoder
 
 

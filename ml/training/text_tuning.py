@@ -78,9 +78,8 @@ def _last_layers(model: nn.Module) -> list[nn.Parameter]:
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     if not stacks:
         raise ValueError("this text encoder has no stack of layers to tune; use text_encoder frozen")
-    layers = max(stacks, key=len)[-TUNED_LAYERS:]
-    tuned = [parameter.requires_grad_(True) for parameter in layers.parameters()]
-    return tuned
+    layers = max(stacks, key=len)[-TUNED_LAYERS:].requires_grad_(True)
+    return list(layers.parameters())
 
 
 def _rate(step: int, steps: int) -> float:
