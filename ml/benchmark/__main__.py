@@ -49,7 +49,8 @@ def table(result: dict[str, Any]) -> str:
     seeds = result["seeds"]
     speed = ", ".join(
         f"seed {seed['seed']}: {seed['epochs']} epochs of {seed.get('epoch_seconds', 0):.1f} s, "
-        f"{seed.get('sequences_per_second', 0):.0f} sequences/s, {seed['peak_memory_mb']:.0f} MB"
+        f"{seed.get('sequences_per_second', 0):.0f} sequences/s, {seed['peak_memory_mb']:.0f} MB, "
+        f"{seed['lists_per_second']:.0f} lists/s, one in {seed['one_user_p50_ms']:.1f} ms"
         for seed in seeds
     )
     return "\n".join([*header, *rows, "", f"{result['protocol']}; {speed}"])

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from ml.benchmark.datasets import DATASETS, Dataset
+from ml.benchmark.speed import answering_speed, peak_flops, training_flops_per_event
 from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
 from ml.nn.encoders import ENCODERS
 from ml.tasks.config import NextItemConfig
-from ml.tasks.next_item import NextItemRun, seeded
+from ml.tasks.item_descriptions import ItemDescriptions
+from ml.tasks.next_item import Measured, NextItemRun, seeded
 from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.progress import Progress
 
@@ -89,7 +91,7 @@ def peak_memory_mb() -> float:
 
 
 def _settings(asked: Asked, dataset: Dataset, seed: int) -> NextItemConfig:
-    return NextItemConfig.from_dict(
+    settings = NextItemConfig.from_dict(
         {
             "epochs": MOST_EPOCHS,
             "patience": 10,
@@ -102,6 +104,9 @@ def _settings(asked: Asked, dataset: Dataset, seed: int) -> NextItemConfig:
             "seed": seed,
         }
     )
+    if "value" in settings.inputs and np.isnan(dataset.columns.value).all():
+        raise ValueError(f"{asked.dataset} has no values here; take value out of inputs, or get the file with ratings")
+    return settings
 
 
 def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, Any]:
@@ -113,9 +118,19 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
             say(f"seed {seed}: epoch {progress.epoch} {figures}")
 
     with seeded(settings):
-        measured = NextItemRun(dataset.columns, settings, None, follow, placed=dataset.split).measure()
+        run = NextItemRun(
+            dataset.columns,
+            settings,
+            None,
+            follow,
+            placed=dataset.split,
+            descriptions=_descriptions(dataset, settings),
+        )
+        measured = run.measure()
         evaluator = CaseEvaluator(dataset.columns, settings.max_length, settings.exclude_seen, lambda: None)
         network = evaluator.ranks(measured.test, [NEURAL], measured.scorer)[0]
+        memory = peak_memory_mb()
+        speed = {**_training_speed(measured, dataset, settings), **answering_speed(dataset, measured.scorer, settings)}
     report = measured.report
     return {
         "seed": seed,
@@ -127,9 +142,26 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
         "curve": report.curve,
         "parameters": report.counts["parameters"],
         "seconds": report.seconds,
-        "peak_memory_mb": peak_memory_mb(),
-        **report.speed,
+        "peak_memory_mb": memory,
+        **speed,
     }
+
+
+def _training_speed(measured: Measured, dataset: Dataset, settings: NextItemConfig) -> dict[str, float]:
+    """The report's speed, and what share of the machine's peak it is."""
+    speed, model = measured.report.speed, measured.scorer.model
+    events = dataset.split.train_end - dataset.split.train_start
+    mean_length = float(np.average(np.minimum(events, settings.max_length), weights=np.maximum(events, 1)))
+    flops, peak = training_flops_per_event(model, settings, mean_length), peak_flops(model.bias.device)
+    achieved = flops * speed["events_per_second"]
+    return {**speed, "flops_per_event": flops, "peak_flops": peak, "share_of_peak": achieved / peak}
+
+
+def _descriptions(dataset: Dataset, settings: NextItemConfig) -> ItemDescriptions | None:
+    """What the files know of the items, read only where it is an input."""
+    if dataset.describe is None or not {"attributes", "text"} & set(settings.inputs):
+        return None
+    return ItemDescriptions(dataset.columns, given=dataset.describe())
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

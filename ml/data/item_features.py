@@ -21,19 +21,28 @@ class ItemFeatures:
 
     names holds the values of each attribute; a value's code is its place in all of them, one attribute after another.
     Item j has the codes code[offsets[j]] to code[offsets[j + 1] - 1]. text is (items, text dimension) float16 or
-    float32, or None; a row of zeros means that an item has no text.
+    float32, or None; a row of zeros means that an item has no text. texts holds the words themselves for a text
+    encoder, "" where an item has none, or is None.
     """
 
     names: dict[str, list[str]]
     offsets: NDArray[np.int64]
     code: NDArray[np.int64]
     text: NDArray | None
+    texts: list[str] | None = None
 
     @classmethod
     def build(
-        cls, *, items: int, attributes: Mapping[str, AttributeColumn] | None = None, text: ArrayLike | None = None
+        cls,
+        *,
+        items: int,
+        attributes: Mapping[str, AttributeColumn] | None = None,
+        text: ArrayLike | None = None,
+        texts: Sequence[str] | None = None,
     ) -> "ItemFeatures":
-        """Raises ValueError where an attribute or the text has not one entry per item, or the text is not finite."""
+        """Raises ValueError where something has not one entry per item, or the text is not finite."""
+        if texts is not None:
+            _check_rows("texts", len(texts), items)
         listed = {name: _listed(name, column, items) for name, column in (attributes or {}).items()}
         names = {name: sorted({value for row in rows for value in row}) for name, rows in listed.items()}
         place = value_codes(names)
@@ -43,6 +52,7 @@ class ItemFeatures:
             offsets=np.cumsum([0, *map(len, rows)], dtype=np.int64),
             code=np.array([code for row in rows for code in row], dtype=np.int64),
             text=None if text is None else _checked_text(text, items),
+            texts=None if texts is None else list(texts),
         )
 
     @classmethod
@@ -56,15 +66,18 @@ class ItemFeatures:
         with safe_open(file, framework="numpy") as stored:
             names = json.loads(stored.metadata()["names"])
             text = stored.get_tensor("text") if "text" in stored.keys() else None  # noqa: SIM118 it is no dict
-            return cls(names, stored.get_tensor("offsets"), stored.get_tensor("code"), text)
+            texts = _unpacked(stored.get_tensor("texts")) if "texts" in stored.keys() else None  # noqa: SIM118
+            return cls(names, stored.get_tensor("offsets"), stored.get_tensor("code"), text, texts)
 
     def save(self, path: Path) -> None:
         """Write into the folder `path`; the file is there whole or not at all."""
         from safetensors.numpy import save_file
 
-        arrays = {"offsets": self.offsets, "code": self.code}
+        arrays: dict[str, NDArray] = {"offsets": self.offsets, "code": self.code}
         if self.text is not None:
             arrays["text"] = np.ascontiguousarray(self.text)
+        if self.texts is not None:
+            arrays["texts"] = _packed(self.texts)
         partial = Path(path) / f"{FILE}.partial"
         save_file(arrays, partial, metadata={"names": json.dumps(self.names)})
         os.replace(partial, Path(path) / FILE)
@@ -123,12 +136,13 @@ def write_item_features(
     items: Sequence[str],
     attributes: Mapping[str, AttributeColumn] | None = None,
     text: ArrayLike | None = None,
+    texts: Sequence[str] | None = None,
 ) -> ItemFeatures:
     """Write features beside the columns in the folder `path`, matched by item id.
 
-    attributes gives per item one value, several or None; text one row per item. Items that the log does not know are
-    left out; items of the log that are not among `items` have no attributes and a text of zeros. Raises
-    FileNotFoundError where there are no columns, ValueError where the features do not fit the items.
+    attributes gives per item one value, several or None; text one row per item, or texts the words for a text encoder.
+    Items that the log does not know are left out; items of the log that are not among `items` have no attributes and
+    no text. Raises FileNotFoundError where there are no columns, ValueError where the features do not fit the items.
     """
     path = Path(path)
     in_log = json.loads((path / "names.json").read_text(encoding="utf-8"))["items"]
@@ -148,7 +162,11 @@ def write_item_features(
         ordered_text = np.zeros((len(in_log), given.shape[1]), dtype=given.dtype)
         found = [place for place, number in enumerate(matched) if number is not None]
         ordered_text[found] = given[[number for number in matched if number is not None]]
-    features = ItemFeatures.build(items=len(in_log), attributes=ordered, text=ordered_text)
+    ordered_texts = None
+    if texts is not None:
+        _check_rows("texts", len(texts), len(items))
+        ordered_texts = ["" if number is None else texts[number] for number in matched]
+    features = ItemFeatures.build(items=len(in_log), attributes=ordered, text=ordered_text, texts=ordered_texts)
     features.save(path)
     return features
 
@@ -162,6 +180,16 @@ def value_codes(names: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], int
 def _listed(name: str, column: AttributeColumn, items: int) -> list[list[str]]:
     _check_rows(name, len(column), items)
     return [[] if row is None else [row] if isinstance(row, str) else list(dict.fromkeys(row)) for row in column]
+
+
+def _packed(texts: Sequence[str]) -> NDArray[np.uint8]:
+    # A header of safetensors is too small for a catalogue's words.
+    return np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
+
+
+def _unpacked(packed: NDArray[np.uint8]) -> list[str]:
+    texts: list[str] = json.loads(packed.tobytes())
+    return texts
 
 
 def _checked_text(text: ArrayLike, items: int) -> NDArray:

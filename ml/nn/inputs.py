@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from ml.data.batches import GAP_BUCKETS, EventBatch
 from ml.data.item_features import ItemFeatures
+from ml.nn.bags import Bags, BagSums
 
 DEFAULT_INPUTS = ("type", "gap", "value")
 # The last two need item features beside the log.
@@ -108,16 +109,20 @@ class ItemContent(nn.Module):
     the text embedding. What describes the items is no weight: it is set by `describe` and stored beside the weights."""
 
     features: ItemFeatures
+    # Buffers: the values of each item, the items of each value, and the texts.
     offsets: Tensor
     code: Tensor
     share: Tensor
+    value_offsets: Tensor
+    value_item: Tensor
+    value_share: Tensor
     text: Tensor
 
     def __init__(self, values: int, text_dimension: int, dimension: int) -> None:
         super().__init__()
         self.value_table = _table(values, dimension) if values else None
         self.text_projection = nn.Linear(text_dimension, dimension, bias=False) if text_dimension else None
-        for name in ("offsets", "code", "share", "text"):
+        for name in ("offsets", "code", "share", "value_offsets", "value_item", "value_share", "text"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
 
     def describe(self, features: ItemFeatures) -> None:
@@ -127,11 +132,12 @@ class ItemContent(nn.Module):
         expected = 0 if self.text_projection is None else self.text_projection.in_features
         if self.text_projection is not None and features.text_dimension != expected:
             raise ValueError(f"text has dimension {features.text_dimension}, the model expects {expected}")
-        self.features = features if self.text_projection is not None else replace(features, text=None)
+        # What describes the items goes into the artifact; the words themselves are not needed any more.
+        self.features = replace(features, text=features.text if self.text_projection is not None else None, texts=None)
         device = self.offsets.device
-        self.offsets = torch.from_numpy(features.offsets).to(device)
-        self.code = torch.from_numpy(features.code).to(device)
-        self.share = torch.from_numpy(features.weights()).to(device)
+        bags = Bags(*map(torch.from_numpy, (features.offsets, features.code, features.weights())))
+        self.offsets, self.code, self.share = bags.to(device)
+        self.value_offsets, self.value_item, self.value_share = bags.transposed(features.values).to(device)
         if self.text_projection is not None and features.text is not None:
             self.text = torch.from_numpy(features.text).to(device)
 
@@ -139,14 +145,9 @@ class ItemContent(nn.Module):
         """(items + 1, D), row 0 zero."""
         vectors: Tensor | float = 0.0
         if self.value_table is not None:
-            vectors = functional.embedding_bag(
-                self.code,
-                self.value_table.weight,
-                self.offsets,
-                mode="sum",
-                per_sample_weights=self.share,
-                include_last_offset=True,
-            )
+            values = Bags(self.offsets, self.code, self.share)
+            items = Bags(self.value_offsets, self.value_item, self.value_share)
+            vectors = BagSums.apply(self.value_table.weight, values, items)
         if self.text_projection is not None:
             vectors = vectors + self.text_projection(self.text.to(self.text_projection.weight.dtype))
         assert isinstance(vectors, Tensor)

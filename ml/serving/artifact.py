@@ -6,6 +6,12 @@ neighbors.safetensors   past sessions, where neighbours are wanted; readable wit
 vocabulary.json     item ids and event types in code order
 config.json         format, task, settings of the network, mixture weights
 report.json         the FitReport
+
+and where the model knows items by content
+
+item_features.safetensors   attributes and encoded texts of its items
+text_encoder.json           which encoder the texts went through
+text_encoder/               the encoder's weights and tokens, where it was tuned
 """
 
 import json
@@ -19,6 +25,8 @@ from ml.evaluation.mixture import Mixture
 from ml.evaluation.untrained import Untrained
 
 FORMAT = 2
+TEXT_ENCODER = "text_encoder.json"
+TUNED_ENCODER = "text_encoder"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,23 @@ class PredictorPool:
                 self._evict(keep=path)
             return predictor
 
+    def held(self, path: Path) -> Predictor | None:
+        """The predictor of an artifact folder, if it is in memory now."""
+        with self._lock:
+            return self._predictors.get(Path(path).resolve())
+
+    def replace(self, path: Path, predictor: Predictor) -> None:
+        """Let another predictor answer for an artifact folder that is held; nothing happens where it is not.
+
+        Raises ArtifactTooLargeError, with the former one left in place.
+        """
+        path = Path(path).resolve()
+        self._check_size(path, predictor.nbytes)
+        with self._lock:
+            if path in self._predictors:
+                self._predictors[path] = predictor
+                self._evict(keep=path)
+
     @property
     def nbytes(self) -> int:
         """Memory held now, in bytes."""

@@ -6,6 +6,7 @@ from typing import NotRequired, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.ranking import top_items
 
@@ -54,6 +55,10 @@ class Predictor(Protocol):
         ...
 
     def predict(self, requests: list[NextItemRequest]) -> list[NextItemPrediction]: ...
+
+    def add_items(self, ids: list[str], features: ItemFeatures) -> "Predictor":
+        """One that also ranks new items. Raises ValueError where it cannot."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ml.data.columns import EventColumns
+from ml.data.item_features import ItemFeatures
 from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import (
@@ -33,6 +34,7 @@ from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
+from ml.tasks.item_descriptions import ItemDescriptions
 from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
 from ml.tasks.next_item_training import (
     build_network,
@@ -76,12 +78,15 @@ class NextItemTask:
         if finished.exists():
             return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
         warm_start = WarmStart.open(initial) if initial is not None else None
+        earlier = warm_start.artifact.path if warm_start is not None else None
+        descriptions = ItemDescriptions(columns, folder=Path(out), earlier=earlier)
         with seeded(settings):
-            trials = _search(columns, settings, Path(out), progress, warm_start)
+            trials = _search(columns, settings, Path(out), progress, warm_start, descriptions)
         if trials:
             settings = NextItemConfig.from_dict({**config, **best_trial(trials).settings})
         with seeded(settings):
-            return NextItemRun(columns, settings, Path(out), progress, warm_start).fit(Path(out), trials)
+            run = NextItemRun(columns, settings, Path(out), progress, warm_start, descriptions=descriptions)
+            return run.fit(Path(out), trials)
 
     def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
         loaded = Artifact.open(artifact)
@@ -109,7 +114,8 @@ class Measured:
 class NextItemRun:
     """One training run. `folder` takes checkpoints and the log of training; without it nothing is written.
 
-    `placed` is a split to use instead of the settings' one.
+    `placed` is a split to use instead of the settings' one, and `descriptions` are the items' instead of what lies
+    beside the log.
     """
 
     columns: EventColumns
@@ -118,6 +124,10 @@ class NextItemRun:
     progress: Report
     warm_start: WarmStart | None = None
     placed: Split | None = None
+    descriptions: ItemDescriptions | None = None
+
+    def __post_init__(self) -> None:
+        self.descriptions = self.descriptions or ItemDescriptions(self.columns)
 
     def tune(self) -> float:
         """Train, and the best epoch's validation score of the network alone."""
@@ -196,13 +206,17 @@ class NextItemRun:
 
     def _network_arguments(self, split: Split) -> dict[str, Any]:
         if self.warm_start is None:
-            return network_arguments(self.columns, split, self.settings)
+            return network_arguments(self.columns, split, self.settings, self._features(split))
         settings = self.settings
         if settings.copying is None:
             settings = replace(settings, copying=self.warm_start.artifact.network["copying"])
-        arguments = network_arguments(self.columns, split, settings)
+        arguments = network_arguments(self.columns, split, settings, self._features(split))
         self.warm_start.check(arguments)
         return arguments
+
+    def _features(self, split: Split) -> ItemFeatures | None:
+        assert self.descriptions is not None
+        return self.descriptions.features(self.settings, split, self.progress)
 
     def _fresh(self, split: Split) -> Indices | None:
         """Each subject's first row that the model has not learned from; None where it starts from nothing."""
@@ -247,7 +261,7 @@ class NextItemRun:
     def _train(
         self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
     ) -> tuple[Scorer, Trainer]:
-        model = build_network(arguments, untrained, self.columns.features())
+        model = build_network(arguments, untrained, self._features(split))
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
@@ -329,6 +343,8 @@ class NextItemRun:
         os.replace(partial, artifact.weights)
         if scorer.model.embedding.content is not None:
             scorer.model.embedding.content.features.save(out)
+        if self.descriptions is not None and measured.network.get("text_dimension"):
+            self.descriptions.save(out)
         artifact.save(self.settings.to_dict())
         # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
         write_json(out / "report.json", report.to_dict())
@@ -350,7 +366,12 @@ def _speed(trainer: Trainer, split: Split) -> dict[str, float]:
 
 
 def _search(
-    columns: EventColumns, settings: NextItemConfig, out: Path, progress: Report, warm_start: WarmStart | None
+    columns: EventColumns,
+    settings: NextItemConfig,
+    out: Path,
+    progress: Report,
+    warm_start: WarmStart | None,
+    descriptions: ItemDescriptions,
 ) -> list[Trial]:
     """The trials of the settings' search; none without one."""
     if settings.search is None:
@@ -364,7 +385,7 @@ def _search(
         trial_settings = NextItemConfig.from_dict({**settings.to_dict(), **chosen, "search": None})
         try:
             torch.manual_seed(settings.seed)
-            return NextItemRun(columns, trial_settings, folder, report, warm_start).tune()
+            return NextItemRun(columns, trial_settings, folder, report, warm_start, descriptions=descriptions).tune()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

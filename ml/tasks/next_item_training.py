@@ -31,7 +31,9 @@ LAST_ALONE = 0.1
 COPIES_OF_WEIGHTS = 6
 
 
-def network_arguments(columns: EventColumns, split: Split, settings: NextItemConfig) -> dict[str, Any]:
+def network_arguments(
+    columns: EventColumns, split: Split, settings: NextItemConfig, features: ItemFeatures | None
+) -> dict[str, Any]:
     """The keyword arguments of SequenceModel, which the artifact keeps to rebuild it. JSON-able."""
     copying = settings.copying
     if copying is None:
@@ -47,16 +49,15 @@ def network_arguments(columns: EventColumns, split: Split, settings: NextItemCon
         "max_length": settings.max_length,
         "inputs": list(settings.inputs),
         "copying": copying,
-        **_content_arguments(columns, settings),
+        **_content_arguments(features, settings),
     }
 
 
-def _content_arguments(columns: EventColumns, settings: NextItemConfig) -> dict[str, Any]:
+def _content_arguments(features: ItemFeatures | None, settings: NextItemConfig) -> dict[str, Any]:
     """Arguments of a network that knows items by content; none for another. Raises ValueError for missing content."""
     wanted = [name for name in settings.inputs if name in ("attributes", "text")]
     if not wanted:
         return {}
-    features = columns.features()
     sizes = {"attributes": features.values if features else 0, "text": features.text_dimension if features else 0}
     missing = [name for name in wanted if not sizes[name]]
     if missing:

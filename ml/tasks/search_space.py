@@ -17,6 +17,8 @@ MOST_TRIALS = 200
 FIXED = {
     *("split", "validation_quantile", "test_quantile", "successive", "evaluation_cases", "exclude_seen"),
     *("device", "threads", "memory_budget_mb", "compile", "mixed_precision", "seed", "search", "budget_minutes"),
+    # All trials share one text encoder.
+    *("text_encoder", "text_steps"),
 }
 
 

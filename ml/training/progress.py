@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Stage = Literal["snapshot", "search", "baselines", "training", "evaluating", "saving"]
+Stage = Literal["snapshot", "text", "search", "baselines", "training", "evaluating", "saving"]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ class Item(TenantOwned):
     class Meta:
         ordering = ["item_id"]
         constraints = [models.UniqueConstraint(fields=["tenant", "item_id"], name="item_tenant_item_id")]
-        indexes = [models.Index("tenant", models.F("created_at").desc(), name="item_newest")]
+        indexes = [
+            models.Index("tenant", models.F("created_at").desc(), name="item_newest"),
+            models.Index("tenant", "updated_at", name="item_changed"),
+        ]
 
     def __str__(self) -> str:
         return self.title or self.item_id

@@ -1,8 +1,12 @@
 """Reads of the catalogue."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Left
 
 from catalog.models import Item
 
@@ -10,6 +14,9 @@ from catalog.models import Item
 VISIBLE = Q(available=True, hidden=False)
 # Words of a search beyond these change nothing worth their cost.
 MAX_WORDS = 8
+# Items read at a time where all are read, and how much of a description says what an item is.
+PAGE = 2_000
+DESCRIPTION_READ = 1_000
 
 
 def find_items(item_ids: Iterable[str]) -> dict[str, Item]:
@@ -19,6 +26,45 @@ def find_items(item_ids: Iterable[str]) -> dict[str, Item]:
 
 def all_item_ids() -> list[str]:
     return list(Item.objects.values_list("item_id", flat=True))
+
+
+@dataclass(frozen=True)
+class ItemDescription:
+    """What an item is, in words: `attributes` by name, a value each or several, and title and description as a text."""
+
+    item_id: str
+    attributes: dict[str, list[str]]
+    text: str
+    visible: bool
+    created_at: datetime
+
+
+def describe_items(*, changed_since: datetime | None = None) -> Iterator[ItemDescription]:
+    """All items, or those that were changed at or after a time, in the order of their ids; a query for every 2,000."""
+    items = Item.objects.annotate(start=Left("description", DESCRIPTION_READ)).order_by("item_id")
+    if changed_since is not None:
+        items = items.filter(updated_at__gte=changed_since)
+    columns = ("item_id", "title", "start", "categories", "brand", "attributes", "available", "hidden", "created_at")
+    last = ""
+    while page := list(items.filter(item_id__gt=last).values_list(*columns)[:PAGE]):
+        for item_id, title, start, categories, brand, attributes, available, hidden, created_at in page:
+            yield ItemDescription(
+                item_id=item_id,
+                attributes=_in_words(brand, categories, attributes),
+                text="\n".join(part for part in (title.strip(), start.strip()) if part),
+                visible=available and not hidden,
+                created_at=created_at,
+            )
+        last = page[-1][0]
+
+
+def _in_words(brand: str, categories: Sequence[str], attributes: dict[str, Any]) -> dict[str, list[str]]:
+    """Brand, categories and the item's own attributes. Numbers are left out: as names, no two of them are alike."""
+    words = {"brand": [brand] if brand else [], "category": list(categories)}
+    for name, value in attributes.items():
+        values = value if isinstance(value, list) else [value]
+        words[f"attributes.{name}"] = [str(each) for each in values if isinstance(each, str | bool) and each != ""]
+    return {name: values for name, values in words.items() if values}
 
 
 def eligible_items(

@@ -228,6 +228,8 @@ ARTIFACTS = Path(env("ARTIFACTS") or VAR / "artifacts")
 GATEWAY_TRANSPORT = env("GATEWAY_TRANSPORT", "queue")
 GATEWAY_DEADLINE = float(env("GATEWAY_DEADLINE", "0.5"))  # seconds
 MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
+# Within about this time an item that came into the catalogue can be recommended; seconds.
+NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 
 LOGGING_CONFIG = None

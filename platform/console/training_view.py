@@ -8,6 +8,7 @@ from serving.models import RunStatus, TrainingRun
 
 STAGES = {
     "snapshot": "Reading the event log",
+    "text": "Encoding the items' texts",
     "search": "Searching for the best settings",
     "baselines": "Scoring the untrained baselines",
     "training": "Training",
@@ -19,6 +20,7 @@ STAGES = {
 STAGE_SHARES = {
     "search": (0.0, 1.0),
     "snapshot": (0.0, 0.05),
+    "text": (0.05, 0.05),
     "baselines": (0.05, 0.1),
     "training": (0.1, 0.85),
     "evaluating": (0.85, 0.95),

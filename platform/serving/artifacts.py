@@ -6,6 +6,8 @@ from uuid import UUID
 
 from django.conf import settings
 
+from ml.serving.artifact import TUNED_ENCODER
+
 READ_BYTES = 1 << 20
 
 
@@ -35,12 +37,15 @@ def resolve_artifact(tenant_id: int, artifact: str) -> Path:
 
 
 def artifact_sha256(folder: Path) -> str:
-    """SHA-256 over names and contents of the files of an artifact, in the order of their names."""
+    """SHA-256 over names and contents of the files of an artifact, in the order of their names.
+
+    A tuned text encoder has a folder of its own; the other folders are no part of the model.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+    for path in sorted([*folder.iterdir(), *folder.glob(f"{TUNED_ENCODER}/*")]):
         if not path.is_file():
             continue
-        digest.update(f"{path.name}\x00{path.stat().st_size}\x00".encode())
+        digest.update(f"{path.relative_to(folder)}\x00{path.stat().st_size}\x00".encode())
         with path.open("rb") as file:
             while block := file.read(READ_BYTES):
                 digest.update(block)

@@ -5,7 +5,7 @@ load it.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from ml.serving.rules import RulesPredictor
 from serving.once import Once
 
 if TYPE_CHECKING:
+    from ml.data.item_features import ItemFeatures
     from ml.serving.pool import PredictorPool
     from ml.tasks import Task
 
@@ -52,12 +53,36 @@ def rules(folder: Path) -> RulesPredictor:
     return load_rules(folder)
 
 
+def knows_content(folder: Path) -> bool:
+    """Whether an artifact's model can be told of items that it was not trained on."""
+    from ml.serving.item_descriptions import knows_content
+
+    return knows_content(folder)
+
+
+def describe_items(
+    tenant_id: int, folder: Path, *, attributes: Mapping[str, Sequence[list[str]]], texts: Sequence[str]
+) -> "ItemFeatures":
+    """Items in the terms of an artifact's model. Raises ValueError where its text encoder is not at hand."""
+    from ml.serving.item_descriptions import describe_items, text_cache
+
+    cache = text_cache(settings.SNAPSHOTS / str(tenant_id))
+    return describe_items(folder, attributes=attributes, texts=texts, cache=cache)
+
+
 def training_task(name: str) -> "Task":
     """Raises KeyError for an unknown task."""
     from ml.tasks import TASKS
 
     limit_threads()
     return TASKS[name]
+
+
+def usual_inputs() -> tuple[str, ...]:
+    """What a model reads of the events where its configuration does not say."""
+    from ml.nn.inputs import DEFAULT_INPUTS
+
+    return DEFAULT_INPUTS
 
 
 def check_configuration(task: str, config: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from ml.serving.requests import NextItemPrediction, NextItemRequest
 from ml.serving.rules import RulesPredictor
-from serving import engine, inbox
+from serving import engine, inbox, new_items
 from serving.artifacts import resolve_artifact
 from serving.breaker import CircuitBreaker
 from serving.inbox import AnswerFailed, NoAnswer
@@ -93,7 +93,10 @@ def _from_model(line: ModelLine, request: NextItemRequest, ends: float) -> Answe
 def _ask(version: VersionReference, request: NextItemRequest, ends: float) -> NextItemPrediction:
     tenant_id = current_tenant_id()
     if settings.GATEWAY_TRANSPORT == "inline":
-        return engine.predict(resolve_artifact(tenant_id, version.artifact), [request])[0]
+        folder = resolve_artifact(tenant_id, version.artifact)
+        prediction = engine.predict(folder, [request])[0]
+        new_items.keep_up(tenant_id, folder)
+        return prediction
     if not _workers.allows():
         raise NoAnswer("no worker has answered lately")
     try:

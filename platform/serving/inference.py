@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from serving import engine, inbox
+from serving import engine, inbox, new_items
 from serving.artifacts import resolve_artifact
 from serving.inbox import Question
 
@@ -43,6 +43,7 @@ def _answer_group(group: list[Question]) -> list[tuple[Question, dict[str, Any]]
     try:
         folder = resolve_artifact(tenant_id, artifact)
         predictions = engine.predict(folder, [question.request for question in group])
+        new_items.keep_up(tenant_id, folder)
     except Exception as error:
         if len(group) > 1:
             # One unusable request must not cost the others their answer.

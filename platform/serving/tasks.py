@@ -7,7 +7,7 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from serving import engine, inference
+from serving import inference, new_items
 from serving.artifacts import resolve_artifact
 from serving.inbox import DRAIN_TASK
 from serving.leases import let_go, release_expired
@@ -44,7 +44,7 @@ def infer_batch() -> None:
 
 @tenant_task(name="serving.load_version", queue="infer")
 def load_version(artifact: str) -> None:
-    engine.predictors().get(resolve_artifact(current_tenant_id(), artifact))
+    new_items.load(current_tenant_id(), resolve_artifact(current_tenant_id(), artifact))
 
 
 @worker_ready.connect
@@ -57,7 +57,7 @@ def load_live_versions(sender: Any, **_: Any) -> None:
             artifacts = [deployment.live_version.artifact for deployment in deployments()]
         for artifact in artifacts:
             try:
-                engine.predictors().get(resolve_artifact(tenant_id, artifact))
+                new_items.load(tenant_id, resolve_artifact(tenant_id, artifact))
             except Exception:
                 log.exception("live_version_not_loaded", tenant=tenant_id, artifact=artifact)
 

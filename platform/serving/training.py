@@ -21,7 +21,7 @@ from behavior.snapshots import remove_old_snapshots, take_snapshot
 from catalog.selectors import all_item_ids
 from ml.data.columns import EventColumns, write_columns
 from ml.training.progress import Progress
-from serving import engine, gate
+from serving import engine, gate, item_features
 from serving.artifacts import artifact_sha256, relative_path, resolve_artifact, run_folder
 from serving.leases import Heartbeat, LeaseLost, WorkerEnding, claim, hand_back, update_held
 from serving.models import ModelVersion, RunStatus, TrainingRun, VersionStatus
@@ -69,7 +69,11 @@ def _train(run: TrainingRun, heartbeat: Heartbeat) -> None:
         incumbent = _incumbent(run)
     initial = incumbent.artifact if run.warm_start and incumbent else None
     report = engine.training_task(run.task).fit(
-        columns, run.config, folder, progress=_reporter(run, heartbeat), initial=initial
+        columns,
+        item_features.with_inputs(run.config, columns, initial),
+        folder,
+        progress=_reporter(run, heartbeat),
+        initial=initial,
     )
     heartbeat.report(progress={"stage": "gate"})
     # Another version may have gone live while this one learned.
@@ -89,6 +93,7 @@ def _snapshot(run: TrainingRun, heartbeat: Heartbeat) -> Path:
         folder = Path(settings.SNAPSHOTS) / str(current_tenant_id())
         # Without a catalogue there is nothing to compare the log's items with.
         snapshot = take_snapshot(write=write_columns, folder=folder, known_items=all_item_ids() or None)
+        item_features.write(Path(snapshot.path))
         remove_old_snapshots()
         run.snapshot = str(Path(snapshot.path).relative_to(settings.SNAPSHOTS))
         update_held(run, snapshot=run.snapshot)

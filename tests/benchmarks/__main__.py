@@ -1,49 +1,56 @@
-"""Measures every figure that the project claims: `python -m tests.benchmarks [--full] [--only PREFIX] [--data DIR]`.
+"""Measures every figure that the project claims: `python -m tests.benchmarks [--full] [--only NAME] [--data DIR]`.
 
-Each benchmark module has `measure(data: Path | None, full: bool) -> list[dict]`. The records go to docs/benchmarks.json
-(a record with the same id is replaced, others stay), and docs/benchmarks.md is made from that file.
+Each benchmark module has `measure(data: Path | None, full: bool)`, which gives records one by one or as a list. They go
+to docs/benchmarks.json as they come (a record with the same id is replaced, others stay), and docs/benchmarks.md is
+made from that file.
 """
 
 import argparse
 import importlib
 import os
-import platform
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.benchmarks import configurations
+from tests.benchmarks.records import ROOT, complete, measured_commit, write_records
+
 MODULES = {
     "ingest": "tests.benchmarks.ingest",
     "serve": "tests.benchmarks.serve",
     "loop": "tests.benchmarks.loop",
+    "recsys": "tests.benchmarks.recsys",
 }
-FULL_ONLY = {"loop"}
+FULL_ONLY = {"loop", "recsys"}
+NEED_DATABASE = {"ingest", "serve", "loop"}
 
 
 def main() -> None:
     options = parse_options()
     commit = measured_commit()
-    prepare_django()
-    from tests.benchmarks.records import write_records
-
     names = [options.only] if options.only else [n for n in MODULES if options.full or n not in FULL_ONLY]
+    if NEED_DATABASE & set(names):
+        prepare_django()
     for name in names:
         print(f"== {name}", flush=True)
-        records = importlib.import_module(MODULES[name]).measure(data=options.data, full=options.full)
-        write_records([complete(record, name, commit) for record in records])
+        full = " --full --data DIR" if name in FULL_ONLY else ""
+        command = f"python -m tests.benchmarks --only {name}{full}"
+        one = {"config": options.config} if options.config else {}
+        for record in importlib.import_module(MODULES[name]).measure(data=options.data, full=options.full, **one):
+            write_records([complete(record, command, commit)])
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="also the benchmarks that need data or more than minutes")
     parser.add_argument("--only", choices=MODULES, help="one module")
+    parser.add_argument("--config", choices=configurations.names(), help="one configuration of --only recsys")
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("SEQUITUR_DATA"), help="folder of public data sets (SEQUITUR_DATA)"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.config and options.only != "recsys":
+        parser.error("--config needs --only recsys")
+    return options
 
 
 def prepare_django() -> None:
@@ -61,22 +68,6 @@ def prepare_django() -> None:
     recreate_database()
     with connected_as("owner"):
         call_command("migrate", verbosity=0)
-
-
-def measured_commit() -> str:
-    """The commit that is measured, marked "-dirty" where files differ from it; asked before records are written."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
-def complete(record: dict[str, Any], name: str, commit: str) -> dict[str, Any]:
-    full = " --full --data DIR" if name in FULL_ONLY else ""
-    return {
-        "command": f"python -m tests.benchmarks --only {name}{full}",
-        "commit": commit,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
-        "date": datetime.now(UTC).date().isoformat(),
-    } | record
 
 
 if __name__ == "__main__":

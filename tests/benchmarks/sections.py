@@ -1,0 +1,76 @@
+"""The sections of docs/benchmarks.md, and what each says of its protocol."""
+
+from dataclasses import dataclass
+
+HEADER = """# Benchmarks
+
+Made from `benchmarks.json` by the commands named in it; never edited by hand. Most of these machines are shared and
+noisy: read the ratios, not the single times. The value stands with its standard deviation over the seeds (or rounds);
+`floor` is the best untrained predictor of the same run, `parity` the best published figure under the same protocol, and
+`peer` another program or model, measured in the same run.
+"""
+
+QUALITY = """Full ranking over the whole catalogue, nothing sampled; whatever ties with the target ranks before it. The
+epoch and the mixture are chosen on validation cases, never on the test.
+
+- ML-1M and Beauty (S3-Rec version): leave-one-out, seen items removed, as in the published tables. A model may learn
+  from other users' future there, so that these figures compare with such tables and with nothing else.
+- RetailRocket sessions: the placed test prefixes, repeats allowed; V-STAN is ours, on the same sessions.
+- Multi-behaviour: a global time split of views, carts and buys. Each later buy of a user with an earlier one is
+  predicted from all that the user did before. The gain in NDCG@10 is over the same model trained and asked with buys
+  alone; its floor is what the best untrained predictor of all behaviour gains.
+- Equal time: every program trains for the same minutes with the same width, depth, length and loss; all lists are
+  judged by one code."""
+
+ABLATIONS = """One thing changes from row to row of a data set. Budgets are short, so that rows compare with each other
+and not with the tables above. The value is NDCG@10 of the network mixed with rules; `network` is that of the network
+alone.
+
+Forgetting: a fifth of the subjects is held out from all training. The network alone is scored on their events before
+(`old`) and after (`new`) the time up to which it first saw the log: as it was then (`before`), gone on with newer
+events only (`no-replay`), with replay of older ones (`replay`), and trained on the whole log at once (`anew`)."""
+
+SPEED = """Rounds of one program after the other on the same machine and threads, with the same data, width, depth,
+heads, length and full softmax, each in an environment of its own. A sequence is one user of the training part: the
+peers read its last items, Sequitur all of them, in windows. Preparing the data and evaluating do not count. Scoring is
+the top 10 of all users with seen items removed. The share of the machine's peak is the count of
+`training_flops_per_event` (ml/benchmark/speed.py) over the operations a second of a large matrix product."""
+
+INDEX = "The top 10 for one user on one thread, beside exact search over all items."
+
+SERVING = """Real requests over HTTP, from clients on the server's own machine. The value is the 99th percentile in
+milliseconds at 8 clients, every one answered by the model itself."""
+
+LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
+promotion to answers, under a global time split."""
+
+INGEST = "Events a second through each door, as a share of what a bare COPY of the same rows reaches."
+
+
+@dataclass(frozen=True)
+class Section:
+    """A record belongs to the section that has the longest prefix of its id."""
+
+    title: str
+    prefixes: tuple[str, ...]
+    protocol: str
+
+
+SECTIONS = (
+    Section("Recommendation quality", ("recsys.",), QUALITY),
+    Section("Ablations", ("recsys.ablation.", "recsys.forgetting."), ABLATIONS),
+    Section("Training and scoring speed", ("train.", "score."), SPEED),
+    Section("Item index", ("index.",), INDEX),
+    Section("Serving", ("serve.",), SERVING),
+    Section("The loop", ("loop.",), LOOP),
+    Section("Ingest", ("ingest.",), INGEST),
+    Section("Others", ("",), ""),
+)
+
+
+def section_of(name: str) -> Section:
+    """The section of a record's id."""
+    return max(
+        SECTIONS,
+        key=lambda section: max((len(prefix) for prefix in section.prefixes if name.startswith(prefix)), default=-1),
+    )
