@@ -45,7 +45,7 @@ def test_pooling_is_the_mean_over_the_tokens_of_a_text(encoder: TextEncoder) -> 
 
 
 def test_an_encoder_that_is_not_there_names_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="TEXT_ENCODER .* can not be read; name a folder"):
+    with pytest.raises(ValueError, match="can not be read; name a folder"):
         TextEncoder.load(str(tmp_path))
 
 
