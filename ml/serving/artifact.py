@@ -3,13 +3,13 @@
 model.safetensors   the network's weights
 rules.safetensors   sequential rules and popularity, readable without torch
 vocabulary.json     item ids and event types in code order
-config.json         format, task, settings of the network, mixture weights
+config.json         format, task, settings of the network, mixture weights, prediction heads
 report.json         the FitReport
 """
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ FORMAT = 1
 class Artifact:
     """All of an artifact but the network's weights; needs numpy only.
 
-    `network` holds the arguments that rebuild the network; `max_length` is how many events it reads.
+    `network` holds the arguments that rebuild the network; `max_length` is how many events it reads. `heads` says of
+    each prediction head how far it looks ahead ("days"), what it counts ("types") and the "rates" of its outcomes.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Artifact:
     untrained_mixture: Mixture
     vocabulary: Vocabulary
     untrained: Untrained
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Artifact":
@@ -52,6 +54,7 @@ class Artifact:
             untrained_mixture=Mixture(**config["untrained_mixture"]),
             vocabulary=Vocabulary.load(path / "vocabulary.json"),
             untrained=Untrained.load(path / "rules.safetensors"),
+            heads=config.get("heads", {}),
         )
 
     def save(self, settings: dict[str, Any]) -> None:
@@ -63,6 +66,7 @@ class Artifact:
             "max_length": self.max_length,
             "mixture": self.mixture.to_dict(),
             "untrained_mixture": self.untrained_mixture.to_dict(),
+            "heads": self.heads,
             "settings": settings,
         }
         self.vocabulary.save(self.path / "vocabulary.json")
