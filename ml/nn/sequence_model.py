@@ -155,13 +155,15 @@ class SequenceModel(nn.Module):
         return gbce_log_likelihood(pooled, self.table, self.bias, target[chosen] - 1, negatives, calibration)
 
     @torch.inference_mode()
-    def outlook(self, batch: EventBatch) -> dict[str, Tensor]:
-        """What the prediction heads say after the last event of each sequence; see PredictionHeads.probabilities."""
+    def outlook(self, batch: EventBatch, activity: Tensor) -> dict[str, Tensor]:
+        """What the prediction heads say after the last event of each sequence, whose activity (B,) is given; see
+        PredictionHeads.probabilities. Raises ValueError for a model without heads."""
         if self.prediction_heads is None:
             raise ValueError("this model predicts the next item alone; train it with the setting prediction_heads")
         states, after = self._encode(batch, torch.zeros_like(batch.item, dtype=torch.bool))
         weight, content = self.pooling.last(states, after, batch.length)
-        return self.prediction_heads.probabilities(torch.einsum("bl,bld->bd", weight, content).float())
+        pooled = torch.einsum("bl,bld->bd", weight, content).float()
+        return self.prediction_heads.probabilities(pooled, activity)
 
     @torch.inference_mode()
     def rank(self, batch: EventBatch) -> Ranking:

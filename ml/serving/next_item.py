@@ -100,7 +100,10 @@ class NextItemPredictor:
         for begin in range(0, len(known), MICRO_BATCH):
             chosen = known[begin : begin + MICRO_BATCH]
             batch = self._batch([requests[number] for number in chosen], [histories[number] for number in chosen])
-            for number, answer in zip(chosen, outlook_of(self.scorer.model, batch, self.vocabulary), strict=True):
+            times = [np.array(requests[number]["times"])[histories[number].index] for number in chosen]
+            for number, answer in zip(
+                chosen, outlook_of(self.scorer.model, batch, times, self.vocabulary), strict=True
+            ):
                 answers[number] = answer
         return answers
 

@@ -3,6 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml.data.activity import activity_of_history
 from ml.data.batches import EventBatch
 from ml.data.vocabulary import Vocabulary
 from ml.nn.heads import NEXT_TYPE
@@ -10,9 +15,14 @@ from ml.nn.sequence_model import SequenceModel
 from ml.serving.requests import Outlook
 
 
-def outlook_of(model: SequenceModel, batch: EventBatch, vocabulary: Vocabulary) -> list[Outlook]:
-    """The outlook after each of the histories."""
-    probabilities = model.outlook(batch.to(model.bias.device))
+def outlook_of(
+    model: SequenceModel, batch: EventBatch, times: Sequence[NDArray[np.float64]], vocabulary: Vocabulary
+) -> list[Outlook]:
+    """The outlook after each of the histories, whose events came at `times`."""
+    last_type = [int(batch.type[row, len(moments) - 1]) for row, moments in enumerate(times)]
+    activity = torch.tensor([activity_of_history(*last) for last in zip(last_type, times, strict=True)])
+    device = model.bias.device
+    probabilities = model.outlook(batch.to(device), activity.to(device))
     rows = {name: probability.tolist() for name, probability in probabilities.items()}
     return [
         _answer({name: row[number] for name, row in rows.items()}, vocabulary) for number in range(len(batch.length))

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ml.data.batches import gather_batch
 from ml.data.columns import EventColumns
 from ml.data.splits import Split
 from ml.evaluation.classification import binary_metrics, choice_metrics
-from ml.evaluation.untrained_outcomes import NextTypeCounts, RecencyFrequency, recency_frequency_cells
-from ml.nn.heads import NEXT_TYPE, NO_LABEL
+from ml.nn.heads import NEXT_TYPE
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
-from ml.tasks.head_labels import Seen, labels, test_rows
+from ml.tasks.head_labels import Seen, labels, outcome_groups, test_rows
 from ml.tasks.head_settings import Head
 from ml.tasks.multi_task import MultiTask
 from ml.tasks.next_item_evaluation import MOST_CASES_AT_ONCE, CaseEvaluator
@@ -35,7 +35,9 @@ def measure_heads(
     columns = evaluator.columns
     rows = {head.name: _sample(test_rows(head, columns, split), settings) for head in multi_task.heads}
     asked = np.unique(np.concatenate(list(rows.values())))
-    predicted = predict_outcomes(model, columns, asked, max_length=evaluator.max_length, tick=evaluator.tick)
+    predicted = predict_outcomes(
+        model, columns, asked, multi_task.activity, max_length=evaluator.max_length, tick=evaluator.tick
+    )
     return {
         head.name: {
             "cases": len(rows[head.name]),
@@ -53,9 +55,10 @@ def measure_heads(
 
 
 def predict_outcomes(
-    model: SequenceModel, columns: EventColumns, rows: Indices, *, max_length: int, tick: Tick
+    model: SequenceModel, columns: EventColumns, rows: Indices, activity: Indices, *, max_length: int, tick: Tick
 ) -> dict[str, Probabilities]:
-    """By head, the probabilities after each of the rows, from the events of its subject up to it; in chunks."""
+    """By head, the probabilities after each of the rows, from the events of its subject up to it; in chunks. `activity`
+    is that of every event of the log."""
     first = np.maximum(columns.offsets[columns.subject_of_events()[rows]], rows + 1 - max_length)
     device = model.bias.device
     # Like lengths together, so that a chunk is padded little.
@@ -63,7 +66,8 @@ def predict_outcomes(
     parts: dict[str, list[Probabilities]] = {}
     for begin in range(0, len(order), MOST_CASES_AT_ONCE):
         chosen = order[begin : begin + MOST_CASES_AT_ONCE]
-        outlook = model.outlook(gather_batch(columns, first[chosen], rows[chosen] + 1).to(device))
+        batch = gather_batch(columns, first[chosen], rows[chosen] + 1)
+        outlook = model.outlook(batch.to(device), torch.from_numpy(activity[rows[chosen]]).to(device))
         for name, probability in outlook.items():
             parts.setdefault(name, []).append(probability.float().cpu().numpy())
         tick()
@@ -75,21 +79,19 @@ def _scores(
     head: Head, columns: EventColumns, rows: Indices, predicted: Probabilities, multi_task: MultiTask
 ) -> dict[str, dict[str, float]]:
     outcome = labels(head, columns, Seen.whole(columns))[rows]
-    trained = multi_task.labels[head.name].astype(np.int64)
-    learned = np.flatnonzero(trained != NO_LABEL)
+    counted = multi_task.counted[head.name]
+    by_group = counted.rate[outcome_groups(head, multi_task.activity[rows])]
+    usual = np.tile(counted.overall, (len(rows), 1))
     if head.name == NEXT_TYPE:
-        last = columns.type.astype(np.int64)
-        counts = NextTypeCounts.count(last[learned], trained[learned], types=len(columns.types))
-        by_last_type = counts.probability(last[rows])
-        return {"model": choice_metrics(predicted, outcome), "last_type": choice_metrics(by_last_type, outcome)}
-    cell, cells = recency_frequency_cells(columns, learned, seconds=head.seconds)
-    rule = RecencyFrequency.count(cell, trained[learned], cells=cells)
-    by_rule = rule.probability(recency_frequency_cells(columns, rows, seconds=head.seconds)[0])
-    base_rate = np.full(len(rows), trained[learned].mean())
+        return {
+            "model": choice_metrics(predicted, outcome),
+            "last_type": choice_metrics(by_group, outcome),
+            "base_rate": choice_metrics(usual, outcome),
+        }
     return {
         "model": binary_metrics(predicted, outcome),
-        "recency_frequency": binary_metrics(by_rule, outcome),
-        "base_rate": binary_metrics(base_rate, outcome),
+        "recency_frequency": binary_metrics(by_group[:, 1], outcome),
+        "base_rate": binary_metrics(usual[:, 1], outcome),
     }
 
 

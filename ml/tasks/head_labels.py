@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.data.activity import ACTIVITIES_OF_TYPE
 from ml.data.columns import EventColumns
 from ml.data.splits import Split, count_before
+from ml.evaluation.untrained_outcomes import OutcomeRates
 from ml.nn.heads import NEXT_TYPE, NO_LABEL
 from ml.tasks.head_settings import PURCHASE, Head
 
@@ -86,13 +88,22 @@ def test_rows(head: Head, columns: EventColumns, split: Split) -> Indices:
     return np.flatnonzero(known & (columns.time >= split.test_time))
 
 
-def rates(head: Head, columns: EventColumns, known: Labels) -> list[float]:
-    """How often each outcome came among the labelled events, each counted once more than it was seen, so that none is
-    impossible: by event type in code order for next_type, else of the outcome 1 alone."""
-    outcomes = len(columns.types) if head.name == NEXT_TYPE else 2
-    count = np.bincount(known[known != NO_LABEL], minlength=outcomes) + 1.0
-    share = count / count.sum()
-    return [float(rate) for rate in (share if head.name == NEXT_TYPE else share[1:])]
+def count_outcomes(head: Head, columns: EventColumns, known: Labels, activity: Indices) -> OutcomeRates:
+    """How often each outcome came among the labelled events: of next_type by the event's own type, of every other head
+    by its activity."""
+    labelled = np.flatnonzero(known != NO_LABEL)
+    by_type = head.name == NEXT_TYPE
+    return OutcomeRates.count(
+        outcome_groups(head, activity[labelled]),
+        known[labelled],
+        groups=(len(columns.types) + 1) * (1 if by_type else ACTIVITIES_OF_TYPE),
+        outcomes=len(columns.types) if by_type else 2,
+    )
+
+
+def outcome_groups(head: Head, activity: Indices) -> Indices:
+    """The groups of events with these activities, as `count_outcomes` tells them apart."""
+    return activity // ACTIVITIES_OF_TYPE if head.name == NEXT_TYPE else activity
 
 
 def _next_row(candidate: NDArray[np.bool_]) -> Indices:

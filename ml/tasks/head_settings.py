@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml.data.activity import DAY
 from ml.nn.heads import NEXT_ITEM, NEXT_TYPE
 
 PURCHASE, CHURN = "purchase", "churn"
 # The settings of each head; all of them are needed.
 HEADS = {NEXT_TYPE: (), PURCHASE: ("days", "types"), CHURN: ("days",)}
 UNCERTAINTY = "uncertainty"
-DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Head:
     def seconds(self) -> float:
         """How far it looks ahead; 0 for the next type."""
         return DAY * (self.days or 0.0)
+
+    def describe(self) -> dict[str, Any]:
+        """The head's settings."""
+        days = {} if self.days is None else {"days": self.days}
+        return {**days, "types": list(self.types)} if self.types else days
 
 
 def parse_heads(setting: Mapping[str, Mapping[str, Any]] | None) -> list[Head]:

@@ -11,6 +11,7 @@ import torch
 
 from ml.data.item_features import ItemFeatures, value_codes
 from ml.data.vocabulary import Vocabulary
+from ml.nn.heads import COUNTED
 from ml.nn.sequence_model import SequenceModel
 from ml.serving.artifact import Artifact
 
@@ -21,6 +22,7 @@ TYPE_ROWS = {
     "prediction_heads.output.next_type.weight": 0,
     "prediction_heads.output.next_type.bias": 0,
 }
+HEADS = "prediction_heads."
 VALUE_TABLE = "embedding.content.value_table.weight"
 POSITIONS = "encoder.position.weight"
 # Arguments of the network that may differ: the names, whose rows are matched, what holds no weights, and the heads,
@@ -80,7 +82,7 @@ class WarmStart:
         weights = model.state_dict()
         with torch.no_grad():
             for name, weight in weights.items():
-                if name.startswith("prediction_heads.") and name not in before:
+                if name.startswith(HEADS) and (name not in before or name.startswith(HEADS + COUNTED)):
                     continue
                 if name in ITEM_ROWS:
                     weight[items + ITEM_ROWS[name]] = before[name][old_items + ITEM_ROWS[name]]
