@@ -12,8 +12,10 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 WEEK = 7 * DAY
 # Where the time since the event before is cut; a first event comes after the longest time.
 GAPS = np.array([MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY, WEEK, 30 * DAY])
-# The number of events in the week up to this one is told apart by powers of two, up to 2^7.
+# The number of events in the week up to this one is told apart by powers of two, up to this power.
 MOST_DOUBLINGS = 7
+# Events up to the last one, beyond which no further one changes the activity.
+EVENTS_COUNTED = 2**MOST_DOUBLINGS
 ACTIVITIES_OF_TYPE = (len(GAPS) + 1) * (MOST_DOUBLINGS + 1)
 
 
@@ -28,8 +30,8 @@ def activity(type_code: ArrayLike, gap: ArrayLike, recent: ArrayLike) -> Indices
     return (np.asarray(type_code, dtype=np.int64) * (len(GAPS) + 1) + recency) * (MOST_DOUBLINGS + 1) + doublings
 
 
-def activity_of_events(columns: EventColumns, *, length: int) -> Indices:
-    """The activity of each event of a log, (events,), as far as it shows in the last `length` events up to it."""
+def activity_of_events(columns: EventColumns) -> Indices:
+    """The activity of each event of a log, (events,)."""
     row = np.arange(columns.events)
     subject = columns.subject_of_events()
     first = columns.offsets[subject]
@@ -38,11 +40,11 @@ def activity_of_events(columns: EventColumns, *, length: int) -> Indices:
     # One axis for all subjects, on which each one's times lie clear of the others'.
     earliest = columns.time.min()
     axis = columns.time - earliest + (columns.time.max() - earliest + WEEK + 1.0) * subject
-    since = np.maximum(np.searchsorted(axis, axis - WEEK, side="left"), np.maximum(first, row + 1 - length))
+    since = np.maximum(np.searchsorted(axis, axis - WEEK, side="left"), first)
     return activity(columns.type.astype(np.int64) + 1, gap, row - since + 1)
 
 
 def activity_of_history(type_code: int, times: NDArray[np.float64]) -> int:
-    """The activity of the last of a subject's events, from the times of those that are read, oldest first."""
+    """The activity of the last of a subject's events, from the times of its last EVENTS_COUNTED ones, oldest first."""
     gap = times[-1] - times[-2] if len(times) > 1 else np.inf
     return int(activity(type_code, gap, np.count_nonzero(times >= times[-1] - WEEK)))

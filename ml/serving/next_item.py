@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
@@ -89,18 +90,20 @@ class NextItemPredictor:
     def outlook(self, requests: list[NextItemRequest]) -> list[Outlook]:
         """What the prediction heads say after each request's last event; who is unknown gets the usual rates.
 
+        Requests should hold the subject's last EVENTS_COUNTED events, as far as there are so many.
         Raises ValueError for a request whose lists do not fit together, and for a model without such heads.
         """
         if not self.heads:
             raise ValueError("this model predicts the next item alone; train it with the setting prediction_heads")
         histories = [read_history(request, self.vocabulary, limit=self.max_length) for request in requests]
+        counted = [read_history(request, self.vocabulary, limit=EVENTS_COUNTED).index for request in requests]
         answers = [usual_outlook(self.heads, self.vocabulary) for _ in requests]
         known = [number for number, history in enumerate(histories) if len(history.index)]
         known.sort(key=lambda number: len(histories[number].index))
         for begin in range(0, len(known), MICRO_BATCH):
             chosen = known[begin : begin + MICRO_BATCH]
             batch = self._batch([requests[number] for number in chosen], [histories[number] for number in chosen])
-            times = [np.array(requests[number]["times"])[histories[number].index] for number in chosen]
+            times = [np.array(requests[number]["times"])[counted[number]] for number in chosen]
             for number, answer in zip(
                 chosen, outlook_of(self.scorer.model, batch, times, self.vocabulary), strict=True
             ):

@@ -18,8 +18,8 @@ from ml.serving.requests import Outlook
 def outlook_of(
     model: SequenceModel, batch: EventBatch, times: Sequence[NDArray[np.float64]], vocabulary: Vocabulary
 ) -> list[Outlook]:
-    """The outlook after each of the histories, whose events came at `times`."""
-    last_type = [int(batch.type[row, len(moments) - 1]) for row, moments in enumerate(times)]
+    """The outlook after each of the histories; `times` are those of its last EVENTS_COUNTED events, oldest first."""
+    last_type = batch.type[torch.arange(len(batch.length)), batch.length - 1].tolist()
     activity = torch.tensor([activity_of_history(*last) for last in zip(last_type, times, strict=True)])
     device = model.bias.device
     probabilities = model.outlook(batch.to(device), activity.to(device))

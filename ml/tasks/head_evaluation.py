@@ -14,7 +14,7 @@ from ml.evaluation.classification import binary_metrics, choice_metrics
 from ml.nn.heads import NEXT_TYPE
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
-from ml.tasks.head_labels import Seen, labels, outcome_groups, test_rows
+from ml.tasks.head_labels import Seen, labels, measurable_rows, outcome_groups
 from ml.tasks.head_settings import Head
 from ml.tasks.multi_task import MultiTask
 from ml.tasks.next_item_evaluation import MOST_CASES_AT_ONCE, CaseEvaluator
@@ -33,7 +33,7 @@ def measure_heads(
     most `evaluation_cases` of each head, drawn by the seed.
     """
     columns = evaluator.columns
-    rows = {head.name: _sample(test_rows(head, columns, split), settings) for head in multi_task.heads}
+    rows = {head.name: _sample(measurable_rows(head, columns, split), settings) for head in multi_task.heads}
     asked = np.unique(np.concatenate(list(rows.values())))
     predicted = predict_outcomes(
         model, columns, asked, multi_task.activity, max_length=evaluator.max_length, tick=evaluator.tick

@@ -73,7 +73,7 @@ def training_labels(heads: Sequence[Head], columns: EventColumns, split: Split) 
                 f"prediction_heads.{head.name} has no event to learn from: {_span(head)} before the validation time; "
                 "shorten its days, or collect more events"
             )
-        if not len(test_rows(head, columns, split)):
+        if not len(measurable_rows(head, columns, split)):
             raise ValueError(
                 f"prediction_heads.{head.name} has no event to be measured on: {_span(head)} after the test time; "
                 "shorten its days, or lower validation_quantile and test_quantile"
@@ -81,7 +81,7 @@ def training_labels(heads: Sequence[Head], columns: EventColumns, split: Split) 
     return known
 
 
-def test_rows(head: Head, columns: EventColumns, split: Split) -> Indices:
+def measurable_rows(head: Head, columns: EventColumns, split: Split) -> Indices:
     """The rows of the events since the test time whose outcome is known by the end of the log."""
     assert split.test_time is not None
     known = labels(head, columns, Seen.whole(columns)) != NO_LABEL

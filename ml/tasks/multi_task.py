@@ -42,7 +42,7 @@ class MultiTask:
         if not heads:
             return None
         labels = training_labels(heads, columns, split)
-        activity = activity_of_events(columns, length=settings.max_length)
+        activity = activity_of_events(columns)
         followed = np.zeros(columns.events, dtype=bool)
         followed[:-1] = columns.subject_of_events()[1:] == columns.subject_of_events()[:-1]
         followed[split.train_end[split.train_end > split.train_start] - 1] = False

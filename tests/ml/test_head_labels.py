@@ -9,11 +9,9 @@ import pytest
 from ml.data.activity import DAY, activity, activity_of_events, activity_of_history
 from ml.data.columns import EventColumns, write_columns
 from ml.data.splits import global_time_split
-from ml.tasks.head_labels import Seen, count_outcomes, labels, test_rows, training_labels
+from ml.tasks.head_labels import Seen, count_outcomes, labels, measurable_rows, training_labels
 from ml.tasks.head_settings import Head
 from tests.ml.logs import make_log
-
-test_rows.__test__ = False  # type: ignore[attr-defined]
 
 VIEW, CART, BUY = 0, 1, 2
 NEXT_TYPE = Head("next_type")
@@ -112,14 +110,14 @@ def test_no_training_label_changes_with_what_happens_after_the_validation_time(l
 def test_what_is_tested_lies_in_the_newest_holdout_and_is_known(log: EventColumns) -> None:
     split = global_time_split(log, validation_quantile=0.8, test_quantile=0.9)
     head = Head("churn", days=0.5)
-    rows = test_rows(head, log, split)
+    rows = measurable_rows(head, log, split)
     assert len(rows)
     assert (log.time[rows] >= split.test_time).all()
     assert (log.time[rows] + 0.5 * DAY <= log.time.max()).all()
 
 
 def test_outcomes_are_counted_by_activity_and_drawn_towards_the_rate_of_all(small: EventColumns) -> None:
-    known, activity = labels(PURCHASE, small, Seen.whole(small)), activity_of_events(small, length=50)
+    known, activity = labels(PURCHASE, small, Seen.whole(small)), activity_of_events(small)
     counted = count_outcomes(PURCHASE, small, known, activity)
     # One purchase among four known outcomes, and each outcome once more.
     assert counted.overall == pytest.approx([4 / 6, 2 / 6])
@@ -133,11 +131,9 @@ def test_activity_is_type_gap_and_events_of_the_week(small: EventColumns) -> Non
     """Anna's events on days 0, 1, 3 and 9, and Ben's on day 5: of a week's length ago counts, of longer ago not."""
     days = [np.inf, 1.0, 2.0, 6.0, np.inf]
     expected = activity([1, 1, 3, 1, 2], np.array(days) * DAY, [1, 2, 3, 2, 1])
-    assert activity_of_events(small, length=50).tolist() == expected.tolist()
+    assert activity_of_events(small).tolist() == expected.tolist()
     assert activity_of_history(1, small.time[:4]) == expected[3]
     assert activity_of_history(2, small.time[4:]) == expected[4]
-    shorter = activity([1, 1, 3, 1, 2], np.array(days) * DAY, [1, 2, 2, 2, 1])
-    assert activity_of_events(small, length=2).tolist() == shorter.tolist()
     assert len({int(activity(1, 0.0, recent)) for recent in (1, 2, 3, 4, 200)}) == 4
 
 

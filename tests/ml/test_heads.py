@@ -116,7 +116,7 @@ def test_the_heads_are_stored_and_answer_as_they_were_measured(telling: EventCol
     assert artifact.heads["churn"]["days"] == 1
     rows = np.flatnonzero(telling.time >= split_of(telling).test_time)[:60]
     model = Scorer.load(artifact).model
-    activity = activity_of_events(telling, length=artifact.max_length)
+    activity = activity_of_events(telling)
     measured = predict_outcomes(model, telling, rows, activity, max_length=artifact.max_length, tick=lambda: None)
     first = telling.offsets[telling.subject_of_events()[rows]]
     requests = [request_of(telling, int(begin), int(row) + 1) for begin, row in zip(first, rows, strict=True)]

@@ -47,7 +47,7 @@ def test_fine_tuning_on_the_next_item_begins_where_pretraining_ended(
     config = {**MASKED, "objective": "next", "epochs": 2, "seed": 1}
     tuned = TASK.fit(log, config, tmp_path / "tuned", progress=ignore, initial=pretrained)
     fresh = TASK.fit(log, config, tmp_path / "fresh", progress=ignore)
-    assert tuned.curve[0]["loss"] < 0.8 * fresh.curve[0]["loss"]
+    assert tuned.curve[0]["loss"] < 0.9 * fresh.curve[0]["loss"]
     assert max(point["ndcg@10"] for point in tuned.curve) > max(point["ndcg@10"] for point in fresh.curve)
 
 
