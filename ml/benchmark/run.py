@@ -75,12 +75,14 @@ def summary(seeds: Sequence[dict[str, Any]], metrics: Sequence[str]) -> dict[str
 
 
 def head_summary(seeds: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """Mean and sample standard deviation over the seeds, by prediction head, predictor and metric."""
+    """Mean and sample standard deviation over the seeds, by prediction head, predictor and metric; a metric that some
+    seed's cases do not allow is left out."""
     return {
         head: {
             predictor: {
                 metric: _spread([seed["heads"][head]["scores"][predictor][metric] for seed in seeds])
                 for metric in metrics
+                if all(metric in seed["heads"][head]["scores"][predictor] for seed in seeds)
             }
             for predictor, metrics in first["scores"].items()
         }
