@@ -14,7 +14,12 @@ from ml.nn.copying import CopyHead
 from ml.nn.encoders import ENCODERS, BidirectionalTransformer
 from ml.nn.heads import PredictionHeads
 from ml.nn.inputs import EventEmbedding
-from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
+from ml.nn.losses import (
+    gbce_log_likelihood,
+    sampled_log_probability,
+    softmax_cross_entropy,
+    softmax_log_probability,
+)
 from ml.nn.pooling import AttentionPooling
 
 
@@ -147,6 +152,15 @@ class SequenceModel(nn.Module):
         copied, gate = self.copying(encoded.states, encoded.after, encoded.items, target)
         copied, gate = copied[chosen].float(), gate[chosen].float()
         return torch.logaddexp(functional.logsigmoid(-gate) + generated, functional.logsigmoid(gate) + copied)
+
+    def cross_entropy(
+        self, encoded: Encoded, target: Tensor, *, weight: Tensor | None = None, half: bool = False
+    ) -> Tensor:
+        """The sum of weight * -log probability over the real targets, a scalar, by the exact softmax; see
+        `log_probability` and `softmax_cross_entropy`. weight (N,). It knows no copy head."""
+        chosen = target > 0
+        pooled = encoded.pooled[chosen].float()
+        return softmax_cross_entropy(pooled, self.table, self.bias, target[chosen] - 1, weight_N=weight, half=half)
 
     def gbce(self, encoded: Encoded, target: Tensor, *, negatives: int, calibration: float) -> Tensor:
         """The gBCE log-likelihood of each real target, (N,), as in `log_probability`. It knows no copy head."""

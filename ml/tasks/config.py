@@ -13,6 +13,7 @@ from ml.tasks.search_space import SearchSpace
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled", "gbce"]
 Objective = Literal["auto", "next", "masked"]
+ScheduleKind = Literal["constant", "cosine"]
 Device = Literal["auto", "cpu", "cuda"]
 # Whether a value will do, and what it must be in words.
 Requirement = tuple[Callable[[Any], bool], str]
@@ -70,6 +71,10 @@ class NextItemConfig:
     # Training
     batch_tokens: int = 1024
     learning_rate: float = 3e-3
+    # "cosine" falls to 0 over the epochs or the budget; it gets most out of a run that is not stopped early.
+    schedule: ScheduleKind = "constant"
+    # The average of the weights over about 1 / (1 - averaging) steps is what is judged and kept; 0 takes the last ones.
+    averaging: float = 0.0
     weight_decay: float = 0.0
     epochs: int = 30
     patience: int = 3
@@ -167,6 +172,7 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("split", *_one_of(get_args(SplitKind))),
     ("loss", *_one_of(get_args(LossKind))),
     ("objective", *_one_of(get_args(Objective))),
+    ("schedule", *_one_of(get_args(ScheduleKind))),
     ("device", *_one_of(get_args(Device))),
     ("encoder", *_one_of(ENCODERS)),
     (
@@ -180,7 +186,7 @@ REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
     ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
     ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
-    ("dropout id_dropout", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
+    ("dropout id_dropout averaging", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
     ("calibration", lambda value: _number(value) and 0 <= value <= 1, "between 0 and 1"),
     ("mask_share", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
     ("type_weights", lambda value: value is None or _weights(value), "null, or weights of 0 or more by event type"),

@@ -278,6 +278,8 @@ class NextItemRun:
                 checkpoint_seconds=self.settings.checkpoint_seconds,
                 mixed_precision=self.settings.mixed_precision,
                 budget_seconds=self.settings.budget_minutes and 60 * self.settings.budget_minutes,
+                schedule=self.settings.schedule,
+                averaging=self.settings.averaging,
             ),
             folder=self.folder,
             report=self.progress,

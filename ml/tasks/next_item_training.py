@@ -14,8 +14,8 @@ from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split
 from ml.evaluation.untrained import Untrained
 from ml.nn.encoders import BidirectionalTransformer
-from ml.nn.losses import LOGITS_IN_MEMORY
-from ml.nn.sequence_model import SequenceModel
+from ml.nn.losses import LOGITS_IN_MEMORY, half_precision
+from ml.nn.sequence_model import Encoded, SequenceModel
 from ml.tasks.config import NextItemConfig
 from ml.tasks.multi_task import MultiTask, head_arguments
 
@@ -207,6 +207,17 @@ def make_loss(
     weighted = bool((weights < 1).any())
     masked = isinstance(model.encoder, BidirectionalTransformer)
     mask_share = 0.0 if settings.objective == "next" else settings.mask_share
+    exact = settings.loss != "gbce" and proposal is None and model.copying is None
+    half = settings.mixed_precision and half_precision(device)
+
+    def item_loss_sum(encoded: Encoded, target: Tensor, weight: Tensor | None) -> Tensor:
+        if exact:
+            return model.cross_entropy(encoded, target, weight=weight, half=half)
+        if settings.loss == "gbce":
+            likelihood = model.gbce(encoded, target, negatives=settings.negatives, calibration=settings.calibration)
+        else:
+            likelihood = model.item_log_probability(encoded, target, proposal=proposal, negatives=settings.negatives)
+        return -(likelihood.sum() if weight is None else (likelihood * weight).sum())
 
     def loss(window: Window) -> Tensor:
         start, end = window
@@ -220,15 +231,11 @@ def make_loss(
             weight = torch.from_numpy(weights[columns.type[following_events(columns, start, end)]])
             target = target * (weight > 0)
             weight = weight[target > 0].to(device)
+        # A batch without any target (events without items only) has nothing to teach, and no mean.
+        targets = max(1, int((target > 0).sum()))
         target, batch = target.to(device), batch.to(device)
         encoded = model.encode(batch, target > 0)
-        if settings.loss == "gbce":
-            likelihood = model.gbce(encoded, target, negatives=settings.negatives, calibration=settings.calibration)
-        else:
-            likelihood = model.item_log_probability(encoded, target, proposal=proposal, negatives=settings.negatives)
-        total = (likelihood * weight).sum() if weighted else likelihood.sum()
-        # A batch without any target (events without items only) has nothing to teach, and no mean.
-        item_loss = -total / max(1, len(likelihood))
+        item_loss = item_loss_sum(encoded, target, weight if weighted else None) / targets
         if multi_task is None:
             return item_loss
         return multi_task.total(model, encoded, target, item_loss, start, end)
