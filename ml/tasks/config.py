@@ -8,10 +8,12 @@ from typing import Any, Literal, get_args
 from ml.evaluation.session_neighbors import NeighborSettings
 from ml.nn.encoders import ENCODERS
 from ml.nn.inputs import DEFAULT_INPUTS, INPUTS
+from ml.tasks.head_settings import head_problems
 from ml.tasks.search_space import SearchSpace
 
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled", "gbce"]
+Objective = Literal["auto", "next", "masked"]
 ScheduleKind = Literal["constant", "cosine"]
 TextEncoderKind = Literal["frozen", "fine_tuned"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -54,12 +56,22 @@ class NextItemConfig:
     text_steps: int = 100
     # A copy head for repeats; None lets the data decide.
     copying: bool | None = None
+    # Besides the next item: {"next_type": {}, "purchase": {"days": 7, "types": ["purchase"]}, "churn": {"days": 30}},
+    # or some of them.
+    prediction_heads: dict[str, dict[str, Any]] | None = None
+    # What each loss counts, such as {"next_item": 1, "churn": 0.3}, 1 where a name is missing; "uncertainty" lets the
+    # losses weigh themselves.
+    loss_weights: dict[str, float] | str | None = None
     # Loss
+    # "masked" hides random events from an encoder that looks both ways: pretraining, and the default of such an
+    # encoder. "next" asks about the end of what is read alone, as predicting does: every other encoder's, and the
+    # one to fine-tune with.
+    objective: Objective = "auto"
     loss: LossKind = "auto"
     negatives: int = 2048
     # Of "gbce": 0 is plain binary cross-entropy, 1 gives calibrated sigmoids; .75 ranks best in the paper.
     calibration: float = 0.75
-    # The share of the events that a bidirectional encoder has to guess at a time, besides the last one.
+    # Of the objective "masked": the share of the events to be guessed at a time, besides the last one.
     mask_share: float = 0.2
     # How much a target of an event type counts, such as {"purchase": 1, "view": 0.2}; 1 where a type is not named.
     # Weights learned by uncertainty would favour the types that are easy to predict, and not those that matter.
@@ -124,6 +136,11 @@ class NextItemConfig:
         if self.loss == "gbce" and self.copying:
             problems.append("copying must be false or null with loss gbce, which gives no probability to mix with")
         problems.extend(self._neighbors_problems())
+        if self.objective == "masked" and self.encoder != "bidirectional":
+            problems.append(
+                f"objective masked needs encoder bidirectional: {self.encoder} sees no event after a masked one"
+            )
+        problems.extend(head_problems(self.prediction_heads, self.loss_weights, self.split))
         if not problems and self.search is not None:
             problems.extend(self._search_problems())
         return problems
@@ -174,6 +191,7 @@ def _one_of(allowed: Iterable[str]) -> Requirement:
 REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("split", *_one_of(get_args(SplitKind))),
     ("loss", *_one_of(get_args(LossKind))),
+    ("objective", *_one_of(get_args(Objective))),
     ("schedule", *_one_of(get_args(ScheduleKind))),
     ("device", *_one_of(get_args(Device))),
     ("text_encoder", *_one_of(get_args(TextEncoderKind))),

@@ -34,7 +34,9 @@ from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
+from ml.tasks.head_evaluation import measure_heads
 from ml.tasks.item_descriptions import ItemDescriptions
+from ml.tasks.multi_task import MultiTask
 from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
 from ml.tasks.next_item_training import (
     build_network,
@@ -103,6 +105,7 @@ class Measured:
     """A trained scorer and what it was judged by: ranks of the test targets by each predictor, case by case."""
 
     scorer: Scorer
+    multi_task: MultiTask | None
     untrained_mixture: Mixture
     network: dict[str, Any]
     test: Cases
@@ -134,7 +137,8 @@ class NextItemRun:
         split = self._split()
         selection, _, _ = self._sampled_cases(split)
         untrained = self._count(split)
-        _, trainer = self._train(self._network_arguments(split), split, selection, untrained)
+        multi_task = MultiTask.of_run(self.columns, split, self.settings)
+        _, trainer = self._train(self._network_arguments(split), split, selection, untrained, multi_task)
         return trainer.state.best_score
 
     def fit(self, out: Path, trials: Sequence[Trial]) -> FitReport:
@@ -152,6 +156,7 @@ class NextItemRun:
         self.progress(Progress("snapshot"))
         split = self._split()
         selection, validation, test = self._sampled_cases(split)
+        multi_task = MultiTask.of_run(self.columns, split, self.settings)
 
         self.progress(Progress("baselines"))
         untrained = self._count(split)
@@ -169,7 +174,7 @@ class NextItemRun:
         baseline_ranks = dict(zip(compared, baselines.ranks(test, list(compared.values()), untrained), strict=True))
 
         arguments = self._network_arguments(split)
-        scorer, trainer = self._train(arguments, split, selection, untrained)
+        scorer, trainer = self._train(arguments, split, selection, untrained, multi_task)
 
         evaluator = self._evaluator("evaluating")
         candidates = blended_mixtures(untrained_mixture)
@@ -198,11 +203,12 @@ class NextItemRun:
             split=split.describe(),
             seconds=time.monotonic() - started,
             speed=_speed(trainer, split),
+            heads=measure_heads(scorer.model, multi_task, evaluator, split, self.settings) if multi_task else {},
         )
         if not scorer.mixture.neighbors and not untrained_mixture.neighbors:
             scorer = replace(scorer, untrained=replace(untrained, neighbors=None))
         ranks = {"model": test_ranks, **baseline_ranks}
-        return Measured(scorer, untrained_mixture, arguments, test, ranks, report)
+        return Measured(scorer, multi_task, untrained_mixture, arguments, test, ranks, report)
 
     def _network_arguments(self, split: Split) -> dict[str, Any]:
         if self.warm_start is None:
@@ -219,8 +225,10 @@ class NextItemRun:
         return self.descriptions.features(self.settings, split, self.progress)
 
     def _fresh(self, split: Split) -> Indices | None:
-        """Each subject's first row that the model has not learned from; None where it starts from nothing."""
+        """Each subject's first row that the model has not learned from; None where it has all to learn anew."""
         if self.warm_start is None or self.warm_start.trained_until is None or split.kind != "global_time":
+            return None
+        if not self.warm_start.learned_the_same(self.settings.to_dict()):
             return None
         return split.train_start + count_before(self.columns, self.warm_start.trained_until)
 
@@ -259,9 +267,16 @@ class NextItemRun:
         )
 
     def _train(
-        self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
+        self,
+        arguments: dict[str, Any],
+        split: Split,
+        selection: Cases,
+        untrained: Untrained,
+        multi_task: MultiTask | None,
     ) -> tuple[Scorer, Trainer]:
         model = build_network(arguments, untrained, self._features(split))
+        if multi_task is not None:
+            multi_task.start(model)
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
@@ -275,7 +290,7 @@ class NextItemRun:
         trainer = Trainer(
             model,
             batches=lambda epoch: epoch_batches(split, self.settings, epoch, fresh=fresh),
-            loss=make_loss(model, self.columns, self.settings, untrained),
+            loss=make_loss(model, self.columns, self.settings, untrained, multi_task),
             evaluate=lambda: {METRIC: float(ndcg(evaluator.ranks(compared, [NEURAL], scorer), 10).mean())},
             settings=TrainerSettings(
                 epochs=self.settings.epochs,
@@ -337,6 +352,7 @@ class NextItemRun:
             untrained_mixture=measured.untrained_mixture,
             vocabulary=Vocabulary(self.columns.items, self.columns.types),
             untrained=scorer.untrained,
+            heads=measured.multi_task.describe() if measured.multi_task else {},
         )
         partial = artifact.weights.with_name("model.safetensors.partial")
         save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)

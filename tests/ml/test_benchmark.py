@@ -284,6 +284,24 @@ def test_what_a_data_set_does_not_have_is_refused(data: Path, capsys: pytest.Cap
     assert "no item attributes" in capsys.readouterr().err
 
 
+def test_heads_are_measured_on_a_split_by_time(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "result.json"
+    heads = {"next_type": {}, "churn": {"days": 0.001}}
+    command = ["--dataset", "retailrocket-multibehavior", "--data", str(data), "--seeds", "0", "--json", str(out)]
+    assert main([*command, *QUICK, f"prediction_heads={json.dumps(heads)}"]) == 0
+    result = json.loads(out.read_text())
+    assert result["protocol"].startswith("by time")
+    assert set(result["heads"]["next_type"]) == {"model", "last_type", "base_rate"}
+    assert result["heads"]["churn"]["base_rate"]["auc"]["mean"] == 0.5
+    assert "| churn | auc | average_precision | log_loss | calibration_error |" in capsys.readouterr().out
+
+
+def test_heads_need_times(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--dataset", "ml-1m", "--data", str(data), "--set", 'prediction_heads={"next_type": {}}']
+    assert main(command) == 2
+    assert "prediction_heads needs events with times" in capsys.readouterr().err
+
+
 def test_a_missing_file_names_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(MissingData, match="kang205/SASRec"):
         read("ml-1m", tmp_path / "nothing", tmp_path)
