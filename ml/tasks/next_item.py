@@ -29,6 +29,7 @@ from ml.evaluation.ranking import bootstrap_spread, ndcg, ranking_metrics
 from ml.evaluation.untrained import Untrained, count_untrained
 from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
+from ml.serving.shortlist import save_shortlist
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
@@ -316,6 +317,7 @@ class NextItemRun:
         partial = artifact.weights.with_name("model.safetensors.partial")
         save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
         os.replace(partial, artifact.weights)
+        save_shortlist(out, scorer)
         if scorer.model.embedding.content is not None:
             scorer.model.embedding.content.features.save(out)
         artifact.save(self.settings.to_dict())
