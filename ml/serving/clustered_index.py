@@ -75,6 +75,7 @@ class ClusteredIndex:
     exact: ExactIndex
     centroids: Floats  # (lists, D + 1)
     list_of_item: NDArray[np.int32]  # (J,)
+    sizes: NDArray[np.int64]  # (lists,) items in each
     bias_scale: float
     least_read: int
     lists: Any  # faiss.IndexIVFFlat; a label is an item code less 1
@@ -138,7 +139,8 @@ class ClusteredIndex:
         lists = faiss.IndexIVFFlat(coarse, centroids.shape[1], len(centroids), faiss.METRIC_INNER_PRODUCT)
         lists.is_trained = True
         _add(lists, vectors, np.arange(exact.items), list_of_item)
-        return cls(exact, centroids, list_of_item, scale, least_read, lists, ItemSample.draw(exact))
+        sizes = np.bincount(list_of_item, minlength=len(centroids))
+        return cls(exact, centroids, list_of_item, sizes, scale, least_read, lists, ItemSample.draw(exact))
 
     def save(self, path: Path) -> None:
         """Write centroids and each item's list; vectors and biases are the model's."""
@@ -165,7 +167,7 @@ class ClusteredIndex:
         return stored + 2 * self.centroids.nbytes + self.list_of_item.nbytes + sample
 
     def search(self, query_BD: Floats, count: int, *, allowed: Allowed | None = None) -> Found:
-        held, selector = np.bincount(self.list_of_item, minlength=len(self.centroids)), None
+        held, selector = self.sizes, None
         if allowed is not None:
             codes = allowed_codes(allowed, self.items)
             if len(codes) <= max(self.least_read, count):
@@ -192,13 +194,19 @@ class ClusteredIndex:
         into = _nearest(self.centroids, new)
         lists = faiss.clone_index(self.lists)
         _add(lists, new, np.arange(self.items, exact.items), into)
-        list_of_item = np.concatenate([self.list_of_item, into])
-        return replace(self, exact=exact, list_of_item=list_of_item, lists=lists, sample=ItemSample.draw(exact))
+        return replace(
+            self,
+            exact=exact,
+            list_of_item=np.concatenate([self.list_of_item, into]),
+            sizes=self.sizes + np.bincount(into, minlength=len(self.sizes)),
+            lists=lists,
+            sample=ItemSample.draw(exact),
+        )
 
     def _read(self, asked: Floats, count: int, held: NDArray[np.int64], selector: Any) -> tuple[Floats, Codes]:
         """Logits and labels, (B, count) each, out of as many lists as hold enough allowed items; `held` counts them."""
         enough = min(held.sum(), max(count, self.least_read, SHARE_READ * held.sum()))
-        nearest = np.argsort(-(asked @ self.centroids.T), axis=1)
+        nearest = (torch.from_numpy(asked) @ torch.from_numpy(self.centroids).T).argsort(dim=1, descending=True).numpy()
         lists_read = (held[nearest].cumsum(axis=1) < enough).sum(axis=1) + 1
         logits = np.empty((len(asked), count), dtype=np.float32)
         labels = np.empty((len(asked), count), dtype=np.int64)

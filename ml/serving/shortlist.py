@@ -94,10 +94,10 @@ class Shortlist:
         column = torch.from_numpy(codes - 1)
         logits = model.bias[column] + model.table[column] @ reading.pooled[row]
         generated = (logits - log_normaliser).exp().clamp(max=1.0).cpu().numpy()
-        history, copy_weight = reading.item[row].cpu().numpy(), reading.copy_weight[row].float().cpu().numpy()
-        share = float(reading.copy_share[row])
-        neural = (1.0 - share) * generated
-        add_at(neural, codes, history, share * copy_weight)
+        history, copied = reading.item[row].cpu().numpy(), reading.copy_weight[row].float().cpu().numpy()
+        share = reading.copy_share[row].float().cpu().numpy()
+        neural = (1 - share) * generated
+        add_at(neural, codes, history, share * copied)
         components = np.concatenate([neural[None], untrained_at(self.scorer.untrained, self._recent(history), codes)])
         return self.scorer.mixture.combine(components[:, None, :])[0], generated
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
     "ingest": "tests.benchmarks.ingest",
     "serve": "tests.benchmarks.serve",
+    "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
 }
 FULL_ONLY = {"loop"}
