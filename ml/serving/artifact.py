@@ -1,10 +1,11 @@
 """The artifact folder of a trained next-item model: safetensors and JSON, written once and never changed.
 
-model.safetensors   the network's weights
-rules.safetensors   sequential rules and popularity, readable without torch
-vocabulary.json     item ids and event types in code order
-config.json         format, task, settings of the network, mixture weights
-report.json         the FitReport
+model.safetensors       the network's weights
+rules.safetensors       sequential rules and popularity, readable without torch
+item_index.safetensors  the list of each item in the item index; of large catalogues only
+vocabulary.json         item ids and event types in code order
+config.json             format, task, settings of the network, mixture weights
+report.json             the FitReport
 """
 
 import json

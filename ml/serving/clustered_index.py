@@ -96,7 +96,7 @@ class ClusteredIndex:
                 max_points_per_centroid=ITEMS_PER_LIST,
             )
             clustering.train(vectors)
-            centroids = clustering.centroids
+            centroids: Floats = clustering.centroids
             list_of_item = _nearest(centroids, vectors)
         return cls._of(exact, vectors, centroids, list_of_item, scale, least_read)
 
@@ -146,7 +146,7 @@ class ClusteredIndex:
         """Write centroids and each item's list; vectors and biases are the model's."""
         from safetensors.numpy import save_file
 
-        arrays = {
+        arrays: dict[str, NDArray] = {
             "centroids": self.centroids,
             "list_of_item": self.list_of_item,
             "bias_scale": np.array([self.bias_scale], dtype=np.float64),
