@@ -24,16 +24,15 @@ from ml.nn.pooling import AttentionPooling
 
 
 @dataclass
-class Ranking:
-    """What the network says about the next item after each of B sequences; J items, L events.
+class Reading:
+    """What the network makes of each of B sequences of L events, before it looks at the items.
 
-    The generated logit of item j is the exact sum over the events i of weight[b, i] * (content[b, i] . table[j]),
-    plus bias[j]. probability = (1 - copy_share) softmax(logit) + copy_share * (copy_weight summed over the events
-    whose item is j).
+    The generated logit of an item is pooled . its vector + its bias; pooled is the exact sum over the events i of
+    weight[b, i] * content[b, i]. The item's probability is (1 - copy_share) softmax(logit) + copy_share * (copy_weight
+    summed over the events with that item).
     """
 
-    probability: Tensor  # (B, J)
-    generated: Tensor  # (B, J) softmax of the logits
+    pooled: Tensor  # (B, D)
     weight: Tensor  # (B, L)
     content: Tensor  # (B, L, D)
     copy_share: Tensor  # (B,)
@@ -54,6 +53,14 @@ class Encoded:
     after: Tensor  # (B, L, D) what asks for the event after each
     pooled: Tensor  # (B, L, D) of every prefix
     items: Tensor  # (B, L) codes of the items that may be copied, 0 where the event is masked
+
+
+@dataclass
+class Ranking(Reading):
+    """A reading, and what it says of all J items."""
+
+    probability: Tensor  # (B, J)
+    generated: Tensor  # (B, J) softmax of the logits
 
 
 class SequenceModel(nn.Module):
@@ -182,19 +189,26 @@ class SequenceModel(nn.Module):
     @torch.inference_mode()
     def rank(self, batch: EventBatch) -> Ranking:
         """Probabilities of all items after the last event of each sequence, and the parts they are made of."""
+        reading = self.read(batch)
+        generated = torch.addmm(self.bias, reading.pooled, self.table.T).softmax(dim=1)
+        if self.copying is None:
+            return Ranking(**vars(reading), probability=generated, generated=generated)
+        probability = generated * (1.0 - reading.copy_share)[:, None]
+        # Column -1 of a padded event would be another item; its weight is 0, so clamping to column 0 adds nothing.
+        probability.scatter_add_(1, (batch.item - 1).clamp(min=0), reading.copy_share[:, None] * reading.copy_weight)
+        return Ranking(**vars(reading), probability=probability, generated=generated)
+
+    @torch.inference_mode()
+    def read(self, batch: EventBatch) -> Reading:
+        """What `rank` needs before it looks at the items."""
         states, after = self._encode(batch, torch.zeros_like(batch.item, dtype=torch.bool))
         weight, content = self.pooling.last(states, after, batch.length)
         pooled = torch.einsum("bl,bld->bd", weight, content).float()
-        generated = torch.addmm(self.bias, pooled, self.table.T).softmax(dim=1)
         if self.copying is None:
             nothing = torch.zeros_like(weight)
-            return Ranking(generated, generated, weight, content, nothing[:, 0], nothing, batch.item)
+            return Reading(pooled, weight, content, nothing[:, 0], nothing, batch.item)
         copy_weight, gate = self.copying.last(states, after, batch.item, batch.length)
-        copy_share = gate.sigmoid()
-        probability = generated * (1.0 - copy_share)[:, None]
-        # Column -1 of a padded event would be another item; its weight is 0, so clamping to column 0 adds nothing.
-        probability.scatter_add_(1, (batch.item - 1).clamp(min=0), copy_share[:, None] * copy_weight)
-        return Ranking(probability, generated, weight, content, copy_share, copy_weight, batch.item)
+        return Reading(pooled, weight, content, gate.sigmoid(), copy_weight, batch.item)
 
     def _encode(self, batch: EventBatch, asked: Tensor) -> tuple[Tensor, Tensor]:
         """States of the events, and the states that ask for the event after each, (B, L, D); `asked` (B, L) bool."""

@@ -1,11 +1,12 @@
 """The artifact folder of a trained next-item model: safetensors and JSON, written once and never changed.
 
-model.safetensors   the network's weights
-rules.safetensors   sequential rules and popularity, readable without torch
+model.safetensors       the network's weights
+rules.safetensors       sequential rules and popularity, readable without torch
 neighbors.safetensors   past sessions, where neighbours are wanted; readable without torch
-vocabulary.json     item ids and event types in code order
-config.json         format, task, settings of the network, mixture weights, prediction heads
-report.json         the FitReport
+item_index.safetensors  the list of each item in the item index; of large catalogues only
+vocabulary.json         item ids and event types in code order
+config.json             format, task, settings of the network, mixture weights, prediction heads
+report.json             the FitReport
 
 and where the model knows items by content
 

@@ -12,7 +12,7 @@ from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
-from ml.nn.sequence_model import Ranking
+from ml.nn.sequence_model import Ranking, Reading
 from ml.serving.artifact import Artifact
 from ml.serving.outlook import outlook_of, usual_outlook
 from ml.serving.requests import (
@@ -27,6 +27,7 @@ from ml.serving.requests import (
 )
 from ml.serving.rules import event_recency, popular_prediction, untrained_contribution
 from ml.serving.scorer import Scorer
+from ml.serving.shortlist import Ranked, Shortlist, grow_shortlist, open_shortlist
 
 Floats = NDArray[np.float32]
 
@@ -43,11 +44,20 @@ class NextItemPredictor:
     task: str = "next_item"
     # What the artifact says of its prediction heads.
     heads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Instead of scoring all items, where these are too many.
+    shortlist: Shortlist | None = None
 
     @classmethod
     def load(cls, path: Path) -> "NextItemPredictor":
         artifact = Artifact.open(path)
-        return cls(Scorer.load(artifact), artifact.vocabulary, artifact.max_length, heads=artifact.heads)
+        scorer = Scorer.load(artifact)
+        return cls(
+            scorer,
+            artifact.vocabulary,
+            artifact.max_length,
+            heads=artifact.heads,
+            shortlist=open_shortlist(artifact.path, scorer),
+        )
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "NextItemPredictor":
         """A predictor that also ranks new items, described by features[j] for ids[j], without any training.
@@ -62,11 +72,13 @@ class NextItemPredictor:
         if features.items != len(ids):
             raise ValueError(f"features describe {features.items} items where there are {len(ids)} ids")
         vocabulary = Vocabulary([*self.vocabulary.items, *ids], self.vocabulary.types)
-        return replace(self, scorer=self.scorer.with_items(features), vocabulary=vocabulary)
+        scorer = self.scorer.with_items(features)
+        shortlist = grow_shortlist(self.shortlist, scorer)
+        return replace(self, scorer=scorer, vocabulary=vocabulary, shortlist=shortlist)
 
     @property
     def nbytes(self) -> int:
-        return self.scorer.nbytes + self.vocabulary.nbytes
+        return self.scorer.nbytes + self.vocabulary.nbytes + (self.shortlist.nbytes if self.shortlist else 0)
 
     def predict(self, requests: list[NextItemRequest]) -> list[NextItemPrediction]:
         """Answers in the order of the requests. Raises ValueError for a request whose lists do not fit together."""
@@ -75,13 +87,15 @@ class NextItemPredictor:
         known = [number for number, history in enumerate(histories) if len(history.index)]
         # Histories of like length share a micro-batch, so that short ones do not pay for long ones.
         known.sort(key=lambda number: len(histories[number].index))
-        size = max(1, min(MICRO_BATCH, SCORES_IN_MEMORY // len(self.vocabulary.items)))
+        size = MICRO_BATCH
+        if self.shortlist is None:
+            size = max(1, min(MICRO_BATCH, SCORES_IN_MEMORY // len(self.vocabulary.items)))
         for begin in range(0, len(known), size):
             chosen = known[begin : begin + size]
-            batch_histories = [histories[number] for number in chosen]
-            scores, ranking = self.scorer.scores(self._batch([requests[number] for number in chosen], batch_histories))
+            asked = [requests[number] for number in chosen]
+            reading, ranked = self._rank(self._batch(asked, [histories[number] for number in chosen]), asked)
             for row, number in enumerate(chosen):
-                answers[number] = self._answer(requests[number], histories[number], scores[row], ranking, row)
+                answers[number] = self._answer(requests[number], histories[number], ranked[row], reading, row)
         for number, request in enumerate(requests):
             if number not in answers:
                 answers[number] = popular_prediction(self.scorer.untrained, request, self.vocabulary)
@@ -110,6 +124,20 @@ class NextItemPredictor:
                 answers[number] = answer
         return answers
 
+    def _rank(self, batch: EventBatch, requests: list[NextItemRequest]) -> tuple[Reading, list[Ranked]]:
+        """The list of each request, whose histories are the batch's rows."""
+        if self.shortlist is not None:
+            reading = self.scorer.model.read(batch.to(self.scorer.model.bias.device))
+            return reading, self.shortlist.rank(reading, requests, self.vocabulary)
+        scores, ranking = self.scorer.scores(batch)
+        return ranking, [self._ranked(request, scores[row], ranking, row) for row, request in enumerate(requests)]
+
+    def _ranked(self, request: NextItemRequest, scores: Floats, ranking: Ranking, row: int) -> Ranked:
+        items, item_scores = choose_items(scores, request, self.vocabulary)
+        codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in items], dtype=torch.long)
+        generated = ranking.generated[row, (codes - 1).clamp(min=0)] * (codes > 0)
+        return Ranked(items, item_scores, generated.float().cpu().numpy())
+
     def _batch(self, requests: list[NextItemRequest], histories: list[History]) -> EventBatch:
         length = np.array([len(history.index) for history in histories])
         shape = (len(histories), int(length.max()))
@@ -126,38 +154,38 @@ class NextItemPredictor:
         return make_batch(item, type_code, time, value, length)
 
     def _answer(
-        self, request: NextItemRequest, history: History, scores: Floats, ranking: Ranking, row: int
+        self, request: NextItemRequest, history: History, ranked: Ranked, reading: Reading, row: int
     ) -> NextItemPrediction:
-        items, item_scores = choose_items(scores, request, self.vocabulary)
-        weight = ranking.weight[row, : len(history.index)].float().cpu().numpy()
+        items = ranked.items
+        weight = reading.weight[row, : len(history.index)].float().cpu().numpy()
         if not self.scorer.mixture.neural:
             weight = event_recency(history, self.scorer.untrained.window)
-        contribution = self._neural_contribution(ranking, row, history, items) + untrained_contribution(
+        contribution = self._neural_contribution(reading, row, history, ranked) + untrained_contribution(
             self.scorer.untrained, self.scorer.mixture, history, items, self.vocabulary
         )
-        because, shares = strongest_events(contribution, item_scores, history)
+        because, shares = strongest_events(contribution, ranked.scores, history)
         return NextItemPrediction(
             items=items,
-            scores=item_scores,
+            scores=ranked.scores,
             attention=spread_attention(weight, history, len(request["items"])),
             because=because,
             shares=shares,
         )
 
     @torch.inference_mode()
-    def _neural_contribution(self, ranking: Ranking, row: int, history: History, items: list[str]) -> Floats:
+    def _neural_contribution(self, reading: Reading, row: int, history: History, ranked: Ranked) -> Floats:
         """What each known event adds to each item's score through the network, (events, items).
 
         A copied item is owed to the events it is copied from. The probability of a generated one is shared among the
         events that raise its logit, in proportion to how much each does; that part of the logit is an exact sum.
         """
         events = len(history.index)
-        codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in items], dtype=torch.long)
+        codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in ranked.items], dtype=torch.long)
         known = codes > 0
         column = (codes - 1).clamp(min=0)
-        raised = ranking.logit_shares(row, self.scorer.model.table[column])[:events].clamp(min=0.0)
+        raised = reading.logit_shares(row, self.scorer.model.table[column])[:events].clamp(min=0.0)
         raised = raised / raised.sum(dim=0).clamp(min=1e-12)
-        copied = ranking.copy_weight[row, :events, None] * (ranking.item[row, :events, None] == codes)
-        share = ranking.copy_share[row]
-        contribution = (1.0 - share) * ranking.generated[row, column] * raised + share * copied
+        copied = reading.copy_weight[row, :events, None] * (reading.item[row, :events, None] == codes)
+        share = reading.copy_share[row]
+        contribution = (1.0 - share) * torch.from_numpy(ranked.generated).to(share) * raised + share * copied
         return (self.scorer.mixture.neural * contribution * known).float().cpu().numpy()

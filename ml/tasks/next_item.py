@@ -32,6 +32,7 @@ from ml.evaluation.session_neighbors import NeighborSettings
 from ml.evaluation.untrained import Untrained, count_untrained
 from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
+from ml.serving.shortlist import save_shortlist
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
 from ml.tasks.head_evaluation import measure_heads
@@ -357,6 +358,7 @@ class NextItemRun:
         partial = artifact.weights.with_name("model.safetensors.partial")
         save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
         os.replace(partial, artifact.weights)
+        save_shortlist(out, scorer)
         if scorer.model.embedding.content is not None:
             scorer.model.embedding.content.features.save(out)
         if self.descriptions is not None and measured.network.get("text_dimension"):

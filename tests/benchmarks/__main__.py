@@ -17,6 +17,7 @@ from tests.benchmarks.records import ROOT, complete, measured_commit, write_reco
 MODULES = {
     "ingest": "tests.benchmarks.ingest",
     "serve": "tests.benchmarks.serve",
+    "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
 }
