@@ -53,7 +53,22 @@ def table(result: dict[str, Any]) -> str:
         f"{seed['lists_per_second']:.0f} lists/s, one in {seed['one_user_p50_ms']:.1f} ms"
         for seed in seeds
     )
-    return "\n".join([*header, *rows, "", f"{result['protocol']}; {speed}"])
+    heads = [line for name, scores in result["heads"].items() for line in ["", *_head_table(name, scores)]]
+    return "\n".join([*header, *rows, *heads, "", f"{result['protocol']}; {speed}"])
+
+
+def _head_table(head: str, scores: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    metrics = list(scores["model"])
+    return [
+        f"| {head} | {' | '.join(metrics)} |",
+        "|---" * (1 + len(metrics)) + "|",
+        *(
+            f"| {predictor} | "
+            + " | ".join(f"{row[metric]['mean']:.4f} ± {row[metric]['deviation']:.4f}" for metric in metrics)
+            + " |"
+            for predictor, row in scores.items()
+        ),
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import csv
 import gzip
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ml.benchmark.items import beauty_items, ml_1m_items
 from ml.benchmark.placed_splits import next_buy_split, placed_buys_split, sessions_split
 from ml.data.columns import EventColumns, write_columns
 from ml.data.item_features import ItemFeatures
-from ml.data.splits import Split, leave_one_out_split
+from ml.data.splits import Split, global_time_split, leave_one_out_split
 
 DAY = 86_400.0
 RETAILROCKET_TYPES = ["view", "cart", "buy"]
@@ -29,7 +29,7 @@ class Dataset:
     """A log, its split, how it is measured, and settings that suit it. metrics are names of `ranking_metrics`.
 
     `describe` reads what the files know of the items, for the inputs attributes and text; None where they know nothing.
-    `neighbors` asks for session neighbours (V-STAN) beside the model.
+    In a `timed` one the events have times of their own, all but the test targets.
     """
 
     columns: EventColumns
@@ -38,7 +38,26 @@ class Dataset:
     settings: dict[str, Any]
     protocol: str
     describe: Callable[[], ItemFeatures] | None = None
-    neighbors: bool = False
+    timed: bool = False
+
+    def by_time(self, work: Path) -> "Dataset":
+        """The events with a time, split by time: what prediction heads are measured on. Raises ValueError without."""
+        if not self.timed:
+            raise ValueError("prediction_heads needs events with times, which this data set does not have")
+        kept = np.ones(self.columns.events, dtype=bool)
+        kept[self.split.test.target] = False
+        columns = write_columns(
+            work / "by_time",
+            subject=self.columns.subject_of_events()[kept],
+            item=self.columns.item[kept],
+            type=self.columns.type[kept],
+            time=self.columns.time[kept],
+            value=self.columns.value[kept],
+            items=self.columns.items,
+            types=self.columns.types,
+        )
+        split = global_time_split(columns, validation_quantile=0.8, test_quantile=0.9, successive=True)
+        return replace(self, columns=columns, split=split, protocol="by time, every item event of the newest tenth")
 
 
 def ml_1m(data: Path, work: Path) -> Dataset:
@@ -101,9 +120,8 @@ def retailrocket_sessions(data: Path, work: Path) -> Dataset:
         columns,
         sessions_split(columns, sessions=len(train)),
         ("hr@20", "mrr@20"),
-        {"max_length": 20, "inputs": [], "loss": "sampled"},
+        {"max_length": 20, "inputs": [], "loss": "sampled", "list_length": 20},
         "placed test prefixes, repeats allowed",
-        neighbors=True,
     )
 
 
@@ -126,7 +144,8 @@ def retailrocket_multibehavior(data: Path, work: Path) -> Dataset:
     )
     settings = {"max_length": 50, "inputs": ["type", "gap"], "loss": "sampled"}
     split = placed_buys_split(columns, buy=RETAILROCKET_TYPES.index("buy"), latest=latest)
-    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, "one held-out buy a user, repeats allowed")
+    protocol = "one held-out buy a user, repeats allowed"
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol, timed=True)
 
 
 def retailrocket_buys(data: Path, work: Path) -> Dataset:

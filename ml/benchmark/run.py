@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from ml.benchmark.datasets import DATASETS, Dataset
-from ml.benchmark.neighbors import neighbor_ranks
 from ml.benchmark.speed import answering_speed, peak_flops, training_flops_per_event
 from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
@@ -25,7 +24,6 @@ from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.progress import Progress
 
 MODELS = tuple(ENCODERS)
-NEIGHBORS = "V-STAN"
 KS = (10, 20, 50)
 # Every case counts: published figures rest on all of them.
 ALL_CASES = 10**9
@@ -53,12 +51,9 @@ def run(asked: Asked, say: Say) -> dict[str, Any]:
     """All seeds of one benchmark as one JSON-able result. Raises MissingData, or ValueError for a bad setting."""
     with tempfile.TemporaryDirectory() as work:
         dataset = DATASETS[asked.dataset](asked.data, Path(work))
+        if asked.settings.get("prediction_heads"):
+            dataset = dataset.by_time(Path(work))
         seeds = [_run_seed(asked, dataset, seed, say) for seed in asked.seeds]
-        if dataset.neighbors:
-            max_length = _settings(asked, dataset, asked.seeds[0]).max_length
-            neighbors = ranking_metrics(neighbor_ranks(dataset.columns, dataset.split, max_length=max_length), KS)
-            for seed in seeds:
-                seed["test"][NEIGHBORS] = neighbors
     return {
         "dataset": asked.dataset,
         "protocol": dataset.protocol,
@@ -68,6 +63,7 @@ def run(asked: Asked, say: Say) -> dict[str, Any]:
         "counts": {"test_cases": len(dataset.split.test), "items": len(dataset.columns.items)},
         "metrics": list(dataset.metrics),
         "scores": summary(seeds, dataset.metrics),
+        "heads": head_summary(seeds),
         "seeds": seeds,
     }
 
@@ -77,6 +73,22 @@ def summary(seeds: Sequence[dict[str, Any]], metrics: Sequence[str]) -> dict[str
     return {
         predictor: {metric: _spread([seed["test"][predictor][metric] for seed in seeds]) for metric in metrics}
         for predictor in seeds[0]["test"]
+    }
+
+
+def head_summary(seeds: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Mean and sample standard deviation over the seeds, by prediction head, predictor and metric; a metric that some
+    seed's cases do not allow is left out."""
+    return {
+        head: {
+            predictor: {
+                metric: _spread([seed["heads"][head]["scores"][predictor][metric] for seed in seeds])
+                for metric in metrics
+                if all(metric in seed["heads"][head]["scores"][predictor] for seed in seeds)
+            }
+            for predictor, metrics in first["scores"].items()
+        }
+        for head, first in seeds[0]["heads"].items()
     }
 
 
@@ -142,6 +154,7 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
     return {
         "seed": seed,
         "test": {name: ranking_metrics(ranks, KS) for name, ranks in {**measured.ranks, "network": network}.items()},
+        "heads": report.heads,
         "validation": report.validation,
         "mixture": asdict(measured.scorer.mixture),
         "epochs": len(report.curve),

@@ -1,6 +1,6 @@
 """Session neighbours (V-STAN): what was chosen in the past sessions that look most like this one. numpy only."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,29 @@ class NeighborSettings:
     session_decay: float = np.inf  # time units before the newest session (lambda_snh)
     distance_decay: float = 0.5  # events between an item and the match in the neighbour (lambda_inh)
     rarity: float = 1.0  # exponent of the inverse document frequency of a matching item; 0 switches it off
+    before: float = 1.0  # what an item before the match counts, as a share of one after it
+    session_gap: float = np.inf  # time units without an event that end a session
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, float]) -> "NeighborSettings":
+        """Raises ValueError that names each unknown or unusable setting."""
+        if not isinstance(settings, dict):
+            raise ValueError("neighbors must be an object of settings, or null")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(settings) - set(known)):
+            raise ValueError(
+                f"neighbors has unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        for name, value in settings.items():
+            whole = name in LIMITS
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                raise ValueError(f"neighbors.{name} must be a {'whole ' if whole else ''}number")
+            if not (value >= 1 if whole else value >= 0 if name in ("rarity", "before") else value > 0):
+                raise ValueError(f"neighbors.{name} must be {'1 or more' if whole else 'above 0'}")
+        return cls(**settings)  # type: ignore[arg-type]
+
+
+LIMITS = ("sessions_per_item", "sample", "neighbors", "window")
 
 
 @dataclass(frozen=True)
@@ -39,7 +62,7 @@ class SessionNeighbors:
         similarity(s, n) = sum over items i of both [exp(-age of i in s / prefix_decay) idf(i)^rarity]
                            / sqrt(items of n) * exp(-(newest time - time of n) / session_decay)
         score(j) = sum over the neighbours n with j [similarity(s, n)
-                   * exp(-|place of j - place of p in n| / distance_decay)]
+                   * exp(-|place of j - place of p in n| / distance_decay) * (before if j is before p)]
 
     An item's place in a past session is that of its last event there. Items of the prefix are scored like all others.
     Sessions are numbered by time of their last event, oldest first. `entry` fields list the different items of each
@@ -85,7 +108,7 @@ class SessionNeighbors:
             raise ValueError(f"item codes must lie in 0..{items}")
         with_item = item > 0
         code, owner, when = item[with_item].astype(np.int64), session[with_item], time[with_item].astype(np.float64)
-        last_time, number = _number_by_last_time(owner, when)
+        last_time, number = _number_by_last_time(_cut(owner, when, settings.session_gap), when)
         sessions = len(last_time)
 
         in_session = np.argsort(number, kind="stable")
@@ -118,10 +141,8 @@ class SessionNeighbors:
 
         prefix (events,) holds the codes of one session, oldest first; codes of 0 are passed over.
         """
-        neighbor, similarity, match_place = self._neighbors(prefix)
-        entry, owner = _ranges(self.session_offsets[neighbor], self.session_offsets[neighbor + 1])
-        distance = np.abs(self.entry_place[entry] - match_place[owner])
-        weight = similarity[owner] * np.exp(-distance / self.settings.distance_decay)
+        item, _, asked = self._asked(prefix[prefix > 0][::-1])
+        entry, _, weight = self._spoken(*self._neighbors(item, asked))
         score = np.bincount(self.entry_item[entry], weights=weight)
         found = np.flatnonzero(score)
         return found, (score[found] / max(score.sum(), np.finfo(np.float64).tiny)).astype(np.float32)
@@ -137,10 +158,14 @@ class SessionNeighbors:
         """Scores of all items after each case's `recent` items (cases, window), newest first, padded with 0; a row
         sums to 1, or to 0 where no neighbour is found. Column j belongs to item code j + 1: (cases, items)."""
         dense = np.zeros((len(recent), self.items), dtype=np.float32)
+        self.add_scores(recent, dense)
+        return dense
+
+    def add_scores(self, recent: Codes, dense: Floats) -> None:
+        """Add `scores` to `dense` (cases, items)."""
         for case, newest_first in enumerate(recent):
             found, score = self.sparse(newest_first[::-1])
-            dense[case, found - 1] = score
-        return dense
+            dense[case, found - 1] += score
 
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
@@ -154,21 +179,52 @@ class SessionNeighbors:
         from safetensors.numpy import load_file
 
         arrays = load_file(path)
-        limits, decays = np.split(arrays.pop("settings"), [4])
-        per_item, sample, neighbors, window = (int(limit) for limit in limits)
-        prefix, session, distance, rarity = (float(decay) for decay in decays)
-        settings = NeighborSettings(per_item, sample, neighbors, window, prefix, session, distance, rarity)
+        limits, decays = np.split(arrays.pop("settings"), [len(LIMITS)])
+        settings = NeighborSettings(*(int(limit) for limit in limits), *(float(decay) for decay in decays))
         return cls(settings=settings, **arrays)
 
-    def _neighbors(self, prefix: Codes) -> tuple[Indices, NDArray[np.float64], Indices]:
+    def with_items(self, count: int) -> "SessionNeighbors":
+        """The same sessions with `count` more items that none of them holds."""
+        offsets = np.pad(self.item_offsets, (0, count), mode="edge")
+        rarest = np.float32(np.log(max(len(self.age), 1)))
+        return replace(self, item_offsets=offsets, idf=np.pad(self.idf, (0, count), constant_values=rarest))
+
+    def contributions(self, recent: Codes, codes: Codes) -> Floats:
+        """What each event adds to the scores of the items `codes` (K,), exactly: (events, K).
+
+        recent (events,) holds the newest items, newest first. A neighbour speaks because of all the items that it
+        shares, so that its say is split among them by what each adds to its similarity; an item that occurs again
+        counts where it is newest.
+        """
+        held = np.flatnonzero(recent)
+        item, age, weight = self._asked(recent[held])
+        session, similarity, match_place = self._neighbors(item, weight)
+        entry, owner, spoken = self._spoken(session, similarity, match_place)
+        parts = np.zeros((len(recent), len(codes)), dtype=np.float32)
+        if not spoken.any():
+            return parts
+        column = np.full(self.items + 1, -1, dtype=np.int64)
+        column[codes] = np.arange(len(codes))
+        wanted = column[self.entry_item[entry]]
+        asked = np.flatnonzero(wanted >= 0)
+        said = np.zeros((len(session), len(codes)))
+        np.add.at(said, (owner[asked], wanted[asked]), spoken[asked] / spoken.sum())
+        postings = (self.posting_session[self.item_offsets[code] : self.item_offsets[code + 1]] for code in item)
+        shared = weight[:, None] * np.stack([np.isin(session, posting) for posting in postings])
+        parts[held[age]] = (shared / np.maximum(shared.sum(axis=0), np.finfo(np.float64).tiny)) @ said
+        return parts
+
+    def _asked(self, newest_first: Codes) -> tuple[Codes, Indices, NDArray[np.float64]]:
+        """The different items that are looked up, newest first, the age of each in events, and what a match counts."""
+        item, age = np.unique(newest_first, return_index=True)
+        newest = np.argsort(age)[: self.settings.window]
+        item, age = item[newest], age[newest]
+        rarity = self.idf[item].astype(np.float64) ** self.settings.rarity
+        return item, age, np.exp(-age / self.settings.prefix_decay) * rarity
+
+    def _neighbors(self, item: Codes, weight: NDArray[np.float64]) -> tuple[Indices, NDArray[np.float64], Indices]:
         """Session numbers of the neighbours, their similarity, and the place of the newest match in each."""
         settings = self.settings
-        newest_first = prefix[prefix > 0][::-1]
-        item, age = np.unique(newest_first, return_index=True)
-        newest = np.argsort(age)[: settings.window]
-        item, age = item[newest], age[newest]
-        weight = np.exp(-age / settings.prefix_decay) * self.idf[item].astype(np.float64) ** settings.rarity
-
         posting, looked_up = _ranges(self.item_offsets[item], self.item_offsets[item + 1])
         # Postings come in order of the prefix, newest item first, so the first one of a session is the newest match.
         session, match, inverse = np.unique(self.posting_session[posting], return_index=True, return_inverse=True)
@@ -183,8 +239,25 @@ class SessionNeighbors:
             session, match, similarity = session[kept], match[kept], similarity[kept]
         return session.astype(np.int64), similarity, self.posting_place[posting[match]].astype(np.int64)
 
+    def _spoken(
+        self, session: Indices, similarity: NDArray[np.float64], match_place: Indices
+    ) -> tuple[Indices, Indices, NDArray[np.float64]]:
+        """The entries of the neighbours, the neighbour of each, and the weight that it gives to its item."""
+        entry, owner = _ranges(self.session_offsets[session], self.session_offsets[session + 1])
+        distance = self.entry_place[entry] - match_place[owner]
+        nearness = np.exp(-np.abs(distance) / self.settings.distance_decay)
+        nearness = np.where(distance < 0, self.settings.before * nearness, nearness)
+        return entry, owner, similarity[owner] * nearness
+
     def _arrays(self) -> dict[str, NDArray]:
         return {name: value for name, value in vars(self).items() if name != "settings"}
+
+
+def _cut(owner: NDArray, time: NDArray[np.float64], gap: float) -> Indices:
+    """A session number for each event: a new one for each owner, and after each gap."""
+    begins = np.ones(len(owner), dtype=bool)
+    begins[1:] = (owner[1:] != owner[:-1]) | (np.diff(time) > gap)
+    return np.cumsum(begins)
 
 
 def _number_by_last_time(owner: NDArray, time: NDArray[np.float64]) -> tuple[NDArray[np.float64], Indices]:

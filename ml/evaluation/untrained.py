@@ -1,4 +1,4 @@
-"""The untrained predictor: sequential rules, repeats and popularity as three distributions over the items."""
+"""The untrained predictor: rules, session neighbours, repeats and popularity as four distributions over the items."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,17 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.evaluation.rules import Codes, Floats, SequentialRules, count_rules, popularity
+from ml.evaluation.session_neighbors import NeighborSettings, SessionNeighbors
 
 Indices = NDArray[np.int64]
+
+RULES_FILE = "rules.safetensors"
+NEIGHBORS_FILE = "neighbors.safetensors"
 
 
 @dataclass(frozen=True)
 class Untrained:
-    """Counts that answer without a model. `window` is how many of the newest items speak, with weight 1 / age."""
+    """Counts that answer without a model. `window` is how many of the newest items speak in rules and repeats, with
+    weight 1 / age; `neighbors` are there where they are wanted."""
 
     rules: SequentialRules
     popularity: Floats
     window: int
+    neighbors: SessionNeighbors | None = None
+
+    @property
+    def reach(self) -> int:
+        """How many of the newest items say anything."""
+        return max(self.window, self.neighbors.settings.window if self.neighbors else 0)
 
     @property
     def items(self) -> int:
@@ -25,25 +36,33 @@ class Untrained:
 
     @property
     def nbytes(self) -> int:
-        return self.rules.nbytes + self.popularity.nbytes
+        return self.rules.nbytes + self.popularity.nbytes + (self.neighbors.nbytes if self.neighbors else 0)
 
     def with_items(self, count: int) -> "Untrained":
         """The same counts with `count` more items that nobody has come upon."""
         offsets = np.pad(self.rules.offsets, (0, count), mode="edge")
         rules = SequentialRules(offsets, self.rules.successor, self.rules.weight)
-        return Untrained(rules, np.pad(self.popularity, (0, count)), self.window)
+        neighbors = self.neighbors.with_items(count) if self.neighbors else None
+        return Untrained(rules, np.pad(self.popularity, (0, count)), self.window, neighbors)
 
     def components(self, recent: Codes) -> Floats:
-        """Rules, repeats and popularity after each case's `recent` items (cases, window): (3, cases, items)."""
+        """The distributions of a Mixture after each case's newest items, newest first, but for the network's, which is
+        left 0: (5, cases, items). recent (cases, reach) holds codes, padded with 0.
+        """
+        components = np.zeros((5, len(recent), self.items), dtype=np.float32)
+        _, rules, neighbors, repeats, popular = components
+        if self.neighbors is not None:
+            self.neighbors.add_scores(recent, neighbors)
+        recent = recent[:, : self.window]
         recency = recency_weights(recent)
-        components = np.zeros((3, len(recent), self.items), dtype=np.float32)
-        components[0] = self.rules.scores(recent, recency)
+        rules[:] = self.rules.scores(recent, recency)
         case, position = np.nonzero(recent)
-        np.add.at(components[1], (case, recent[case, position] - 1), recency[case, position])
-        components[2] = self.popularity
+        np.add.at(repeats, (case, recent[case, position] - 1), recency[case, position])
+        popular[:] = self.popularity
         return components
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
+        """Write rules.safetensors, and neighbors.safetensors where there are neighbours."""
         from safetensors.numpy import save_file
 
         arrays: dict[str, NDArray] = {
@@ -53,27 +72,47 @@ class Untrained:
             "popularity": self.popularity,
             "window": np.array([self.window]),
         }
-        save_file(arrays, path)
+        save_file(arrays, folder / RULES_FILE)
+        if self.neighbors is not None:
+            self.neighbors.save(folder / NEIGHBORS_FILE)
 
     @classmethod
-    def load(cls, path: Path) -> "Untrained":
+    def load(cls, folder: Path) -> "Untrained":
+        """Raises FileNotFoundError where the rules are not there."""
         from safetensors.numpy import load_file
 
-        arrays = load_file(path)
+        arrays = load_file(folder / RULES_FILE)
         rules = SequentialRules(arrays["rules.offsets"], arrays["rules.successor"], arrays["rules.weight"])
-        return cls(rules=rules, popularity=arrays["popularity"], window=int(arrays["window"][0]))
+        stored = folder / NEIGHBORS_FILE
+        neighbors = SessionNeighbors.load(stored) if stored.exists() else None
+        return cls(rules, arrays["popularity"], int(arrays["window"][0]), neighbors)
 
 
 def count_untrained(
-    item: NDArray, subject: Indices, *, items: int, gap: int, window: int, successors: int | None
+    item: NDArray,
+    subject: Indices,
+    time: NDArray[np.float64],
+    *,
+    items: int,
+    gap: int,
+    window: int,
+    successors: int | None,
+    neighbors: NeighborSettings | None = None,
 ) -> Untrained:
-    """Count training events in (subject, time) order; events without an item (code 0) are passed over."""
+    """Count training events in (subject, time) order; events without an item (code 0) are passed over.
+
+    With settings for them there are session neighbours too.
+    """
+    sessions = None
+    if neighbors is not None:
+        sessions = SessionNeighbors.fit(item, subject, time, items=items, settings=neighbors)
     with_item = item > 0
     codes = item[with_item].astype(np.int64)
     return Untrained(
         rules=count_rules(codes, subject[with_item], items=items, gap=gap, successors=successors),
         popularity=popularity(codes, items=items),
         window=window,
+        neighbors=sessions,
     )
 
 

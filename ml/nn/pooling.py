@@ -28,7 +28,11 @@ class AttentionPooling(nn.Module):
     def forward(self, states_BLD: Tensor, after_BLD: Tensor) -> Tensor:
         """The pooled vector of every prefix, (B, L, D)."""
         query, key, content = self.query(after_BLD), self.key(states_BLD), self.content(states_BLD)
-        attended = functional.scaled_dot_product_attention(query, key, content, is_causal=True)
+        # A dimension for the one head: without it the kernel that needs no (L, L) weights in memory is not chosen.
+        attended = functional.scaled_dot_product_attention(
+            query[:, None], key[:, None], content[:, None], is_causal=True
+        )
+        attended = attended[:, 0]
         newest = content if after_BLD is states_BLD else self.content(after_BLD)
         return torch.lerp(attended, newest, self.newest.sigmoid())
 

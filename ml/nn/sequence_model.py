@@ -1,6 +1,7 @@
 """The next-item network: event embedding, encoder, attention pooling and tied output, with an optional copy head."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,14 @@ from ml.data.batches import EventBatch
 from ml.data.item_features import ItemFeatures
 from ml.nn.copying import CopyHead
 from ml.nn.encoders import ENCODERS, BidirectionalTransformer
+from ml.nn.heads import PredictionHeads
 from ml.nn.inputs import EventEmbedding
-from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
+from ml.nn.losses import (
+    gbce_log_likelihood,
+    sampled_log_probability,
+    softmax_cross_entropy,
+    softmax_log_probability,
+)
 from ml.nn.pooling import AttentionPooling
 
 
@@ -39,7 +46,20 @@ class Ranking:
         return self.weight[row, :, None] * (self.content[row] @ vectors_KD.T)
 
 
+@dataclass
+class Encoded:
+    """B sequences of L events after the encoder: what the outputs of the network are made of."""
+
+    states: Tensor  # (B, L, D) of the events
+    after: Tensor  # (B, L, D) what asks for the event after each
+    pooled: Tensor  # (B, L, D) of every prefix
+    items: Tensor  # (B, L) codes of the items that may be copied, 0 where the event is masked
+
+
 class SequenceModel(nn.Module):
+    """`prediction_heads` names what is predicted besides the next item, `learn_loss_weights` lets the losses of all of
+    them weigh themselves; see PredictionHeads."""
+
     def __init__(
         self,
         *,
@@ -56,6 +76,8 @@ class SequenceModel(nn.Module):
         attribute_values: int = 0,
         text_dimension: int = 0,
         id_dropout: float = 0.0,
+        prediction_heads: Sequence[str] = (),
+        learn_loss_weights: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = EventEmbedding(
@@ -74,6 +96,11 @@ class SequenceModel(nn.Module):
         self.pooling = AttentionPooling(dimension)
         self.bias = nn.Parameter(torch.zeros(items))
         self.copying = CopyHead(dimension, max_length) if copying else None
+        self.prediction_heads = (
+            PredictionHeads(prediction_heads, dimension=dimension, types=types, learn_weights=learn_loss_weights)
+            if prediction_heads
+            else None
+        )
 
     @property
     def table(self) -> Tensor:
@@ -91,19 +118,30 @@ class SequenceModel(nn.Module):
         grown.bias = nn.Parameter(torch.cat([self.bias.detach(), usual]))
         return grown.train(self.training)
 
+    def encode(self, batch: EventBatch, asked: Tensor) -> Encoded:
+        """`asked` (B, L) bool: where the event after is to be predicted. A bidirectional encoder sees none of those
+        events, so that only some may be asked for at a time."""
+        states, after = self._encode(batch, asked)
+        return Encoded(states, after, self.pooling(states, after), self._seen_items(batch, asked))
+
     def log_probability(
         self, batch: EventBatch, target: Tensor, *, proposal: Tensor | None = None, negatives: int = 0
     ) -> Tensor:
         """Log-probability of each real target, (N,), positions in row-major order.
 
         target (B, L) holds item codes, 0 where there is nothing to predict. With a `proposal` distribution over the
-        items the softmax is estimated from `negatives` samples, otherwise it is exact. A bidirectional encoder sees
-        none of the events that are targets, so that only some may be at a time.
+        items the softmax is estimated from `negatives` samples, otherwise it is exact.
         """
+        encoded = self.encode(batch, target > 0)
+        return self.item_log_probability(encoded, target, proposal=proposal, negatives=negatives)
+
+    def item_log_probability(
+        self, encoded: Encoded, target: Tensor, *, proposal: Tensor | None = None, negatives: int = 0
+    ) -> Tensor:
+        """`log_probability` of what is encoded already."""
         chosen = target > 0
-        states, after = self._encode(batch, chosen)
         # The loss runs in full precision also where the encoder ran in half.
-        pooled = self.pooling(states, after)[chosen].float()
+        pooled = encoded.pooled[chosen].float()
         wanted = target[chosen] - 1
         if proposal is None:
             generated = softmax_log_probability(pooled, self.table, self.bias, wanted)
@@ -111,16 +149,35 @@ class SequenceModel(nn.Module):
             generated = sampled_log_probability(pooled, self.table, self.bias, wanted, proposal, negatives)
         if self.copying is None:
             return generated
-        copied, gate = self.copying(states, after, self._seen_items(batch, chosen), target)
+        copied, gate = self.copying(encoded.states, encoded.after, encoded.items, target)
         copied, gate = copied[chosen].float(), gate[chosen].float()
         return torch.logaddexp(functional.logsigmoid(-gate) + generated, functional.logsigmoid(gate) + copied)
 
-    def gbce(self, batch: EventBatch, target: Tensor, *, negatives: int, calibration: float) -> Tensor:
+    def cross_entropy(
+        self, encoded: Encoded, target: Tensor, *, weight: Tensor | None = None, half: bool = False
+    ) -> Tensor:
+        """The sum of weight * -log probability over the real targets, a scalar, by the exact softmax; see
+        `log_probability` and `softmax_cross_entropy`. weight (N,). It knows no copy head."""
+        chosen = target > 0
+        pooled = encoded.pooled[chosen].float()
+        return softmax_cross_entropy(pooled, self.table, self.bias, target[chosen] - 1, weight_N=weight, half=half)
+
+    def gbce(self, encoded: Encoded, target: Tensor, *, negatives: int, calibration: float) -> Tensor:
         """The gBCE log-likelihood of each real target, (N,), as in `log_probability`. It knows no copy head."""
         chosen = target > 0
-        states, after = self._encode(batch, chosen)
-        pooled = self.pooling(states, after)[chosen].float()
+        pooled = encoded.pooled[chosen].float()
         return gbce_log_likelihood(pooled, self.table, self.bias, target[chosen] - 1, negatives, calibration)
+
+    @torch.inference_mode()
+    def outlook(self, batch: EventBatch, activity: Tensor) -> dict[str, Tensor]:
+        """What the prediction heads say after the last event of each sequence, whose activity (B,) is given; see
+        PredictionHeads.probabilities. Raises ValueError for a model without heads."""
+        if self.prediction_heads is None:
+            raise ValueError("this model predicts the next item alone; train it with the setting prediction_heads")
+        states, after = self._encode(batch, torch.zeros_like(batch.item, dtype=torch.bool))
+        weight, content = self.pooling.last(states, after, batch.length)
+        pooled = torch.einsum("bl,bld->bd", weight, content).float()
+        return self.prediction_heads.probabilities(pooled, activity)
 
     @torch.inference_mode()
     def rank(self, batch: EventBatch) -> Ranking:

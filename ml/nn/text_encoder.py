@@ -66,9 +66,10 @@ class TextEncoder:
     def dimension(self) -> int:
         return int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
-    def embed(self, texts: Sequence[str]) -> Tensor:
+    def embed(self, texts: Sequence[str], *, tokens_read: int = MOST_TOKENS) -> Tensor:
         """(N, dimension), rows of length 1; gradients flow where they are enabled."""
-        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=self._limit, return_tensors="pt")
+        limit = min(tokens_read, self.tokenizer.model_max_length)
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
         states = self.model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][:, :, None].to(states.dtype)
         return functional.normalize((states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0), dim=1)
@@ -80,10 +81,6 @@ class TextEncoder:
         for numbers in _of_like_length(texts):
             vectors[numbers] = self.embed([texts[number] for number in numbers]).numpy()
         return vectors
-
-    @property
-    def _limit(self) -> int:
-        return min(MOST_TOKENS, self.tokenizer.model_max_length)
 
 
 def encoder_name() -> str:

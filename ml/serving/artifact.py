@@ -2,8 +2,9 @@
 
 model.safetensors   the network's weights
 rules.safetensors   sequential rules and popularity, readable without torch
+neighbors.safetensors   past sessions, where neighbours are wanted; readable without torch
 vocabulary.json     item ids and event types in code order
-config.json         format, task, settings of the network, mixture weights
+config.json         format, task, settings of the network, mixture weights, prediction heads
 report.json         the FitReport
 
 and where the model knows items by content
@@ -15,7 +16,7 @@ text_encoder/               the encoder's weights and tokens, where it was tuned
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.untrained import Untrained
 
-FORMAT = 1
+FORMAT = 2
 TEXT_ENCODER = "text_encoder.json"
 TUNED_ENCODER = "text_encoder"
 
@@ -32,7 +33,8 @@ TUNED_ENCODER = "text_encoder"
 class Artifact:
     """All of an artifact but the network's weights; needs numpy only.
 
-    `network` holds the arguments that rebuild the network; `max_length` is how many events it reads.
+    `network` holds the arguments that rebuild the network; `max_length` is how many events it reads. `heads` says of
+    each prediction head how far it looks ahead ("days"), what it counts ("types") and the "rates" of its outcomes.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Artifact:
     untrained_mixture: Mixture
     vocabulary: Vocabulary
     untrained: Untrained
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Artifact":
@@ -59,7 +62,8 @@ class Artifact:
             mixture=Mixture(**config["mixture"]),
             untrained_mixture=Mixture(**config["untrained_mixture"]),
             vocabulary=Vocabulary.load(path / "vocabulary.json"),
-            untrained=Untrained.load(path / "rules.safetensors"),
+            untrained=Untrained.load(path),
+            heads=config.get("heads", {}),
         )
 
     def save(self, settings: dict[str, Any]) -> None:
@@ -71,10 +75,11 @@ class Artifact:
             "max_length": self.max_length,
             "mixture": self.mixture.to_dict(),
             "untrained_mixture": self.untrained_mixture.to_dict(),
+            "heads": self.heads,
             "settings": settings,
         }
         self.vocabulary.save(self.path / "vocabulary.json")
-        self.untrained.save(self.path / "rules.safetensors")
+        self.untrained.save(self.path)
         write_json(self.path / "config.json", config)
 
     @property

@@ -1,21 +1,25 @@
 """The next-item predictor: batches of requests in, ranked items with attention and reasons out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
 from ml.nn.sequence_model import Ranking
 from ml.serving.artifact import Artifact
+from ml.serving.outlook import outlook_of, usual_outlook
 from ml.serving.requests import (
     History,
     NextItemPrediction,
     NextItemRequest,
+    Outlook,
     choose_items,
     read_history,
     spread_attention,
@@ -37,11 +41,13 @@ class NextItemPredictor:
     vocabulary: Vocabulary
     max_length: int
     task: str = "next_item"
+    # What the artifact says of its prediction heads.
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "NextItemPredictor":
         artifact = Artifact.open(path)
-        return cls(Scorer.load(artifact), artifact.vocabulary, artifact.max_length)
+        return cls(Scorer.load(artifact), artifact.vocabulary, artifact.max_length, heads=artifact.heads)
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "NextItemPredictor":
         """A predictor that also ranks new items, described by features[j] for ids[j], without any training.
@@ -80,6 +86,29 @@ class NextItemPredictor:
             if number not in answers:
                 answers[number] = popular_prediction(self.scorer.untrained, request, self.vocabulary)
         return [answers[number] for number in range(len(requests))]
+
+    def outlook(self, requests: list[NextItemRequest]) -> list[Outlook]:
+        """What the prediction heads say after each request's last event; who is unknown gets the usual rates.
+
+        Requests should hold the subject's last EVENTS_COUNTED events, as far as there are so many.
+        Raises ValueError for a request whose lists do not fit together, and for a model without such heads.
+        """
+        if not self.heads:
+            raise ValueError("this model predicts the next item alone; train it with the setting prediction_heads")
+        histories = [read_history(request, self.vocabulary, limit=self.max_length) for request in requests]
+        counted = [read_history(request, self.vocabulary, limit=EVENTS_COUNTED).index for request in requests]
+        answers = [usual_outlook(self.heads, self.vocabulary) for _ in requests]
+        known = [number for number, history in enumerate(histories) if len(history.index)]
+        known.sort(key=lambda number: len(histories[number].index))
+        for begin in range(0, len(known), MICRO_BATCH):
+            chosen = known[begin : begin + MICRO_BATCH]
+            batch = self._batch([requests[number] for number in chosen], [histories[number] for number in chosen])
+            times = [np.array(requests[number]["times"])[counted[number]] for number in chosen]
+            for number, answer in zip(
+                chosen, outlook_of(self.scorer.model, batch, times, self.vocabulary), strict=True
+            ):
+                answers[number] = answer
+        return answers
 
     def _batch(self, requests: list[NextItemRequest], histories: list[History]) -> EventBatch:
         length = np.array([len(history.index) for history in histories])

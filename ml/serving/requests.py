@@ -45,6 +45,18 @@ class NextItemPrediction(TypedDict):
     shares: list[float]
 
 
+class Outlook(TypedDict):
+    """How likely a subject's outcomes are after the last event of a request, as far as the model has heads for them.
+
+    next_type: by event type, summing to 1. purchase, churn: that one is made, or that nothing at all happens, within
+    the days that the model was trained for.
+    """
+
+    next_type: NotRequired[dict[str, float]]
+    purchase: NotRequired[float]
+    churn: NotRequired[float]
+
+
 class Predictor(Protocol):
     @property
     def task(self) -> str: ...

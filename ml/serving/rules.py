@@ -55,12 +55,11 @@ class RulesPredictor:
         return [self.vocabulary.items[item] for item in best], [float(self.untrained.popularity[item]) for item in best]
 
     def _predict(self, request: NextItemRequest) -> NextItemPrediction:
-        history = read_history(request, self.vocabulary, limit=self.untrained.window)
+        history = read_history(request, self.vocabulary, limit=self.untrained.reach)
         if not len(history.index):
             return popular_prediction(self.untrained, request, self.vocabulary)
-        recent = recent_items(history.item[None], self.untrained.window)
-        untrained = self.untrained.components(recent)
-        scores = self.mixture.combine(np.concatenate([np.zeros_like(untrained[:1]), untrained]))[0]
+        recent = recent_items(history.item[None], self.untrained.reach)
+        scores = self.mixture.combine(self.untrained.components(recent))[0]
         items, item_scores = choose_items(scores, request, self.vocabulary)
         contribution = untrained_contribution(self.untrained, self.mixture, history, items, self.vocabulary)
         because, shares = strongest_events(contribution, item_scores, history)
@@ -102,11 +101,16 @@ def event_recency(history: History, window: int) -> Floats:
 def untrained_contribution(
     untrained: Untrained, mixture: Mixture, history: History, items: list[str], vocabulary: Vocabulary
 ) -> Floats:
-    """What each known event adds to each item's score through rules and repeats, exactly: (events, items)."""
+    """What each known event adds to each item's score without the network, exactly: (events, items)."""
     chosen = np.array([vocabulary.item_codes.get(item, 0) for item in items], dtype=np.int64)
     contribution = mixture.repeats * (history.item[:, None] == chosen).astype(np.float32)
     recency = event_recency(history, untrained.window)
     for event in np.flatnonzero(recency):
         successor, weight = untrained.rules.row(int(history.item[event]))
         contribution[event] += mixture.rules * (weight[:, None] * (successor[:, None] == chosen - 1)).sum(axis=0)
-    return contribution * recency[:, None]
+    contribution *= recency[:, None]
+    if untrained.neighbors is not None and mixture.neighbors:
+        newest_first = history.item[::-1][: untrained.reach]
+        spoken = untrained.neighbors.contributions(newest_first, chosen)[::-1]
+        contribution[len(contribution) - len(spoken) :] += mixture.neighbors * spoken
+    return contribution

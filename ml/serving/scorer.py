@@ -41,11 +41,12 @@ class Scorer:
         return Scorer(self.model.with_items(features), untrained, self.mixture)
 
     def components(self, batch: EventBatch) -> tuple[Floats, Ranking]:
-        """The mixture's four distributions after each history, (4, cases, items), and the network's parts."""
+        """The mixture's five distributions after each history, (5, cases, items), and the network's parts."""
         ranking = self.model.rank(batch.to(self.model.bias.device))
-        recent = recent_items(batch.item.numpy(), self.untrained.window)
-        neural = ranking.probability.float().cpu().numpy()
-        return np.concatenate([neural[None], self.untrained.components(recent)]), ranking
+        recent = recent_items(batch.item.numpy(), self.untrained.reach)
+        components = self.untrained.components(recent)
+        components[0] = ranking.probability.float().cpu().numpy()
+        return components, ranking
 
     def scores(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """Scores of all items after each history, (cases, items); columns are 0-based items."""

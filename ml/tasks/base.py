@@ -34,6 +34,9 @@ class FitReport:
     speed: dict[str, float] = field(default_factory=dict)
     # Where settings were searched for: each trial's settings, score and outcome, in the order of their making.
     trials: list[dict[str, Any]] = field(default_factory=list)
+    # By prediction head: "cases" it was tested on, the "weight" of its loss, and "scores" by predictor, the "model"
+    # beside the untrained ones; see ml.tasks.head_evaluation.
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -19,6 +19,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import (
+    NEIGHBORS,
     NEURAL,
     POPULARITY,
     Mixture,
@@ -27,12 +28,15 @@ from ml.evaluation.mixture import (
     untrained_mixtures,
 )
 from ml.evaluation.ranking import bootstrap_spread, ndcg, ranking_metrics
+from ml.evaluation.session_neighbors import NeighborSettings
 from ml.evaluation.untrained import Untrained, count_untrained
 from ml.serving.artifact import Artifact, write_json
 from ml.serving.scorer import Scorer
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
+from ml.tasks.head_evaluation import measure_heads
 from ml.tasks.item_descriptions import ItemDescriptions
+from ml.tasks.multi_task import MultiTask
 from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
 from ml.tasks.next_item_training import (
     build_network,
@@ -43,6 +47,7 @@ from ml.tasks.next_item_training import (
     training_events,
 )
 from ml.tasks.search_space import SearchSpace, Trial, best_trial
+from ml.training.memory import memory_kept
 from ml.training.progress import Progress, Report
 from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings
 from ml.training.warm_start import WarmStart
@@ -100,6 +105,7 @@ class Measured:
     """A trained scorer and what it was judged by: ranks of the test targets by each predictor, case by case."""
 
     scorer: Scorer
+    multi_task: MultiTask | None
     untrained_mixture: Mixture
     network: dict[str, Any]
     test: Cases
@@ -131,7 +137,8 @@ class NextItemRun:
         split = self._split()
         selection, _, _ = self._sampled_cases(split)
         untrained = self._count(split)
-        _, trainer = self._train(self._network_arguments(split), split, selection, untrained)
+        multi_task = MultiTask.of_run(self.columns, split, self.settings)
+        _, trainer = self._train(self._network_arguments(split), split, selection, untrained, multi_task)
         return trainer.state.best_score
 
     def fit(self, out: Path, trials: Sequence[Trial]) -> FitReport:
@@ -149,20 +156,30 @@ class NextItemRun:
         self.progress(Progress("snapshot"))
         split = self._split()
         selection, validation, test = self._sampled_cases(split)
+        multi_task = MultiTask.of_run(self.columns, split, self.settings)
 
         self.progress(Progress("baselines"))
         untrained = self._count(split)
-        candidates = untrained_mixtures()
+        candidates = untrained_mixtures(with_neighbors=untrained.neighbors is not None)
+        plain = [candidate for candidate in candidates if not candidate.neighbors]
         baselines = self._evaluator("baselines")
-        untrained_mixture = choose_mixture(candidates, baselines.ranks(selection, candidates, untrained))
-        baseline_ranks = baselines.ranks(test, [POPULARITY, untrained_mixture], untrained)
+        selection_ranks = baselines.ranks(selection, candidates, untrained)
+        untrained_mixture = choose_mixture(candidates, selection_ranks, self.settings.list_length)
+        compared = {
+            "popularity": POPULARITY,
+            "sequential_rules": choose_mixture(plain, selection_ranks[: len(plain)], self.settings.list_length),
+        }
+        if untrained.neighbors is not None:
+            compared |= {"session_neighbors": NEIGHBORS, "untrained_mixture": untrained_mixture}
+        baseline_ranks = dict(zip(compared, baselines.ranks(test, list(compared.values()), untrained), strict=True))
 
         arguments = self._network_arguments(split)
-        scorer, trainer = self._train(arguments, split, selection, untrained)
+        scorer, trainer = self._train(arguments, split, selection, untrained, multi_task)
 
         evaluator = self._evaluator("evaluating")
         candidates = blended_mixtures(untrained_mixture)
-        scorer = replace(scorer, mixture=choose_mixture(candidates, evaluator.ranks(selection, candidates, scorer)))
+        selection_ranks = evaluator.ranks(selection, candidates, scorer)
+        scorer = replace(scorer, mixture=choose_mixture(candidates, selection_ranks, self.settings.list_length))
         validation_ranks = evaluator.ranks(validation, [scorer.mixture], scorer)[0]
         test_ranks, coverage = evaluator.ranks_and_coverage(test, scorer.mixture, scorer)
 
@@ -170,11 +187,8 @@ class NextItemRun:
             metric=METRIC,
             score=float(ndcg(test_ranks, 10).mean()),
             spread=bootstrap_spread(ndcg(test_ranks, 10), seed=self.settings.seed),
-            gain_spread=self._gain_spread(test_ranks, baseline_ranks),
-            baselines={
-                "popularity": float(ndcg(baseline_ranks[0], 10).mean()),
-                "sequential_rules": float(ndcg(baseline_ranks[1], 10).mean()),
-            },
+            gain_spread=self._gain_spread(test_ranks, np.stack(list(baseline_ranks.values()))),
+            baselines={name: float(ndcg(ranks, 10).mean()) for name, ranks in baseline_ranks.items()},
             validation=ranking_metrics(validation_ranks),
             test={**ranking_metrics(test_ranks), "coverage@10": coverage},
             first_event=self._first_event(scorer, untrained_mixture, split),
@@ -189,13 +203,12 @@ class NextItemRun:
             split=split.describe(),
             seconds=time.monotonic() - started,
             speed=_speed(trainer, split),
+            heads=measure_heads(scorer.model, multi_task, evaluator, split, self.settings) if multi_task else {},
         )
-        ranks = {
-            "model": test_ranks,
-            "sequential_rules": baseline_ranks[1],
-            "popularity": baseline_ranks[0],
-        }
-        return Measured(scorer, untrained_mixture, arguments, test, ranks, report)
+        if not scorer.mixture.neighbors and not untrained_mixture.neighbors:
+            scorer = replace(scorer, untrained=replace(untrained, neighbors=None))
+        ranks = {"model": test_ranks, **baseline_ranks}
+        return Measured(scorer, multi_task, untrained_mixture, arguments, test, ranks, report)
 
     def _network_arguments(self, split: Split) -> dict[str, Any]:
         if self.warm_start is None:
@@ -212,8 +225,10 @@ class NextItemRun:
         return self.descriptions.features(self.settings, split, self.progress)
 
     def _fresh(self, split: Split) -> Indices | None:
-        """Each subject's first row that the model has not learned from; None where it starts from nothing."""
+        """Each subject's first row that the model has not learned from; None where it has all to learn anew."""
         if self.warm_start is None or self.warm_start.trained_until is None or split.kind != "global_time":
+            return None
+        if not self.warm_start.learned_the_same(self.settings.to_dict()):
             return None
         return split.train_start + count_before(self.columns, self.warm_start.trained_until)
 
@@ -239,20 +254,29 @@ class NextItemRun:
         return validation.take(slice(affordable)), validation, test
 
     def _count(self, split: Split) -> Untrained:
-        events = training_events(split)
+        events, wanted = training_events(split), self.settings.neighbors
         return count_untrained(
             self.columns.item[events],
             self.columns.subject_of_events()[events],
+            self.columns.time[events],
             items=len(self.columns.items),
             gap=self.settings.rule_gap,
             window=self.settings.rule_window,
             successors=self.settings.rule_successors,
+            neighbors=None if wanted is None else NeighborSettings.from_dict(wanted),
         )
 
     def _train(
-        self, arguments: dict[str, Any], split: Split, selection: Cases, untrained: Untrained
+        self,
+        arguments: dict[str, Any],
+        split: Split,
+        selection: Cases,
+        untrained: Untrained,
+        multi_task: MultiTask | None,
     ) -> tuple[Scorer, Trainer]:
         model = build_network(arguments, untrained, self._features(split))
+        if multi_task is not None:
+            multi_task.start(model)
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
@@ -266,7 +290,7 @@ class NextItemRun:
         trainer = Trainer(
             model,
             batches=lambda epoch: epoch_batches(split, self.settings, epoch, fresh=fresh),
-            loss=make_loss(model, self.columns, self.settings, untrained),
+            loss=make_loss(model, self.columns, self.settings, untrained, multi_task),
             evaluate=lambda: {METRIC: float(ndcg(evaluator.ranks(compared, [NEURAL], scorer), 10).mean())},
             settings=TrainerSettings(
                 epochs=self.settings.epochs,
@@ -277,6 +301,8 @@ class NextItemRun:
                 checkpoint_seconds=self.settings.checkpoint_seconds,
                 mixed_precision=self.settings.mixed_precision,
                 budget_seconds=self.settings.budget_minutes and 60 * self.settings.budget_minutes,
+                schedule=self.settings.schedule,
+                averaging=self.settings.averaging,
             ),
             folder=self.folder,
             report=self.progress,
@@ -326,6 +352,7 @@ class NextItemRun:
             untrained_mixture=measured.untrained_mixture,
             vocabulary=Vocabulary(self.columns.items, self.columns.types),
             untrained=scorer.untrained,
+            heads=measured.multi_task.describe() if measured.multi_task else {},
         )
         partial = artifact.weights.with_name("model.safetensors.partial")
         save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
@@ -385,10 +412,10 @@ def _search(
 
 @contextmanager
 def seeded(settings: NextItemConfig) -> Iterator[None]:
-    """Seeds torch and sets its threads for the run, and puts both back as they were."""
+    """Seeds torch, sets its threads and keeps freed memory for the run, and puts all back as it was."""
     threads = settings.threads or int(os.environ.get("ML_THREADS", 0)) or torch.get_num_threads()
     before = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with memory_kept(), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         torch.set_num_threads(threads)
         try:

@@ -71,8 +71,7 @@ class CaseEvaluator:
         if isinstance(predictor, Scorer):
             components, _ = predictor.components(batch)
         else:
-            untrained = predictor.components(recent_items(batch.item.numpy(), predictor.window))
-            components = np.concatenate([np.zeros_like(untrained[:1]), untrained])
+            components = predictor.components(recent_items(batch.item.numpy(), predictor.reach))
         if self.exclude_seen:
             # Below every share of a distribution, so that no mixture brings a seen item back.
             for row, (begin, end) in enumerate(zip(cases.start, cases.target, strict=True)):

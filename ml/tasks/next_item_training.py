@@ -14,9 +14,10 @@ from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split
 from ml.evaluation.untrained import Untrained
 from ml.nn.encoders import BidirectionalTransformer
-from ml.nn.losses import LOGITS_IN_MEMORY
-from ml.nn.sequence_model import SequenceModel
+from ml.nn.losses import LOGITS_IN_MEMORY, half_precision
+from ml.nn.sequence_model import Encoded, SequenceModel
 from ml.tasks.config import NextItemConfig
+from ml.tasks.multi_task import MultiTask, head_arguments
 
 Indices = NDArray[np.int64]
 Window = tuple[Indices, Indices]
@@ -27,6 +28,8 @@ FULL_SOFTMAX_ITEMS = 10_000
 WORTHWHILE_REPEATS = 0.02
 # A bidirectional encoder guesses the last event alone, as it does when it predicts, in this share of the sequences.
 LAST_ALONE = 0.1
+# Where an encoder that looks both ways learns from prefixes: how many of them for each window of an ordinary epoch.
+PREFIXES_PER_WINDOW = 4
 # Weights, gradients, Adam's two moments, the best weights, and one copy on its way to the checkpoint.
 COPIES_OF_WEIGHTS = 6
 
@@ -50,6 +53,7 @@ def network_arguments(
         "inputs": list(settings.inputs),
         "copying": copying,
         **_content_arguments(features, settings),
+        **head_arguments(settings),
     }
 
 
@@ -107,7 +111,17 @@ def epoch_batches(split: Split, settings: NextItemConfig, epoch: int, *, fresh: 
     there on, and `replay` times as many of the others.
     """
     generator = np.random.default_rng([settings.seed, epoch])
-    start, end = training_windows(split.train_start, split.train_end, length=settings.max_length, generator=generator)
+    # With heads the last training event is an input too: the outcome of the days after it may be known.
+    train_end = split.train_end + 1 if settings.prediction_heads else split.train_end
+    start, end = training_windows(split.train_start, train_end, length=settings.max_length, generator=generator)
+    if learns_from_prefixes(settings):
+        start, end = prefix_windows(
+            split.train_start,
+            train_end,
+            length=settings.max_length,
+            count=PREFIXES_PER_WINDOW * len(start),
+            generator=generator,
+        )
     if fresh is not None:
         subject = np.searchsorted(split.train_start, start, side="right") - 1
         is_new = end >= fresh[subject]
@@ -116,6 +130,26 @@ def epoch_batches(split: Split, settings: NextItemConfig, epoch: int, *, fresh: 
         start, end = start[kept], end[kept]
     buckets = length_buckets(end - start, tokens=settings.batch_tokens, generator=generator)
     return [(start[chosen], end[chosen]) for chosen in buckets]
+
+
+def learns_from_prefixes(settings: NextItemConfig) -> bool:
+    """Whether the network is asked about the ends of what it reads alone. Heads ask so of an encoder that looks both
+    ways, which sees the outcome of every earlier event."""
+    both_ways = settings.encoder == "bidirectional"
+    return both_ways and (settings.objective == "next" or bool(settings.prediction_heads))
+
+
+def prefix_windows(
+    start: Indices, end: Indices, *, length: int, count: int, generator: np.random.Generator
+) -> tuple[Indices, Indices]:
+    """At most `count` windows, each the events up to one that is drawn, at most `length` of them. Every event but each
+    subject's last is as likely as any other, so that outcomes are met as often as they come. Returns (start, end)."""
+    inputs = np.maximum(end - start - 1, 0)
+    chosen = np.sort(generator.permutation(int(inputs.sum()))[:count])
+    subject = np.searchsorted(np.cumsum(inputs), chosen, side="right")
+    before = np.cumsum(inputs) - inputs
+    window_end = start[subject] + (chosen - before[subject]) + 1
+    return np.maximum(start[subject], window_end - length), window_end
 
 
 def window_targets(columns: EventColumns, start: Indices, end: Indices) -> Tensor:
@@ -159,34 +193,53 @@ def target_weights(columns: EventColumns, settings: NextItemConfig) -> NDArray[n
 
 
 def make_loss(
-    model: SequenceModel, columns: EventColumns, settings: NextItemConfig, untrained: Untrained
+    model: SequenceModel,
+    columns: EventColumns,
+    settings: NextItemConfig,
+    untrained: Untrained,
+    multi_task: MultiTask | None = None,
 ) -> Callable[[Window], Tensor]:
-    """Mean negative log-probability of the targets of one batch, each times its type's weight."""
+    """Mean negative log-probability of the targets of one batch, each times its type's weight; with `multi_task` in
+    balance with the losses of the prediction heads."""
     device = model.bias.device
     by_sample = sampled(settings, len(columns.items)) and settings.loss != "gbce"
     proposal = _proposal(untrained).to(device) if by_sample else None
     weights = target_weights(columns, settings)
     weighted = bool((weights < 1).any())
     masked = isinstance(model.encoder, BidirectionalTransformer)
+    mask_share = 0.0 if settings.objective == "next" else settings.mask_share
+    exact = settings.loss != "gbce" and proposal is None and model.copying is None
+    half = settings.mixed_precision and half_precision(device)
+
+    def item_loss_sum(encoded: Encoded, target: Tensor, weight: Tensor | None) -> Tensor:
+        if exact:
+            return model.cross_entropy(encoded, target, weight=weight, half=half)
+        if settings.loss == "gbce":
+            likelihood = model.gbce(encoded, target, negatives=settings.negatives, calibration=settings.calibration)
+        else:
+            likelihood = model.item_log_probability(encoded, target, proposal=proposal, negatives=settings.negatives)
+        return -(likelihood.sum() if weight is None else (likelihood * weight).sum())
 
     def loss(window: Window) -> Tensor:
         start, end = window
         batch = gather_batch(columns, start, end)
         target = window_targets(columns, start, end)
+        if multi_task is not None:
+            target = multi_task.with_next_event(target, start)
         if masked:
-            target = masked_targets(target, batch.length, settings.mask_share)
+            target = masked_targets(target, batch.length, mask_share)
         if weighted:
             weight = torch.from_numpy(weights[columns.type[following_events(columns, start, end)]])
             target = target * (weight > 0)
             weight = weight[target > 0].to(device)
-        target, batch = target.to(device), batch.to(device)
-        if settings.loss == "gbce":
-            likelihood = model.gbce(batch, target, negatives=settings.negatives, calibration=settings.calibration)
-        else:
-            likelihood = model.log_probability(batch, target, proposal=proposal, negatives=settings.negatives)
-        total = (likelihood * weight).sum() if weighted else likelihood.sum()
         # A batch without any target (events without items only) has nothing to teach, and no mean.
-        return -total / max(1, len(likelihood))
+        targets = max(1, int((target > 0).sum()))
+        target, batch = target.to(device), batch.to(device)
+        encoded = model.encode(batch, target > 0)
+        item_loss = item_loss_sum(encoded, target, weight if weighted else None) / targets
+        if multi_task is None:
+            return item_loss
+        return multi_task.total(model, encoded, target, item_loss, start, end)
 
     return loss
 

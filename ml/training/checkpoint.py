@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 Tensors = dict[str, Tensor]
+GROUPS = ("model", "best", "average", "optimizer", "rng")
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Checkpoint:
 
     model: Tensors
     best: Tensors
+    average: Tensors
     optimizer: Tensors
     rng: Tensors
     state: dict[str, Any]  # JSON: epoch, step, best score, curve...
@@ -31,7 +33,7 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        groups = {"model": self.model, "best": self.best, "optimizer": self.optimizer, "rng": self.rng}
+        groups = {name: getattr(self, name) for name in GROUPS}
         # Cloned because safetensors refuses tensors that share memory.
         tensors = {
             f"{group}/{name}": tensor.detach().cpu().clone().contiguous()
@@ -46,7 +48,7 @@ class Checkpoint:
     def load(cls, path: Path) -> "Checkpoint":
         from safetensors import safe_open
 
-        groups: dict[str, Tensors] = {"model": {}, "best": {}, "optimizer": {}, "rng": {}}
+        groups: dict[str, Tensors] = {name: {} for name in GROUPS}
         with safe_open(path, framework="pt") as file:
             state = json.loads(file.metadata()["state"])
             for key in file.keys():  # noqa: SIM118, the reader is not a mapping

@@ -16,6 +16,8 @@ Items = NDArray[np.int64]
 # Only the last layers learn: the first ones know the language, and leaving them alone halves a step.
 TUNED_LAYERS = 2
 PAIRS_AT_ONCE = 64
+# A title, and a few words more: a step on whole descriptions would take minutes from the training itself.
+TOKENS_READ = 32
 LEARNING_RATE = 1e-4
 WARM_UP_SHARE = 0.1
 TEMPERATURE = 0.05
@@ -64,7 +66,7 @@ def tune_text_encoder(
 
 def _contrast(encoder: TextEncoder, texts: Sequence[str], first: Items, second: Items, log_share: Tensor) -> Tensor:
     items, place = np.unique(np.concatenate([first, second]), return_inverse=True)
-    vectors = encoder.embed([texts[item] for item in items])
+    vectors = encoder.embed([texts[item] for item in items], tokens_read=TOKENS_READ)
     left, right = vectors[place[: len(first)]], vectors[place[len(first) :]]
     logits = left @ right.T / TEMPERATURE - log_share
     same = torch.from_numpy((second[:, None] == second) & ~np.eye(len(second), dtype=bool))

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from ml.training.checkpoint import (
 from ml.training.progress import Progress, Report
 
 REPORT_SECONDS = 1.0
+# Steps over which a schedule that ends at 0 rises from 0, since its highest rate would upset fresh weights.
+WARM_UP_STEPS = 200
 # Gradients above this norm come from a rare bad batch; cutting them keeps one batch from undoing an epoch.
 GRADIENT_NORM = 5.0
 
@@ -39,6 +41,10 @@ class TrainerSettings:
     mixed_precision: bool
     # Ends training after this many seconds, evaluation included, with the best epoch by then.
     budget_seconds: float | None = None
+    # "constant", or "cosine" from the learning rate down to 0 over the epochs or the budget, whichever ends first.
+    schedule: str = "constant"
+    # Share of the running average of the weights that each step keeps; the average is what is judged and kept. 0: off.
+    averaging: float = 0.0
 
 
 @dataclass
@@ -50,6 +56,7 @@ class TrainerState:
     loss_sum: float = 0.0
     best_score: float = -math.inf
     best_epoch: int = -1
+    total_steps: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -86,9 +93,10 @@ class Trainer:
         )
         self.state = TrainerState()
         self.best: Tensors = {}
+        self.average: Tensors = _copies(model.state_dict()) if settings.averaging else {}
         self.next_checkpoint = time.monotonic() + settings.checkpoint_seconds
         self.next_report = 0.0
-        self.ends = math.inf
+        self.began, self.ends = 0.0, math.inf
         # What this process has trained, and how long that took without evaluation.
         self.epochs_trained = 0.0
         self.training_seconds = 0.0
@@ -96,7 +104,8 @@ class Trainer:
     def fit(self) -> TrainerState:
         """Train to the end. Raises FloatingPointError when the loss stops being a number."""
         if self.settings.budget_seconds is not None:
-            self.ends = time.monotonic() + self.settings.budget_seconds
+            self.began = time.monotonic()
+            self.ends = self.began + self.settings.budget_seconds
         if self.folder is not None and self._checkpoint_path(self.folder).exists():
             self._restore(self._checkpoint_path(self.folder))
         with self._log() as log:
@@ -134,8 +143,11 @@ class Trainer:
 
     def _train_batches(self, batches: Sequence[Any]) -> None:
         for batch in batches[self.state.step :]:
+            self._set_learning_rate(len(batches))
             self.state.loss_sum += self._train_step(batch)
             self.state.step += 1
+            self.state.total_steps += 1
+            self._average()
             now = time.monotonic()
             if now >= self.next_report:
                 self._report_step(len(batches))
@@ -158,14 +170,51 @@ class Trainer:
             raise FloatingPointError(f"the loss became {value} in epoch {self.state.epoch + 1}; lower learning_rate")
         return value
 
+    def _set_learning_rate(self, steps: int) -> None:
+        """`steps` is how many an epoch has."""
+        if self.settings.schedule == "constant":
+            return
+        done = (self.state.epoch + self.state.step / steps) / self.settings.epochs
+        if self.settings.budget_seconds is not None:
+            done = max(done, min(1.0, (time.monotonic() - self.began) / self.settings.budget_seconds))
+        warm_up = min(1.0, (self.state.total_steps + 1) / WARM_UP_STEPS)
+        rate = self.settings.learning_rate * warm_up * 0.5 * (1.0 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average of the weights (Izmailov et al., 2018, on why an average generalises better; the
+        share rises from 0 so that the first weights are soon forgotten)."""
+        if not self.settings.averaging:
+            return
+        steps = self.state.total_steps
+        new = 1.0 - min(self.settings.averaging, steps / (steps + 10.0))
+        weights = self.model.state_dict()
+        torch._foreach_lerp_([self.average[name] for name in weights], list(weights.values()), new)
+
+    @contextmanager
+    def _judged_weights(self) -> Iterator[None]:
+        """The weights that are judged and kept are in the model: the averaged ones where there are any."""
+        if not self.settings.averaging:
+            yield
+            return
+        current = _copies(self.model.state_dict())
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(current)
+
     def _finish_epoch(self) -> dict[str, float]:
         self.model.eval()
-        metrics = {"loss": self.state.loss_sum / max(1, self.state.step), **self.evaluate()}
-        self.state.curve.append({"epoch": self.state.epoch + 1, **metrics})
-        score = metrics[self.settings.metric]
-        if score > self.state.best_score:
-            self.state.best_score, self.state.best_epoch = score, self.state.epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        with self._judged_weights():
+            metrics = {"loss": self.state.loss_sum / max(1, self.state.step), **self.evaluate()}
+            self.state.curve.append({"epoch": self.state.epoch + 1, **metrics})
+            score = metrics[self.settings.metric]
+            if score > self.state.best_score:
+                self.state.best_score, self.state.best_epoch = score, self.state.epoch
+                self.best = _copies(self.model.state_dict())
         self.state.epoch, self.state.step, self.state.loss_sum = self.state.epoch + 1, 0, 0.0
         self._save()
         self.report(Progress("training", epoch=self.state.epoch, epochs=self.settings.epochs, metrics=metrics))
@@ -186,6 +235,7 @@ class Trainer:
         Checkpoint(
             model=self.model.state_dict(),
             best=self.best,
+            average=self.average,
             optimizer=optimizer_tensors(self.model, self.optimizer),
             rng=rng_tensors(),
             state=asdict(self.state),
@@ -196,6 +246,11 @@ class Trainer:
         checkpoint = Checkpoint.load(path)
         self.model.load_state_dict(checkpoint.model)
         self.best = {name: tensor.to(self.device) for name, tensor in checkpoint.best.items()}
+        self.average = {name: tensor.to(self.device) for name, tensor in checkpoint.average.items()}
         restore_optimizer(self.model, self.optimizer, checkpoint.optimizer)
         restore_rng(checkpoint.rng)
         self.state = TrainerState(**checkpoint.state)
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}

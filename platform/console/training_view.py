@@ -67,8 +67,28 @@ def score_rows(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     rows = [{"name": "This model", "score": score, "lead": None}]
     for name, baseline in report["baselines"].items():
         lead = 100 * (score / baseline - 1) if baseline else None
-        rows.append({"name": f"{name.replace('_', ' ').capitalize()} (untrained)", "score": baseline, "lead": lead})
+        rows.append({"name": _predictor_name(name), "score": baseline, "lead": lead})
     return sorted(rows, key=lambda row: -row["score"])
+
+
+def head_tables(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """For each prediction head a table of the model and the untrained by metric; none where there are no heads."""
+    return [
+        {
+            "title": name.replace("_", " ").capitalize(),
+            "cases": head["cases"],
+            "metrics": [metric.replace("_", " ").capitalize() for metric in head["scores"]["model"]],
+            "rows": [
+                {"name": _predictor_name(predictor), "values": list(scores.values())}
+                for predictor, scores in head["scores"].items()
+            ],
+        }
+        for name, head in ((report or {}).get("heads") or {}).items()
+    ]
+
+
+def _predictor_name(predictor: str) -> str:
+    return "This model" if predictor == "model" else f"{predictor.replace('_', ' ').capitalize()} (untrained)"
 
 
 def curve_charts(curve: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
@@ -97,6 +117,7 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
         "stage": stage_in_words(run),
         "is_active": run.status in (RunStatus.QUEUED, RunStatus.RUNNING),
         "scores": score_rows(run.report),
+        "heads": head_tables(run.report),
         "metric": report.get("metric", "").upper(),
         "counts": list(report.get("counts", {}).items()),
         "charts": curve_charts(run.curve),

@@ -91,7 +91,13 @@ def refresh(tenant_id: int, folder: Path, state: State) -> None:
 def _begin(folder: Path) -> State:
     for known in [path for path in _states if engine.predictors().held(path) is None]:
         del _states[known]
-    state = _states[folder] = State(knows_content=engine.knows_content(folder))
+    try:
+        knows_content = engine.knows_content(folder)
+    except (OSError, ValueError, KeyError):
+        # What can still answer from memory goes on to do so.
+        log.exception("new_items_failed", artifact=str(folder))
+        knows_content = False
+    state = _states[folder] = State(knows_content)
     return state
 
 

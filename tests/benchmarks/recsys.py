@@ -14,7 +14,7 @@ from tests.benchmarks.records import Record, measured_commit
 from tests.benchmarks.runner import HOME, Result, Runner, machine, mean, spread
 from tests.benchmarks.speed import equal_time, speed
 
-UNTRAINED = ("sequential_rules", "popularity")
+UNTRAINED = ("untrained_mixture", "session_neighbors", "sequential_rules", "popularity")
 
 
 def measure(*, data: Path | None, full: bool, config: str | None = None) -> Iterator[Record]:
@@ -94,7 +94,7 @@ def gain(configuration: Configuration, run: Callable[[Run], Result]) -> Iterator
         "detail": {
             metric: better["scores"]["model"][metric]["mean"],
             "against": base,
-            **{name: better["scores"][name][metric]["mean"] for name in ("network", *UNTRAINED)},
+            **{name: better["scores"][name][metric]["mean"] for name in ("network", "sequential_rules", "popularity")},
             "against_rules": worse["scores"]["sequential_rules"][metric]["mean"],
             **better["counts"],
         },
@@ -127,7 +127,9 @@ def by_seed(result: Result, predictor: str, metric: str) -> list[float]:
 
 
 def floor(result: Result, metric: str) -> float:
-    return max(result["scores"][name][metric]["mean"] for name in UNTRAINED)
+    """The best of those that need no training."""
+    scores = result["scores"]
+    return max(scores[name][metric]["mean"] for name in UNTRAINED if name in scores)
 
 
 KINDS: dict[str, Callable[[Configuration, Runner], Iterator[Record]]] = {

@@ -11,7 +11,9 @@ import pytest
 
 from ml.benchmark.__main__ import main, table
 from ml.benchmark.datasets import DATASETS, Dataset, MissingData
+from ml.benchmark.items import ml_1m_items
 from ml.benchmark.speed import training_flops_per_event
+from ml.data.item_features import ItemFeatures, value_codes
 from ml.evaluation.rules import count_rules
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
@@ -39,6 +41,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.write("\n".join(pairs))
     lines = [" ".join(map(str, [user, *items])) for user, items in enumerate(sequences, start=1)]
     (folder / "amazon_beauty" / "Beauty.txt").write_text("\n".join(lines))
+    attributes = ["Nails&#39;R|Makeup|Nails" if item % 2 else "Hair Care|Brushes" for item in range(1, 31)]
+    rows = [f"{item},A{item},{values}" for item, values in enumerate(attributes, start=1)]
+    (folder / "amazon_beauty" / "items.csv").write_text("\n".join(["item_id,asin,attributes", *rows]))
+    with gzip.open(folder / "ml-1m" / "sequences.csv.gz", "wt") as file:
+        ratings = [f"{user},0,{item},{int(item) + 100},5,0" for user, item in (pair.split() for pair in pairs)]
+        file.write("\n".join(["sas_user,orig_user,sas_item,orig_item,rating,pos", *ratings]))
+    films = [f"{item + 100}\tCaf\u00e9 {item} ({1970 + item % 3})\tComedy|Drama" for item in range(1, 30)]
+    (folder / "ml-1m" / "items.dat").write_text("\n".join(films), encoding="latin-1")
     sessions = folder / "retailrocket_sessions"
     with gzip.open(sessions / "train_sessions.txt.gz", "wt") as file:
         file.write("\n".join(" ".join(map(str, items)) for items in sequences))
@@ -58,6 +68,42 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(name: str, data: Path, tmp_path: Path) -> Dataset:
     return DATASETS[name](data, tmp_path)
+
+
+def described(name: str, data: Path, tmp_path: Path) -> ItemFeatures:
+    dataset = read(name, data, tmp_path)
+    assert dataset.describe is not None
+    return dataset.describe()
+
+
+def values_of(features: ItemFeatures, item: int) -> list[tuple[str, str]]:
+    pairs = list(value_codes(features.names))
+    return [pairs[code] for code in features.code[features.offsets[item] : features.offsets[item + 1]]]
+
+
+def test_a_brand_is_told_from_the_categories(data: Path, tmp_path: Path) -> None:
+    features = described("beauty", data, tmp_path)
+    assert values_of(features, 0) == [("brand", "Nails'R"), ("category", "Makeup"), ("category", "Nails")]
+    assert values_of(features, 1) == [("category", "Hair Care"), ("category", "Brushes")]
+    assert features.texts is not None
+    assert features.texts[:2] == ["Nails'R Makeup Nails", "Hair Care Brushes"]
+
+
+def test_films_are_found_by_their_original_ids(data: Path, tmp_path: Path) -> None:
+    features = described("ml-1m", data, tmp_path)
+    assert values_of(features, 1) == [("genre", "Comedy"), ("genre", "Drama"), ("year", "1972")]
+    assert features.texts is not None
+    assert features.texts[1] == "Caf\u00e9 2 (1972)"
+    # The last film is not in the list.
+    assert (values_of(features, 29), features.texts[29]) == ([], "")
+
+
+def test_ratings_of_other_items_are_refused() -> None:
+    ratings = ["sas_user,orig_user,sas_item,orig_item,rating,pos", "1,1,1,101,5,0"]
+    with pytest.raises(ValueError, match="do not name the same items"):
+        ml_1m_items(ratings, [], ["1", "2"])
+    with pytest.raises(ValueError, match="two original ids"):
+        ml_1m_items([*ratings, "1,1,1,102,5,1"], [], ["1"])
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -143,7 +189,7 @@ def test_an_input_without_data_is_refused(data: Path, capsys: pytest.CaptureFixt
 
 def test_session_neighbours_stand_beside_the_sessions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dataset", "retailrocket-sessions", "--data", str(data), "--seeds", "0", *QUICK]) == 0
-    assert "| V-STAN |" in capsys.readouterr().out
+    assert "| session_neighbors |" in capsys.readouterr().out
 
 
 def test_flops_are_those_of_a_count_by_hand() -> None:
@@ -174,7 +220,8 @@ def test_every_seed_is_measured_beside_the_untrained(
     assert main(command) == 0
     result = json.loads(out.read_text())
     assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
-    assert set(result["scores"]) == {"model", "network", "sequential_rules", "popularity"}
+    untrained = {"sequential_rules", "popularity", "session_neighbors", "untrained_mixture"}
+    assert set(result["scores"]) == {"model", "network", *untrained}
     by_hand = [seed["test"]["sequential_rules"]["ndcg@10"] for seed in result["seeds"]]
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] == pytest.approx(np.mean(by_hand))
     assert result["scores"]["sequential_rules"]["ndcg@10"]["mean"] > result["scores"]["popularity"]["ndcg@10"]["mean"]
@@ -203,13 +250,56 @@ def test_the_rules_are_those_of_a_count_by_hand(data: Path, tmp_path: Path) -> N
     assert measured == pytest.approx(hits / 120, abs=0.05)
 
 
-def test_torch_and_numpy_are_enough(data: Path) -> None:
+def on_a_bare_machine(data: Path, dataset: str, inputs: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import runpy; sys.argv[0] = 'ml.benchmark'; "
     code += "runpy.run_module('ml.benchmark', run_name='__main__')"
-    command = [sys.executable, "-c", code, "--dataset", "ml-1m", "--data", str(data), "--seeds", "0", *QUICK]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", code, "--dataset", dataset, "--data", str(data), "--seeds", "0", *QUICK]
+    return subprocess.run([*command, f"inputs={inputs}"], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(("dataset", "inputs"), [("ml-1m", "[]"), ("beauty", '["attributes"]')])
+def test_torch_and_numpy_are_enough(data: Path, dataset: str, inputs: str) -> None:
+    done = on_a_bare_machine(data, dataset, inputs)
     assert done.returncode == 0, done.stderr
     assert "transformer mixed with rules" in done.stdout
+
+
+def test_text_says_what_it_needs(data: Path) -> None:
+    done = on_a_bare_machine(data, "beauty", '["text"]')
+    assert done.returncode == 2
+    assert "error: text needs transformers" in done.stderr
+
+
+def test_text_is_one_setting_away(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    command = ["--dataset", "beauty", "--data", str(data), "--seeds", "0", "--json", str(out), *QUICK]
+    assert main([*command, 'inputs=["attributes", "text"]']) == 0
+    result = json.loads(out.read_text())
+    assert result["settings"]["inputs"] == ["attributes", "text"]
+
+
+def test_what_a_data_set_does_not_have_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--dataset", "retailrocket-sessions", "--data", str(data), "--seeds", "0", *QUICK]
+    assert main([*command, 'inputs=["attributes"]']) == 2
+    assert "no item attributes" in capsys.readouterr().err
+
+
+def test_heads_are_measured_on_a_split_by_time(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "result.json"
+    heads = {"next_type": {}, "churn": {"days": 0.001}}
+    command = ["--dataset", "retailrocket-multibehavior", "--data", str(data), "--seeds", "0", "--json", str(out)]
+    assert main([*command, *QUICK, f"prediction_heads={json.dumps(heads)}"]) == 0
+    result = json.loads(out.read_text())
+    assert result["protocol"].startswith("by time")
+    assert set(result["heads"]["next_type"]) == {"model", "last_type", "base_rate"}
+    assert result["heads"]["churn"]["base_rate"]["auc"]["mean"] == 0.5
+    assert "| churn | auc | average_precision | log_loss | calibration_error |" in capsys.readouterr().out
+
+
+def test_heads_need_times(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--dataset", "ml-1m", "--data", str(data), "--set", 'prediction_heads={"next_type": {}}']
+    assert main(command) == 2
+    assert "prediction_heads needs events with times" in capsys.readouterr().err
 
 
 def test_a_missing_file_names_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

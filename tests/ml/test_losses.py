@@ -4,7 +4,12 @@ import torch
 from torch.nn import functional
 
 from ml.nn import losses
-from ml.nn.losses import gbce_log_likelihood, sampled_log_probability, softmax_log_probability
+from ml.nn.losses import (
+    gbce_log_likelihood,
+    sampled_log_probability,
+    softmax_cross_entropy,
+    softmax_log_probability,
+)
 
 
 def problem(positions: int = 50, items: int = 30) -> tuple[torch.Tensor, ...]:
@@ -32,12 +37,39 @@ def test_the_chunked_softmax_equals_the_plain_one_in_value_and_gradient(
     torch.testing.assert_close(mine_gradient, plain_gradient)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("positions", [1, 50])
+def test_the_cross_entropy_equals_the_plain_one_in_value_and_gradient(
+    monkeypatch: pytest.MonkeyPatch, weighted: bool, positions: int
+) -> None:
+    monkeypatch.setattr(losses, "LOGITS_IN_CACHE", 1)  # 16 positions at once
+    states, table, bias, target = problem(positions)
+    weight = torch.linspace(0.5, 2.0, positions, dtype=torch.float64) if weighted else None
+    mine = softmax_cross_entropy(states, table, bias, target, weight_N=weight)
+    each = functional.cross_entropy(torch.addmm(bias, states, table.T), target, reduction="none")
+    plain = (each * weight).sum() if weight is not None else each.sum()
+    torch.testing.assert_close(mine, plain)
+    parameters = (states, table, bias)
+    torch.testing.assert_close(torch.autograd.grad(3 * mine, parameters), torch.autograd.grad(3 * plain, parameters))
+
+
+def test_the_cross_entropy_in_half_precision_is_close() -> None:
+    states, table, bias, target = problem()
+    parameters = (states, table, bias)
+    full, half = (softmax_cross_entropy(*parameters, target, half=half) for half in (False, True))
+    torch.testing.assert_close(half, full, rtol=0.01, atol=0.0)
+    gradients = (torch.autograd.grad(loss, parameters) for loss in (half, full))
+    for rough, exact in zip(*gradients, strict=True):
+        assert (rough - exact).norm() < 0.02 * exact.norm()
+
+
 def test_no_positions_give_no_loss_and_no_gradient() -> None:
     states, table, bias, target = problem()
     nothing = softmax_log_probability(states[:0], table, bias, target[:0])
     assert nothing.shape == (0,)
-    (gradient,) = torch.autograd.grad(nothing.sum(), (table,))
-    assert not gradient.any()
+    for loss in (nothing.sum(), softmax_cross_entropy(states[:0], table, bias, target[:0])):
+        (gradient,) = torch.autograd.grad(loss, (table,))
+        assert not gradient.any()
 
 
 def test_the_sampled_softmax_approaches_the_full_one_whatever_items_are_drawn_from() -> None:

@@ -26,12 +26,16 @@ def ignore(_: Progress) -> None:
 
 def test_an_artifact_is_safetensors_and_json_and_its_report_is_complete(artifact: Path) -> None:
     names = {file.name for file in artifact.iterdir() if file.is_file()}
-    assert names == {"model.safetensors", "rules.safetensors", "vocabulary.json", "config.json", "report.json"}
+    config = json.loads((artifact / "config.json").read_text())
+    expected = {"model.safetensors", "rules.safetensors", "vocabulary.json", "config.json", "report.json"}
+    if config["mixture"]["neighbors"] or config["untrained_mixture"]["neighbors"]:
+        expected.add("neighbors.safetensors")
+    assert names == expected
     assert not (artifact / "checkpoint").exists()
     report = FitReport(**json.loads((artifact / "report.json").read_text()))
     assert report.metric == "ndcg@10"
     assert report.score == report.test["ndcg@10"]
-    assert set(report.baselines) == {"popularity", "sequential_rules"}
+    assert set(report.baselines) == {"popularity", "sequential_rules", "session_neighbors", "untrained_mixture"}
     assert set(report.counts) == {"subjects", "items", "events", "parameters"}
     assert all({"epoch", "loss", "ndcg@10"} <= set(point) for point in report.curve)
     assert report.split["kind"] == "global_time"

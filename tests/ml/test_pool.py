@@ -43,6 +43,24 @@ def test_an_artifact_above_the_budget_is_refused_and_evicts_nobody(artifacts: li
     assert pool.nbytes == 0
 
 
+def test_another_predictor_takes_the_place_of_a_held_one(artifacts: list[Path], size: int) -> None:
+    one, two, three = artifacts
+    pool = PredictorPool(2 * size)
+    assert pool.held(one) is None
+    pool.get(one)
+    other = load_predictor(one)
+    pool.replace(one, other)
+    assert pool.held(one) is pool.get(one) is other
+    # Nothing comes in that nobody asked for, or that is too large.
+    pool.replace(two, other)
+    assert pool.held(two) is None
+    pool.get(three)
+    pool.budget_bytes = size - 1
+    with pytest.raises(ArtifactTooLargeError):
+        pool.replace(one, load_predictor(one))
+    assert pool.held(one) is other
+
+
 def test_a_missing_artifact_can_be_asked_for_again_once_it_is_there(artifacts: list[Path], tmp_path: Path) -> None:
     pool = PredictorPool(2**30)
     with pytest.raises(FileNotFoundError):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ml.evaluation import rules as rules_module
 from ml.evaluation.mixture import Mixture, blended_mixtures, choose_mixture, untrained_mixtures
 from ml.evaluation.rules import SequentialRules, count_rules, popularity
+from ml.evaluation.session_neighbors import NeighborSettings
 from ml.evaluation.untrained import Untrained, count_untrained, recency_weights, recent_items
 
 ITEMS = 5
@@ -99,24 +100,37 @@ def test_recent_items_are_the_newest_first_and_pass_over_events_without_an_item(
     assert weights == pytest.approx(np.array([[2 / 3, 1 / 3], [1.0, 0.0], [0.0, 0.0]]))
 
 
-def test_untrained_components_are_distributions_and_survive_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("neighbors", [None, NeighborSettings(window=6)])
+def test_untrained_components_are_distributions_and_survive_a_file(
+    tmp_path: Path, neighbors: NeighborSettings | None
+) -> None:
     generator = np.random.default_rng(0)
     item, subject = generator.integers(0, 9, 300), np.sort(generator.integers(0, 20, 300))
-    untrained = count_untrained(item, subject, items=8, gap=3, window=4, successors=None)
-    recent = recent_items(generator.integers(1, 9, (6, 10)), 4)
+    untrained = count_untrained(
+        item, subject, np.arange(300.0), items=8, gap=3, window=4, successors=None, neighbors=neighbors
+    )
+    recent = recent_items(generator.integers(1, 9, (6, 10)), untrained.reach)
     components = untrained.components(recent)
-    assert components.sum(axis=2) == pytest.approx(np.ones((3, 6)), rel=1e-5)
-    untrained.save(tmp_path / "rules.safetensors")
-    assert np.array_equal(Untrained.load(tmp_path / "rules.safetensors").components(recent), components)
+    assert untrained.reach == (6 if neighbors else 4)
+    assert components[[1, 3, 4]].sum(axis=2) == pytest.approx(np.ones((3, 6)), rel=1e-5)
+    assert not components[0].any()
+    assert components[2].sum(axis=1) == pytest.approx(np.full(6, 1.0 if neighbors else 0.0), rel=1e-5)
+    untrained.save(tmp_path)
+    assert np.array_equal(Untrained.load(tmp_path).components(recent), components)
+
+    grown = untrained.with_items(2).components(recent)
+    assert np.array_equal(grown[:, :, :8], components)
+    assert not grown[:, :, 8:].any()
 
 
 def test_every_candidate_mixture_shares_out_exactly_one() -> None:
-    untrained = untrained_mixtures()
-    for mixture in untrained + blended_mixtures(untrained[5]):
+    untrained = untrained_mixtures(with_neighbors=True)
+    for mixture in untrained + blended_mixtures(untrained[5]) + blended_mixtures(untrained[-1]):
         assert sum(mixture.to_dict().values()) == pytest.approx(1.0)
     assert blended_mixtures(untrained[5])[0] == untrained[5]
+    assert not any(mixture.neighbors for mixture in untrained_mixtures(with_neighbors=False))
 
 
 def test_the_mixture_with_the_best_ndcg_is_chosen_and_the_first_of_equals() -> None:
-    one, two, three = Mixture(1, 0, 0, 0), Mixture(0, 1, 0, 0), Mixture(0, 0, 1, 0)
+    one, two, three = Mixture(1, 0, 0, 0, 0), Mixture(0, 1, 0, 0, 0), Mixture(0, 0, 1, 0, 0)
     assert choose_mixture([one, two, three], np.array([[9, 9], [1, 2], [2, 1]])) == two

@@ -40,8 +40,9 @@ def plain_vstan(sessions: list[list[int]], prefix: list[int], chosen: NeighborSe
         similarity /= math.sqrt(len(last_place))
         similarity *= math.exp(-(len(sessions) - 1 - number) / chosen.session_decay)
         for item, place in last_place.items():
-            distance = abs(place - last_place[newest_match])
-            score[item] += similarity * math.exp(-distance / chosen.distance_decay)
+            distance = place - last_place[newest_match]
+            nearness = math.exp(-abs(distance) / chosen.distance_decay)
+            score[item] += similarity * nearness * (chosen.before if distance < 0 else 1.0)
     total = sum(score.values())
     return {item: value / total for item, value in score.items() if value > 0}
 
@@ -54,6 +55,7 @@ def plain_vstan(sessions: list[list[int]], prefix: list[int], chosen: NeighborSe
     session_decay=DECAYS,
     distance_decay=DECAYS,
     rarity=st.sampled_from([0.0, 1.0]),
+    before=st.sampled_from([0.0, 0.3, 1.0]),
 )
 def test_scores_equal_a_plain_computation(
     sessions: list[list[int]],
@@ -62,9 +64,14 @@ def test_scores_equal_a_plain_computation(
     session_decay: float,
     distance_decay: float,
     rarity: float,
+    before: float,
 ) -> None:
     chosen = NeighborSettings(
-        prefix_decay=prefix_decay, session_decay=session_decay, distance_decay=distance_decay, rarity=rarity
+        prefix_decay=prefix_decay,
+        session_decay=session_decay,
+        distance_decay=distance_decay,
+        rarity=rarity,
+        before=before,
     )
     found, score = fitted(sessions, chosen).sparse(np.array(prefix))
     assert dict(zip(found.tolist(), score.tolist(), strict=True)) == pytest.approx(
@@ -124,6 +131,49 @@ def test_scores_and_top_are_the_same_answer(sessions: list[list[int]], prefix: l
     assert dense[found - 1] == pytest.approx(score)
     assert list(score) == sorted(score, reverse=True)
     assert dense.sum() == pytest.approx(score.sum(), abs=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(sessions=SESSIONS, prefix=PREFIX, before=st.sampled_from([0.0, 1.0]))
+def test_the_contributions_of_the_events_add_up_to_the_scores(
+    sessions: list[list[int]], prefix: list[int], before: float
+) -> None:
+    neighbors = fitted(sessions, NeighborSettings(before=before))
+    recent = np.array([*prefix[::-1], 0, 0])
+    parts = neighbors.contributions(recent, np.arange(1, ITEMS + 1))
+    assert parts.shape == (len(recent), ITEMS)
+    assert parts.sum(axis=0) == pytest.approx(neighbors.scores(recent[None])[0], abs=1e-5)
+
+
+def test_a_contribution_is_the_share_of_the_similarity_that_the_event_brings() -> None:
+    neighbors = fitted([[1, 2, 3], [4, 5]], NeighborSettings(prefix_decay=1.0, rarity=0.0))
+    parts = neighbors.contributions(np.array([2, 0, 1]), np.array([3]))
+    score = neighbors.scores(np.array([[2, 0, 1]]))[0, 2]
+    share = 1 / (1 + math.exp(-1))
+    assert parts[:, 0] == pytest.approx([share * score, 0.0, (1 - share) * score], rel=1e-5)
+
+
+def test_a_pause_ends_a_session() -> None:
+    item, subject, time = np.array([1, 2, 3]), np.array([0, 0, 0]), np.array([0.0, 10.0, 5000.0])
+    settings = NeighborSettings(rarity=0.0, session_gap=1800.0)
+    paused = SessionNeighbors.fit(item, subject, time, items=3, settings=settings)
+    assert paused.sparse(np.array([1]))[0].tolist() == [1, 2]
+    whole = SessionNeighbors.fit(item, subject, time, items=3, settings=NeighborSettings(rarity=0.0))
+    assert whole.sparse(np.array([1]))[0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"neighbours": 3}, "neighbours"),
+        ({"window": 2.5}, r"neighbors\.window must be a whole number"),
+        ({"prefix_decay": 0}, r"neighbors\.prefix_decay must be above 0"),
+        ({"rarity": "high"}, r"neighbors\.rarity must be a number"),
+    ],
+)
+def test_a_bad_setting_is_named(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NeighborSettings.from_dict(settings)
 
 
 def test_a_saved_index_answers_the_same(tmp_path: Path) -> None:

@@ -64,15 +64,20 @@ def make_trainer(
     return trainer
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
 @pytest.mark.parametrize("kill_at_step", [2, 6, 13])  # in the first epoch, at the start of one, in a later one
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, kill_at_step: int) -> None:
-    whole = make_trainer(tmp_path / "whole")
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, kill_at_step: int, averaging: float, schedule: str
+) -> None:
+    changes = {"averaging": averaging, "schedule": schedule}
+    whole = make_trainer(tmp_path / "whole", **changes)
     whole_state = whole.fit()
 
     with pytest.raises(Killed):
-        make_trainer(tmp_path / "killed", kill_at_step=kill_at_step).fit()
+        make_trainer(tmp_path / "killed", kill_at_step=kill_at_step, **changes).fit()
     torch.manual_seed(999)
-    resumed = make_trainer(tmp_path / "killed")
+    resumed = make_trainer(tmp_path / "killed", **changes)
     resumed_state = resumed.fit()
 
     assert resumed_state == whole_state
@@ -99,6 +104,54 @@ def test_training_stops_when_the_score_no_longer_improves_and_keeps_the_best_wei
 def test_a_finished_run_that_is_started_again_trains_no_further(tmp_path: Path) -> None:
     first = make_trainer(tmp_path).fit()
     assert make_trainer(tmp_path, kill_at_step=1).fit() == first
+
+
+def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -> None:
+    judged: list[Tensor] = []
+    steps: list[Tensor] = []
+
+    def weights() -> Tensor:
+        return nn.utils.parameters_to_vector(trainer.model.parameters()).detach().clone()
+
+    def scores(epoch: int) -> float:
+        judged.append(weights())
+        return 1.0
+
+    trainer = make_trainer(tmp_path, scores=scores, epochs=1, averaging=0.5)
+    began, train_step = weights(), trainer._train_step
+
+    def follow(batch: Tensor) -> float:
+        value = train_step(batch)
+        steps.append(weights())
+        return value
+
+    trainer._train_step = follow  # type: ignore[method-assign]
+    trainer.fit()
+    average = began
+    for number, step in enumerate(steps, start=1):
+        kept = min(0.5, number / (number + 10))
+        average = kept * average + (1 - kept) * step
+    torch.testing.assert_close(judged[0], average)
+    torch.testing.assert_close(weights(), average)
+
+
+def test_the_cosine_schedule_rises_and_then_falls_to_nothing(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, epochs=100, patience=100, schedule="cosine")
+    rates: list[float] = []
+    train_step = trainer._train_step
+
+    def follow(batch: Tensor) -> float:
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        return train_step(batch)
+
+    trainer._train_step = follow  # type: ignore[method-assign]
+    trainer.fit()
+    assert len(rates) == 500
+    peak = rates.index(max(rates))
+    assert 0.005 < max(rates) <= 0.01
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-6
 
 
 def test_progress_tells_of_every_epoch_and_can_stop_the_run(tmp_path: Path) -> None:
@@ -130,9 +183,9 @@ def test_the_curve_is_written_for_tensorboard(tmp_path: Path) -> None:
 def test_a_checkpoint_is_one_file_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint" / "state.safetensors"
     tied = torch.arange(3.0)
-    checkpoint = Checkpoint({"weight": tied}, {"weight": tied}, {}, {}, {"epoch": 1})
+    checkpoint = Checkpoint({"weight": tied}, {"weight": tied}, {"weight": tied}, {}, {}, {"epoch": 1})
     checkpoint.save(path)
-    Checkpoint({"weight": tied + 1}, {}, {}, {}, {"epoch": 2}).save(path)
+    Checkpoint({"weight": tied + 1}, {}, {}, {}, {}, {"epoch": 2}).save(path)
     loaded = Checkpoint.load(path)
     assert loaded.state == {"epoch": 2}
     assert torch.equal(loaded.model["weight"], tied + 1)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
 from catalog.filters import parse_filter
 from catalog.models import Item
-from catalog.selectors import eligible_items, find_items, newest_items, search_items
+from catalog.selectors import describe_items, eligible_items, find_items, newest_items, search_items
 from catalog.serializers import present_item, read_item
 from catalog.services import delete_item, patch_item, upsert_items
 from tenancy.models import Tenant
@@ -216,3 +217,30 @@ def test_two_batches_with_the_same_items_in_other_orders_both_succeed(tenant: Te
         thread.join()
 
     assert failures == []
+
+
+def test_items_are_described_in_words_page_by_page(scope: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.selectors.PAGE", 2)
+    upsert_items(
+        [
+            {"id": "a", "title": "Tent", "description": "x" * 5000, "brand": "North", "categories": ["camp", "tents"]},
+            {"id": "b", "attributes": {"color": ["red", ""], "size": 3, "waterproof": True, "note": None}},
+            {"id": "c", "available": False},
+        ]
+    )
+    a, b, c = describe_items()
+    assert (a.item_id, a.attributes) == ("a", {"brand": ["North"], "category": ["camp", "tents"]})
+    assert a.text.startswith("Tent\nxxx")
+    assert len(a.text) < 1100
+    assert (b.attributes, b.text) == ({"attributes.color": ["red"], "attributes.waterproof": ["True"]}, "")
+    assert (a.visible, c.visible) == (True, False)
+
+
+def test_only_changed_items_are_read_again(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "old"}, {"id": "changed"}])
+    since = timezone.now()
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "changed", "brand": "North"}, {"id": "new"}])
+    with tenant_scope(tenant.id):
+        assert [item.item_id for item in describe_items(changed_since=since)] == ["changed", "new"]

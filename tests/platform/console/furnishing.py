@@ -48,6 +48,13 @@ REPORT = {
     "score": 0.2,
     "baselines": {"popularity": 0.1, "sequential_rules": 0.15},
     "counts": {"events": 100, "items": 5, "subjects": 20},
+    "heads": {
+        "churn": {
+            "cases": 1234,
+            "weight": 1.0,
+            "scores": {"model": {"auc": 0.875, "log_loss": 0.25}, "base_rate": {"auc": 0.5, "log_loss": 0.5}},
+        }
+    },
 }
 CURVE = [{"epoch": 1, "loss": 3.0, "ndcg@10": 0.1}, {"epoch": 2, "loss": 2.5, "ndcg@10": 0.2}]
 

@@ -175,6 +175,13 @@ def test_a_run_shows_its_scores_beside_the_baselines_and_its_curves(furnished: F
     assert 'http-equiv="refresh"' not in page
 
 
+def test_a_run_and_its_version_show_what_the_heads_are_worth(furnished: Furnished, operator: Client) -> None:
+    for page in (f"trainingrun/{furnished.live.run_id}", f"modelversion/{furnished.live.id}"):
+        shown = operator.get(f"/console/serving/{page}/change/").content.decode()
+        for text in ("Churn", "Auc", "0.8750", "Base rate (untrained)", "Measured on 1234 of the newest events"):
+            assert text in shown
+
+
 def test_a_running_run_shows_its_progress_and_loads_anew(furnished: Furnished, operator: Client) -> None:
     progress = {"stage": "training", "epoch": 2, "epochs": 4, "step": 5, "steps": 10, "metrics": {}}
     with connected_as("app"), tenant_scope(furnished.tenant.id):

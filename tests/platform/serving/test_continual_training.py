@@ -92,6 +92,20 @@ def test_a_warm_start_goes_on_from_the_live_version(tenant: Tenant) -> None:
     assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 
+def test_a_warm_start_gives_new_heads_to_a_model_that_was_pretrained_without(tenant: Tenant) -> None:
+    fill_log(tenant, subjects=150)
+    first = version_of(tenant, train(tenant, epochs=10))
+    if first.status == "candidate":
+        with tenant_scope(tenant.id):
+            promote(version=first, actor="test")
+    heads = {"churn": {"days": 0.05}}
+    run = train(tenant, warm_start=True, epochs=1, learning_rate=1e-12, prediction_heads=heads)
+    before, after = weights_of(tenant, first), weights_of(tenant, version_of(tenant, run))
+    assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert {name.split(".")[0] for name in after if name not in before} == {"prediction_heads"}
+    assert run.report["heads"]["churn"]["cases"] > 0
+
+
 def test_a_warm_start_without_a_live_version_starts_from_nothing(filled: Tenant) -> None:
     assert train(filled, warm_start=True).status == RunStatus.SUCCEEDED
 
