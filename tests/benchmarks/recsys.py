@@ -15,6 +15,8 @@ from tests.benchmarks.runner import HOME, Result, Runner, machine, mean, spread
 from tests.benchmarks.speed import equal_time, speed
 
 UNTRAINED = ("untrained_mixture", "session_neighbors", "sequential_rules", "popularity")
+# What the literature calls a predictor.
+TITLES = {"session_neighbors": "V-STAN"}
 
 
 def measure(*, data: Path | None, full: bool, config: str | None = None) -> Iterator[Record]:
@@ -63,7 +65,7 @@ def scores(configuration: Configuration, run: Callable[[Run], Result]) -> Iterat
         record = score_record(name, result, claim["metric"])
         record |= {key: claim[key] for key in ("parity", "aim") if key in claim}
         if peer := configuration.content.get("peer"):
-            record["peer"] = {"name": peer, "value": result["scores"][peer][claim["metric"]]["mean"]}
+            record["peer"] = {"name": TITLES.get(peer, peer), "value": result["scores"][peer][claim["metric"]]["mean"]}
         yield record
 
 
