@@ -19,8 +19,9 @@ from ml.evaluation.ranking import ranking_metrics
 from ml.nn.encoders import ENCODERS
 from ml.tasks.config import NextItemConfig
 from ml.tasks.item_descriptions import ItemDescriptions
-from ml.tasks.next_item import Measured, NextItemRun, seeded
+from ml.tasks.next_item import Measured, NextItemRun
 from ml.tasks.next_item_evaluation import CaseEvaluator
+from ml.training.environment import seeded
 from ml.training.progress import Progress
 
 MODELS = tuple(ENCODERS)
@@ -136,7 +137,7 @@ def _run_seed(asked: Asked, dataset: Dataset, seed: int, say: Say) -> dict[str, 
             figures = " ".join(f"{name} {value:.4f}" for name, value in progress.metrics.items())
             say(f"seed {seed}: epoch {progress.epoch} {figures}")
 
-    with seeded(settings):
+    with seeded(settings.seed, settings.threads):
         run = NextItemRun(
             dataset.columns,
             settings,

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ml.data.columns import EventColumns
 
 UNKNOWN_TYPE = 0
 
@@ -42,3 +44,17 @@ class Vocabulary:
         """An estimate of the memory that the names take, in bytes: string, list slot and dictionary slot."""
         names = self.items + self.types
         return sum(len(name) for name in names) + 150 * len(names)
+
+
+def recode(columns: EventColumns, vocabulary: Vocabulary) -> EventColumns:
+    """The log in a model's codes; an item that the model does not know becomes "no item"."""
+    item_codes = np.array([0, *(vocabulary.item_codes.get(name, 0) for name in columns.items)], dtype=np.int32)
+    # Batches shift type codes by one, so that -1 becomes 0, the unknown type.
+    type_codes = np.array([vocabulary.type_codes.get(name, 0) - 1 for name in columns.types], dtype=np.int16)
+    return replace(
+        columns,
+        item=item_codes[columns.item],
+        type=type_codes[columns.type],
+        items=vocabulary.items,
+        types=vocabulary.types,
+    )

@@ -1,9 +1,8 @@
 """Ranking a large catalogue by the same mixture as a small one, on the items that can lead.
 
 An item leads by the network (the item index finds those), by a rule, by a neighbour, as one of the history, or by
-popularity. What
-none of these puts forward is no better than the last of them, so that the list is the same as if all were scored, but
-for what an approximate index misses and for its estimate of the softmax's normaliser.
+popularity. What none of these puts forward is no better than the last of them, so that the list is the same as if all
+were scored, but for what an approximate index misses and for its estimate of the softmax's normaliser.
 """
 
 from collections.abc import Sequence
@@ -79,9 +78,8 @@ class Shortlist:
             return candidates
         history = reading.item[row].cpu().numpy()
         untrained = self.scorer.untrained
-        successors = [
-            untrained.rules.row(int(code))[0] + 1 for code in self._recent(history)[: untrained.window] if code
-        ]
+        recent = self._recent(history)[: untrained.window]
+        successors: list[NDArray] = [untrained.rules.row(int(code))[0] + 1 for code in recent if code]
         if untrained.neighbors is not None:
             successors.append(untrained.neighbors.top(history, count)[0])
         if candidates is None:

@@ -1,11 +1,9 @@
 """Next item: which item does a subject's next event concern?"""
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from ml.data.columns import EventColumns
 from ml.data.item_features import ItemFeatures
 from ml.data.splits import Cases, Split, count_before, global_time_split, leave_one_out_split, window_cases
-from ml.data.vocabulary import Vocabulary
+from ml.data.vocabulary import Vocabulary, recode
 from ml.evaluation.mixture import (
     NEIGHBORS,
     NEURAL,
@@ -30,14 +28,14 @@ from ml.evaluation.mixture import (
 from ml.evaluation.ranking import bootstrap_spread, ndcg, ranking_metrics
 from ml.evaluation.session_neighbors import NeighborSettings
 from ml.evaluation.untrained import Untrained, count_untrained
-from ml.serving.artifact import Artifact, write_json
+from ml.serving.artifact import Artifact
 from ml.serving.scorer import Scorer
-from ml.serving.shortlist import save_shortlist
 from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
 from ml.tasks.head_evaluation import measure_heads
 from ml.tasks.item_descriptions import ItemDescriptions
 from ml.tasks.multi_task import MultiTask
+from ml.tasks.next_item_artifact import TRIALS, finish_artifact, save_artifact
 from ml.tasks.next_item_evaluation import CaseEvaluator, Ranks
 from ml.tasks.next_item_training import (
     build_network,
@@ -48,7 +46,7 @@ from ml.tasks.next_item_training import (
     training_events,
 )
 from ml.tasks.search_space import SearchSpace, Trial, best_trial
-from ml.training.memory import memory_kept
+from ml.training.environment import device_named, seeded
 from ml.training.progress import Progress, Report
 from ml.training.trainer import REPORT_SECONDS, Trainer, TrainerSettings
 from ml.training.warm_start import WarmStart
@@ -56,8 +54,6 @@ from ml.training.warm_start import WarmStart
 Indices = NDArray[np.int64]
 
 METRIC = "ndcg@10"
-# The trials that have ended, for a search that is interrupted.
-TRIALS = "trials.json"
 # Mixture weights are chosen on as many validation cases as keep cases * items below this.
 SELECTION_SCORES = 60_000_000
 # Epochs are compared on the first cases of these: more would cost more time than the training between them.
@@ -83,11 +79,11 @@ class NextItemTask:
         warm_start = WarmStart.open(initial) if initial is not None else None
         earlier = warm_start.artifact.path if warm_start is not None else None
         descriptions = ItemDescriptions(columns, folder=Path(out), earlier=earlier)
-        with seeded(settings):
+        with seeded(settings.seed, settings.threads):
             trials = _search(columns, settings, Path(out), progress, warm_start, descriptions)
         if trials:
             settings = NextItemConfig.from_dict({**config, **best_trial(trials).settings})
-        with seeded(settings):
+        with seeded(settings.seed, settings.threads):
             run = NextItemRun(columns, settings, Path(out), progress, warm_start, descriptions=descriptions)
             return run.fit(Path(out), trials)
 
@@ -96,7 +92,7 @@ class NextItemTask:
         cases, _ = window_cases(columns, start=since, end=until, successive=True)
         if not len(cases):
             raise ValueError("no event in the window has an earlier one of the same subject; nothing to evaluate on")
-        evaluator = CaseEvaluator(_recode(columns, loaded.vocabulary), loaded.max_length, False, lambda: None)
+        evaluator = CaseEvaluator(recode(columns, loaded.vocabulary), loaded.max_length, False, lambda: None)
         ranks = evaluator.ranks(cases, [loaded.mixture], Scorer.load(loaded))[0]
         return {"cases": len(cases), **ranking_metrics(ranks)}
 
@@ -148,8 +144,22 @@ class NextItemRun:
         measured = self.measure()
         report = replace(measured.report, trials=[asdict(trial) for trial in trials])
         self.progress(Progress("saving", metrics={METRIC: report.score}))
-        self._save(measured, report, out)
+        save_artifact(self._artifact(measured, out), measured.scorer, self.settings.to_dict(), self.descriptions)
+        finish_artifact(out, report.to_dict())
         return report
+
+    def _artifact(self, measured: Measured, out: Path) -> Artifact:
+        return Artifact(
+            path=out,
+            task="next_item",
+            network=measured.network,
+            max_length=self.settings.max_length,
+            mixture=measured.scorer.mixture,
+            untrained_mixture=measured.untrained_mixture,
+            vocabulary=Vocabulary(self.columns.items, self.columns.types),
+            untrained=measured.scorer.untrained,
+            heads=measured.multi_task.describe() if measured.multi_task else {},
+        )
 
     def measure(self) -> Measured:
         """Train, choose the mixture on validation, and measure on test."""
@@ -281,7 +291,7 @@ class NextItemRun:
         if self.warm_start is not None:
             self.warm_start.load_into(model, Vocabulary(self.columns.items, self.columns.types))
         check_memory(model, self.settings, len(self.columns.items))
-        model.to(_device(self.settings))
+        model.to(device_named(self.settings.device))
         if self.settings.compile and model.bias.is_cuda:
             model.encoder.compile(dynamic=True)
         scorer = Scorer(model, untrained, NEURAL)
@@ -340,36 +350,6 @@ class NextItemRun:
         model, popular, rules = (float(value) for value in ndcg(ranks, 10).mean(axis=1))
         return {"cases": len(cases), METRIC: model, "popularity": popular, "sequential_rules": rules}
 
-    def _save(self, measured: Measured, report: FitReport, out: Path) -> None:
-        from safetensors.torch import save_file
-
-        scorer = measured.scorer
-        artifact = Artifact(
-            path=out,
-            task="next_item",
-            network=measured.network,
-            max_length=self.settings.max_length,
-            mixture=scorer.mixture,
-            untrained_mixture=measured.untrained_mixture,
-            vocabulary=Vocabulary(self.columns.items, self.columns.types),
-            untrained=scorer.untrained,
-            heads=measured.multi_task.describe() if measured.multi_task else {},
-        )
-        partial = artifact.weights.with_name("model.safetensors.partial")
-        save_file({name: weight.cpu().contiguous() for name, weight in scorer.model.state_dict().items()}, partial)
-        os.replace(partial, artifact.weights)
-        save_shortlist(out, scorer)
-        if scorer.model.embedding.content is not None:
-            scorer.model.embedding.content.features.save(out)
-        if self.descriptions is not None and measured.network.get("text_dimension"):
-            self.descriptions.save(out)
-        artifact.save(self.settings.to_dict())
-        # The report comes last: with it the artifact is complete, and a run that is started again only reads it.
-        write_json(out / "report.json", report.to_dict())
-        shutil.rmtree(out / "checkpoint", ignore_errors=True)
-        shutil.rmtree(out / "trials", ignore_errors=True)
-        (out / TRIALS).unlink(missing_ok=True)
-
 
 def _speed(trainer: Trainer, split: Split) -> dict[str, float]:
     if not trainer.epochs_trained:
@@ -410,37 +390,3 @@ def _search(
     out.mkdir(parents=True, exist_ok=True)
     space = SearchSpace.from_dict(settings.search)
     return search(space, attempt, metric=METRIC, seed=settings.seed, journal=out / TRIALS, progress=progress)
-
-
-@contextmanager
-def seeded(settings: NextItemConfig) -> Iterator[None]:
-    """Seeds torch, sets its threads and keeps freed memory for the run, and puts all back as it was."""
-    threads = settings.threads or int(os.environ.get("ML_THREADS", 0)) or torch.get_num_threads()
-    before = torch.get_num_threads()
-    with memory_kept(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-def _device(settings: NextItemConfig) -> torch.device:
-    if settings.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(settings.device)
-
-
-def _recode(columns: EventColumns, vocabulary: Vocabulary) -> EventColumns:
-    """The log in a model's codes; an item that the model does not know becomes "no item"."""
-    item_codes = np.array([0, *(vocabulary.item_codes.get(name, 0) for name in columns.items)], dtype=np.int32)
-    # Batches shift type codes by one, so that -1 becomes 0, the unknown type.
-    type_codes = np.array([vocabulary.type_codes.get(name, 0) - 1 for name in columns.types], dtype=np.int16)
-    return replace(
-        columns,
-        item=item_codes[columns.item],
-        type=type_codes[columns.type],
-        items=vocabulary.items,
-        types=vocabulary.types,
-    )

@@ -186,7 +186,7 @@ def predictor_record(index: ItemIndex, vectors: torch.Tensor, bias: torch.Tensor
     item = generator.choice(ITEMS, size=500_000, p=share / share.sum()) + 1
     rules = count_rules(item, np.arange(len(item)) // 20, items=ITEMS, successors=200)
     vocabulary = Vocabulary([f"item-{number}" for number in range(ITEMS)], ["view"])
-    mixture = Mixture(neural=0.6, rules=0.2, repeats=0.1, popularity=0.1)
+    mixture = Mixture(neural=0.6, rules=0.2, neighbors=0.0, repeats=0.1, popularity=0.1)
     scorer = Scorer(model, Untrained(rules, popularity, 10), mixture)
     dense = NextItemPredictor(scorer, vocabulary, 50)
     short = replace(dense, shortlist=Shortlist(scorer, index, np.argsort(-popularity, kind="stable") + 1))
