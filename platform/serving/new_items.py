@@ -16,7 +16,6 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from catalog.selectors import ItemDescription, describe_items
 from ml.data.vocabulary import Vocabulary
@@ -116,7 +115,7 @@ def _look(tenant_id: int, folder: Path, state: State) -> None:
 
 def _read_changes(folder: Path, state: State) -> bool:
     """Bring `state.items` up to date; whether that changed it."""
-    began = timezone.now() - LONGEST_TRANSACTION
+    began = _database_time() - LONGEST_TRANSACTION
     changes = describe_items(changed_since=state.read_until)
     items = dict(state.items)
     trained = Vocabulary.load(folder / "vocabulary.json").item_codes
@@ -131,6 +130,14 @@ def _read_changes(folder: Path, state: State) -> bool:
     changed = items != state.items
     state.items, state.read_until = items, began
     return changed
+
+
+def _database_time() -> datetime:
+    """The clock by which rows say when they changed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
 
 
 def _newest(items: dict[str, ItemDescription]) -> dict[str, ItemDescription]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
@@ -234,13 +233,3 @@ def test_items_are_described_in_words_page_by_page(scope: Tenant, monkeypatch: p
     assert len(a.text) < 1100
     assert (b.attributes, b.text) == ({"attributes.color": ["red"], "attributes.waterproof": ["True"]}, "")
     assert (a.visible, c.visible) == (True, False)
-
-
-def test_only_changed_items_are_read_again(tenant: Tenant) -> None:
-    with tenant_scope(tenant.id):
-        upsert_items([{"id": "old"}, {"id": "changed"}])
-    since = timezone.now()
-    with tenant_scope(tenant.id):
-        upsert_items([{"id": "changed", "brand": "North"}, {"id": "new"}])
-    with tenant_scope(tenant.id):
-        assert [item.item_id for item in describe_items(changed_since=since)] == ["changed", "new"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from catalog.selectors import describe_items, find_items
 from catalog.services import upsert_items
 from ml.data.columns import EventColumns
 from ml.data.item_features import value_codes
@@ -67,6 +68,15 @@ def test_the_catalogue_is_written_beside_the_log(tenant: Tenant, columns: EventC
     assert features.texts[1] == "Item 1\nVery useful."
     assert features.texts[-1] == ""
     assert np.diff(features.offsets)[-1] == 0
+
+
+def test_only_changed_items_are_read_again(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "old"}, {"id": "changed"}])
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "changed", "brand": "North"}, {"id": "new"}])
+        since = find_items(["new"])["new"].updated_at
+        assert [item.item_id for item in describe_items(changed_since=since)] == ["changed", "new"]
 
 
 def test_without_a_catalogue_nothing_is_written(tenant: Tenant, columns: EventColumns) -> None:
