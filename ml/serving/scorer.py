@@ -22,6 +22,8 @@ class Scorer:
     model: SequenceModel
     untrained: Untrained
     mixture: Mixture
+    # How many of the last items were added after training.
+    added: int = 0
 
     @classmethod
     def load(cls, artifact: Artifact) -> "Scorer":
@@ -38,14 +40,19 @@ class Scorer:
     def with_items(self, features: ItemFeatures) -> "Scorer":
         """A scorer that also ranks these new items, which the network knows by their content and the rules not yet."""
         untrained = self.untrained.with_items(features.items)
-        return Scorer(self.model.with_items(features), untrained, self.mixture)
+        return Scorer(self.model.with_items(features), untrained, self.mixture, self.added + features.items)
 
     def components(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """The mixture's four distributions after each history, (4, cases, items), and the network's parts."""
         ranking = self.model.rank(batch.to(self.model.bias.device))
         recent = recent_items(batch.item.numpy(), self.untrained.window)
         neural = ranking.probability.float().cpu().numpy()
-        return np.concatenate([neural[None], self.untrained.components(recent)]), ranking
+        untrained = self.untrained.components(recent)
+        if self.added and self.mixture.neural:
+            # Counts say nothing of a new item yet, which is no opinion: the network's stands in for theirs.
+            new = slice(-self.added, None)
+            untrained[..., new] = np.maximum(untrained[..., new], neural[:, new])
+        return np.concatenate([neural[None], untrained]), ranking
 
     def scores(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """Scores of all items after each history, (cases, items); columns are 0-based items."""
