@@ -22,6 +22,8 @@ class Scorer:
     model: SequenceModel
     untrained: Untrained
     mixture: Mixture
+    # How many of the last items were added after training.
+    added: int = 0
 
     @classmethod
     def load(cls, artifact: Artifact) -> "Scorer":
@@ -38,7 +40,7 @@ class Scorer:
     def with_items(self, features: ItemFeatures) -> "Scorer":
         """A scorer that also ranks these new items, which the network knows by their content and the rules not yet."""
         untrained = self.untrained.with_items(features.items)
-        return Scorer(self.model.with_items(features), untrained, self.mixture)
+        return Scorer(self.model.with_items(features), untrained, self.mixture, self.added + features.items)
 
     def components(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """The mixture's five distributions after each history, (5, cases, items), and the network's parts."""
@@ -46,7 +48,18 @@ class Scorer:
         recent = recent_items(batch.item.numpy(), self.untrained.reach)
         components = self.untrained.components(recent)
         components[0] = ranking.probability.float().cpu().numpy()
+        self.speak_for_new_items(components, np.arange(1, components.shape[2] + 1))
         return components, ranking
+
+    def speak_for_new_items(self, components: Floats, codes: NDArray[np.int64]) -> None:
+        """Counts say nothing of a new item yet, which is no opinion: the network's stands in for theirs.
+
+        components (5, ..., K) of these item codes (K,), ascending.
+        """
+        if not self.added or not self.mixture.neural:
+            return
+        new = slice(int(np.searchsorted(codes, self.untrained.items - self.added, side="right")), None)
+        components[1:, ..., new] = np.maximum(components[1:, ..., new], components[0, ..., new])
 
     def scores(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """Scores of all items after each history, (cases, items); columns are 0-based items."""

@@ -104,6 +104,7 @@ class Shortlist:
         add_at(neural, codes, history, share * copied)
         components = untrained_at(self.scorer.untrained, self._recent(history), codes)
         components[0] = neural
+        self.scorer.speak_for_new_items(components, codes)
         return self.scorer.mixture.combine(components[:, None, :])[0], generated
 
 
