@@ -116,7 +116,7 @@ def index_records(
             "id": "index.1m.p50_ms",
             "value": taken["all"].p50,
             "aim": "<= 10 ms",
-            "peer": product.p50,
+            "peer": {"name": "a plain matrix product", "value": product.p50},
             "detail": taken["all"].figures()
             | product.figures("product_")
             | brute_force.figures("exact_")
@@ -196,7 +196,7 @@ def predictor_record(index: ItemIndex, vectors: torch.Tensor, bias: torch.Tensor
     return {
         "id": "index.1m.predict_p50_ms",
         "value": measured.p50,
-        "peer": all_items.p50,
+        "peer": {"name": "scoring all items", "value": all_items.p50},
         "detail": measured.figures() | all_items.figures("all_items_") | {"events": 20, "threads": 1},
     }
 
