@@ -25,7 +25,7 @@ FIELDS = {
     "equal-time": {"budget_minutes", "batch_size", "threads", "aim"},
 }
 COMMON = {"kind", "dataset", "model", "settings", "seeds"}
-OPTIONAL = {"peer", "only_full"}
+OPTIONAL = {"peer", "only_full", "threads"}
 
 
 @dataclass(frozen=True)
