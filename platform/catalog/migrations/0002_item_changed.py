@@ -1,13 +1,17 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    # Concurrently: items go on being written while the index is built.
+    atomic = False
+
     dependencies = [
         ("catalog", "0001_initial"),
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexConcurrently(
             model_name="item",
             index=models.Index("tenant", "updated_at", name="item_changed"),
         ),
