@@ -85,7 +85,8 @@ def test_a_requested_run_becomes_a_live_version_that_answers(
     assert [point["epoch"] for point in run.curve] == [1, 2, 3]
     (version,) = versions_of(filled, run)
     assert version.number == 1
-    assert set(version.metrics["baselines"]) == {"popularity", "sequential_rules"}
+    untrained = {"popularity", "sequential_rules", "session_neighbors", "untrained_mixture"}
+    assert set(version.metrics["baselines"]) == untrained
     assert any("untrained baseline popularity" in reason for reason in version.reasons)
     assert not (resolve_artifact(filled.id, version.artifact) / "checkpoint").exists()
     with tenant_scope(filled.id):
