@@ -347,8 +347,8 @@ class NextItemRun:
         cases = cases.take(slice(self.settings.evaluation_cases))
         evaluator = self._evaluator("evaluating")
         ranks = evaluator.ranks(cases, [scorer.mixture, POPULARITY, untrained_mixture], scorer)
-        model, popular, rules = (float(value) for value in ndcg(ranks, 10).mean(axis=1))
-        return {"cases": len(cases), METRIC: model, "popularity": popular, "sequential_rules": rules}
+        model, popular, mixed = (float(value) for value in ndcg(ranks, 10).mean(axis=1))
+        return {"cases": len(cases), METRIC: model, "popularity": popular, "untrained_mixture": mixed}
 
 
 def _speed(trainer: Trainer, split: Split) -> dict[str, float]:
