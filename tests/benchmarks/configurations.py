@@ -21,8 +21,8 @@ FIELDS = {
     "ablation": {"budget_minutes", "metric", "table", "rows"},
     "gain": {"budget_minutes", "metric", "record", "aim", "against"},
     "forgetting": {"quantile"},
-    "speed": {"epochs", "batch_size", "threads", "aims"},
-    "equal-time": {"budget_minutes", "batch_size", "threads", "aim"},
+    "speed": {"epochs", "batch_size", "threads", "peer_learning_rate", "aims"},
+    "equal-time": {"budget_minutes", "batch_size", "threads", "peer_learning_rate", "aim"},
 }
 COMMON = {"kind", "dataset", "model", "settings", "seeds"}
 OPTIONAL = {"peer", "only_full", "threads"}

@@ -154,10 +154,14 @@ def list_ranks(dataset: Dataset, lists: np.ndarray) -> np.ndarray:
 
 
 def arguments(configuration: Configuration) -> dict[str, Any]:
-    """The model that every program trains, in the words of peers/exchange.py."""
+    """The model that every program trains, in the words of peers/exchange.py; the rate is the one the peers advise."""
     content, settings = configuration.content, configuration.content["settings"]
-    same = ("dimension", "layers", "heads", "dropout", "max_length", "learning_rate")
-    return {name: settings[name] for name in same} | {name: content[name] for name in ("batch_size", "threads")}
+    same = {name: settings[name] for name in ("dimension", "layers", "heads", "dropout", "max_length")}
+    return same | {
+        "batch_size": content["batch_size"],
+        "threads": content["threads"],
+        "learning_rate": content["peer_learning_rate"],
+    }
 
 
 def ratio(
