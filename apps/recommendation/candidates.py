@@ -1,8 +1,10 @@
 """From ranked sources to a full list of permitted items."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from catalog.selectors import ItemFacts
 
 # A source is asked for so many times the wanted number, then for more while too few of its items are permitted.
 GROWTH = (2, 8, 32)
@@ -38,16 +40,25 @@ class Ranked:
     degraded: str | None = None
 
 
-# source(limit) gives its best `limit` candidates; permitted(item_ids) gives those that may be shown.
+# source(limit) gives its best `limit` candidates; permitted(item_ids) gives the facts of those that may be shown.
 Source = Callable[[int], Ranked]
-Permitted = Callable[[Sequence[str]], set[str]]
+Permitted = Callable[[Sequence[str]], Mapping[str, ItemFacts]]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A permitted candidate; scores compare only within the same `source`, which counts from 0."""
+
+    candidate: Candidate
+    facts: ItemFacts
+    source: int
 
 
 @dataclass
 class Pool:
     """Permitted candidates, those of earlier sources first; `answers` holds the first answer of each source asked."""
 
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: list[Pooled] = field(default_factory=list)
     answers: list[Ranked] = field(default_factory=list)
 
 
@@ -58,14 +69,16 @@ def fill(count: int, sources: Sequence[Source], permitted: Permitted) -> Pool:
     """
     pool = Pool()
     judged: set[str] = set()
-    for source in sources:
+    for place, source in enumerate(sources):
         for number, ranked in enumerate(_growing(source, count)):
             if number == 0:
                 pool.answers.append(ranked)
             fresh = {each.item_id: each for each in ranked.candidates if each.item_id not in judged}
             judged |= fresh.keys()
-            allowed = permitted(list(fresh)) if fresh else set()
-            pool.candidates += [each for each in fresh.values() if each.item_id in allowed]
+            allowed = permitted(list(fresh)) if fresh else {}
+            pool.candidates += [
+                Pooled(each, allowed[each.item_id], place) for each in fresh.values() if each.item_id in allowed
+            ]
             if len(pool.candidates) >= count:
                 del pool.candidates[count:]
                 return pool

@@ -12,12 +12,13 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from apps.recommendation.candidates import Candidate, Cause, Ranked
+from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
 from behavior.models import Consent
 from behavior.selectors import recent_events
 from catalog.filters import parse_filter
 from catalog.models import Item
-from catalog.selectors import eligible_items, newest_items
+from catalog.selectors import ItemFacts, look_up_items, newest_items
 from decisions import selectors as decisions
 from decisions.models import Scenario
 from tenancy.scope import current_tenant_id
@@ -166,23 +167,25 @@ def _query(sql: str, settings: ScenarioSettings, **values: Any) -> list[tuple]:
 class Shelf:
     """What may be shown to one request, judged by the catalogue as it is now.
 
-    `excluded` stays out, and so does what does not meet every one of `filters`. `require_known` decides about items
-    that only the log knows; None lets them in while the catalogue is empty.
+    `excluded` stays out, and so does what does not meet every one of `filters` and what the rules do not let in.
+    `require_known` decides about items that only the log knows; None lets them in while the catalogue is empty.
     """
 
     excluded: Collection[str]
     filters: Sequence[dict[str, Any]]
     require_known: bool | None
+    rules: ActiveRules
 
     @cached_property
     def condition(self) -> Q | None:
-        return Q(*(parse_filter(each) for each in self.filters)) if self.filters else None
+        conditions = [*(parse_filter(each) for each in self.filters), *self.rules.conditions]
+        return Q(*conditions) if conditions else None
 
-    def permitted(self, item_ids: Sequence[str]) -> set[str]:
+    def permitted(self, item_ids: Sequence[str]) -> dict[str, ItemFacts]:
         asked = [item_id for item_id in item_ids if item_id not in self.excluded]
-        return (
-            set(eligible_items(asked, condition=self.condition, require_known=self.require_known)) if asked else set()
-        )
+        if not asked:
+            return {}
+        return look_up_items(asked, condition=self.condition, require_known=self.require_known, marks=self.rules.marks)
 
     def newest_items(self, limit: int) -> Ranked:
         """Items that came into the catalogue last; the one source that needs no log."""

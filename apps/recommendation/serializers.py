@@ -8,8 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.events import SubjectSerializer
+from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.scenarios import ScenarioSettings
-from apps.recommendation.services import Ask, Recommendation
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError, parse_filter

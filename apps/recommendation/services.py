@@ -1,58 +1,27 @@
 """Answering: from a request for recommendations to a recorded decision."""
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from apps.recommendation import engine, selectors
-from apps.recommendation.candidates import Candidate, Pool, Source, fill
+from apps.recommendation import selectors
+from apps.recommendation.arranging import Placed, adjust, arrange
+from apps.recommendation.asking import Ask, Recommendation
+from apps.recommendation.candidates import Pool, fill
 from apps.recommendation.reasons import EXPLORED, explain
-from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, MODEL, Kind, ScenarioSettings
-from apps.recommendation.selectors import PersonalEvent, Shelf, UnknownScenario
-from behavior.subjects import Subject
+from apps.recommendation.rules import active_rules
+from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, Kind, ScenarioSettings
+from apps.recommendation.selectors import Shelf, UnknownScenario
+from apps.recommendation.sources import Situation, sources_for
 from decisions.models import Scenario
-from decisions.policies import Policy, choose
+from decisions.policies import Policy, generator_of
 from decisions.services import DecidedItem, record_decision
 
-# Exploration draws from so many times the wanted number of candidates.
-EXPLORED_POOL = 4
-SMALLEST_SCORE = 1e-9
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A request for recommendations. `items` are the seeds of a similar list; `params` replace scenario settings."""
-
-    scenario: str
-    subject: Subject
-    count: int = 12
-    items: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    filter: dict[str, Any] | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    context: dict[str, Any] = field(default_factory=dict)
-    explain: bool = True
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A list with all that stood behind it. `notice` says why it is shorter than asked for."""
-
-    decision_id: UUID
-    scenario: Scenario
-    model_version: UUID | None
-    policy: str
-    degraded: str | None
-    items: list[DecidedItem]
-    notice: str | None
+# Where the order is not only the source's, a list is chosen from so many times the wanted number of candidates.
+CHOSEN_FROM = 4
 
 
 def recommend(ask: Ask) -> Recommendation:
@@ -93,79 +62,53 @@ def preview(ask: Ask) -> Recommendation:
     excluded = {*ask.exclude, *selectors.excluded_items(ask.subject.keys, settings, now)}
     if scenario.kind == Kind.SIMILAR:
         excluded |= set(seeds)
+    rules = active_rules(scenario.key, ask.context, now)
     shelf = Shelf(
         excluded=excluded,
         filters=[each for each in (settings.filter, ask.filter) if each],
         require_known=settings.require_known_items,
+        rules=rules,
     )
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
-    sources = _sources(scenario, settings, events=events, seeds=seeds, shelf=shelf, now=now)
-    pool = fill(ask.count * (EXPLORED_POOL if settings.temperature else 1), sources, shelf.permitted)
+    sources = sources_for(Situation(scenario, settings, events, seeds, shelf, now))
+    pool = fill(ask.count * (CHOSEN_FROM if settings.temperature else 1), sources, shelf.permitted)
     decision_id = uuid7()
-    items = _decide(pool.candidates, policy, ask, decision_id=decision_id)
+    placed = arrange(adjust(pool.candidates, rules), ask.count, policy, rules, generator_of(decision_id))
     return Recommendation(
         decision_id=decision_id,
         scenario=scenario,
         model_version=pool.answers[0].model_version,
         policy=str(policy),
         degraded=_degraded(pool),
-        items=items,
-        notice=_notice(len(items), ask),
+        items=_decided(placed, ask),
+        notice=_notice(len(placed), ask),
     )
 
 
-def _sources(
-    scenario: Scenario,
-    settings: ScenarioSettings,
-    *,
-    events: Sequence[PersonalEvent],
-    seeds: Sequence[str],
-    shelf: Shelf,
-    now: datetime,
-) -> list[Source]:
-    """Where candidates come from: the scenario's own source first, then what fills up a short list."""
-    model = scenario.model or MODEL
-    fallback: list[Source] = [partial(selectors.popular_items, settings), shelf.newest_items]
-    if scenario.kind == Kind.TRENDING:
-        return [partial(selectors.trending_items, settings), *fallback]
-    if scenario.kind == Kind.SIMILAR:
-        return [partial(engine.similar_items, model, seeds), *fallback]
-    # A subject of whom nothing is known gets what is popular, which is no failure of the model.
-    if scenario.kind == Kind.PERSONALISED and events:
-        return [partial(engine.next_items, model, events, exclude=sorted(shelf.excluded), now=now), *fallback]
-    return fallback
-
-
-def _decide(candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decision_id: UUID) -> list[DecidedItem]:
-    """Order the candidates by the policy, with the propensity and the reasons of each."""
-    drawn = [(position, 1.0) for position in range(len(candidates))]
-    if policy.temperature:
-        # Temperature 1 draws in proportion to the scores, hence their logarithms. Without a temperature the candidates
-        # stay as they are: the scores of different sources do not compare.
-        scores = [math.log(max(candidate.score, SMALLEST_SCORE)) for candidate in candidates]
-        choice = choose(policy, scores=scores, count=ask.count, decision_id=decision_id)
-        drawn = list(zip(choice.positions, choice.propensities, strict=True))
-    reasons = _reasons([(candidates[position], position >= ask.count) for position, _ in drawn]) if ask.explain else []
+def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
+    reasons = _reasons(placed) if ask.explain else [[] for _ in placed]
     return [
         DecidedItem(
-            id=candidates[position].item_id,
+            id=each.candidate.item_id,
             rank=rank,
-            score=candidates[position].score,
-            propensity=propensity,
-            reasons=reasons[rank - 1] if ask.explain else [],
-            rules=[],
+            score=each.adjusted.score,
+            propensity=each.propensity,
+            reasons=why,
+            rules=each.rules,
         )
-        for rank, (position, propensity) in enumerate(drawn, start=1)
+        for rank, (each, why) in enumerate(zip(placed, reasons, strict=True), start=1)
     ]
 
 
-def _reasons(chosen: Sequence[tuple[Candidate, bool]]) -> list[list[dict[str, Any]]]:
-    """Reasons of each chosen candidate; True marks one that only exploration brought into the list."""
-    titles = selectors.titles({candidate.cause.item_id for candidate, _ in chosen if candidate.cause.item_id})
+def _reasons(placed: Sequence[Placed]) -> list[list[dict[str, Any]]]:
+    titles = selectors.titles({each.candidate.cause.item_id for each in placed if each.candidate.cause.item_id})
     return [
-        [explain(cause, titles, each.item_id) for cause in ((each.cause, EXPLORED) if drawn else (each.cause,))]
-        for each, drawn in chosen
+        [
+            explain(cause, titles, each.candidate.item_id)
+            for cause in ((each.candidate.cause, EXPLORED) if each.explored else (each.candidate.cause,))
+        ]
+        for each in placed
     ]
 
 
@@ -174,7 +117,7 @@ def _degraded(pool: Pool) -> str | None:
     own = pool.answers[0]
     if own.candidates:
         return own.degraded
-    return pool.candidates[0].cause.code if pool.candidates else "empty"
+    return pool.candidates[0].candidate.cause.code if pool.candidates else "empty"
 
 
 def _notice(found: int, ask: Ask) -> str | None:

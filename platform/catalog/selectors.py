@@ -1,6 +1,6 @@
 """Reads of the catalogue."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,24 +67,60 @@ def _in_words(brand: str, categories: Sequence[str], attributes: dict[str, Any])
     return {name: values for name, values in words.items() if values}
 
 
+@dataclass(frozen=True)
+class ItemFacts:
+    """What ordering a list needs to know of an item; `marks` names the conditions that it meets."""
+
+    categories: Sequence[str] = ()
+    brand: str = ""
+    price: float | None = None
+    created_at: datetime | None = None
+    marks: frozenset[str] = frozenset()
+
+
+UNKNOWN = ItemFacts()
+
+
+def look_up_items(
+    item_ids: Sequence[str],
+    *,
+    condition: Q | None = None,
+    require_known: bool | None = None,
+    marks: Mapping[str, Q] | None = None,
+) -> dict[str, ItemFacts]:
+    """Those of `item_ids`, in their order, that may be shown: not hidden, available, and meeting the condition.
+
+    `marks` are conditions by name that are looked at in the same query. Items that are in the log but not in the
+    catalogue meet no condition. Without one, `require_known` decides: True drops them, False keeps them, and None keeps
+    them only while the catalogue is empty, which is the state of a tenant that sends events alone. One query, or two
+    where no id is known.
+    """
+    marks = marks or {}
+    conditions = {f"mark_{number}": each for number, each in enumerate(marks.values())}
+    rows = (
+        Item.objects.filter(item_id__in=list(item_ids))
+        .annotate(may_be_shown=VISIBLE & condition if condition else VISIBLE, **conditions)
+        .values_list("item_id", "may_be_shown", "categories", "brand", "price", "created_at", *conditions)
+    )
+    known: dict[str, ItemFacts | None] = {}
+    for item_id, may_be_shown, categories, brand, price, created_at, *met in rows:
+        known[item_id] = None
+        if may_be_shown:
+            met_marks = frozenset(name for name, is_met in zip(marks, met, strict=True) if is_met)
+            amount = None if price is None else float(price)
+            known[item_id] = ItemFacts(categories, brand, amount, created_at, met_marks)
+    keeps_unknown = condition is None and not require_known
+    if keeps_unknown and require_known is None and len(known) < len(set(item_ids)):
+        keeps_unknown = not known and not Item.objects.exists()
+    found = {item_id: known.get(item_id, UNKNOWN if keeps_unknown else None) for item_id in item_ids}
+    return {item_id: facts for item_id, facts in found.items() if facts is not None}
+
+
 def eligible_items(
     item_ids: Sequence[str], *, condition: Q | None = None, require_known: bool | None = None
 ) -> list[str]:
-    """Those of `item_ids`, in their order, that may be shown: not hidden, available, and meeting the condition.
-
-    Items that are in the log but not in the catalogue meet no condition. Without one, `require_known` decides: True
-    drops them, False keeps them, and None keeps them only while the catalogue is empty, which is the state of a tenant
-    that sends events alone. One query, or two where no id is known.
-    """
-    verdicts = dict(
-        Item.objects.filter(item_id__in=list(item_ids))
-        .annotate(may_be_shown=VISIBLE & condition if condition else VISIBLE)
-        .values_list("item_id", "may_be_shown")
-    )
-    keeps_unknown = condition is None and not require_known
-    if keeps_unknown and require_known is None and len(verdicts) < len(set(item_ids)):
-        keeps_unknown = not verdicts and not Item.objects.exists()
-    return [item_id for item_id in item_ids if verdicts.get(item_id, keeps_unknown)]
+    """The ids of `look_up_items`."""
+    return list(look_up_items(item_ids, condition=condition, require_known=require_known))
 
 
 def newest_items(limit: int, *, condition: Q | None = None) -> list[str]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.recommendation.candidates import Candidate, Cause, Ranked, Source, fill
+from apps.recommendation.candidates import Candidate, Cause, Permitted, Ranked, Source, fill
+from catalog.selectors import ItemFacts
 
 items = st.lists(st.integers(0, 60).map(str), unique=True, max_size=60)
 
@@ -14,8 +15,8 @@ def source(ranked: Sequence[str]) -> Source:
     return lambda limit: Ranked([Candidate(each, 1.0, Cause("popular", 1.0)) for each in ranked[:limit]])
 
 
-def permits(allowed: set[str]) -> object:
-    return lambda ids: allowed & set(ids)
+def permits(allowed: set[str]) -> Permitted:
+    return lambda ids: {each: ItemFacts() for each in ids if each in allowed}
 
 
 @given(sources=st.lists(items, min_size=1, max_size=3), allowed=items.map(set), count=st.integers(1, 20))
@@ -24,7 +25,7 @@ def test_nothing_forbidden_appears_and_the_list_is_as_full_as_it_can_be(
 ) -> None:
     pool = fill(count, [source(each) for each in sources], permits(allowed))
 
-    chosen = [candidate.item_id for candidate in pool.candidates]
+    chosen = [pooled.candidate.item_id for pooled in pool.candidates]
     possible = list(dict.fromkeys(item for each in sources for item in each if item in allowed))
     assert chosen == possible[:count]
 
@@ -39,12 +40,12 @@ def test_a_source_is_asked_for_more_until_enough_of_its_items_are_permitted() ->
 
     pool = fill(3, [rank], permits({"400", "401", "402"}))
 
-    assert [candidate.item_id for candidate in pool.candidates] == ["400", "401", "402"]
+    assert [pooled.candidate.item_id for pooled in pool.candidates] == ["400", "401", "402"]
     assert asked == [6, 24, 96, 1_000_000]
 
 
 def test_the_next_source_stands_in_only_for_what_the_first_lacks() -> None:
     pool = fill(4, [source(["a", "b"]), source(["b", "c", "d", "e"])], permits({"a", "c", "d", "e"}))
 
-    assert [candidate.item_id for candidate in pool.candidates] == ["a", "c", "d", "e"]
+    assert [pooled.candidate.item_id for pooled in pool.candidates] == ["a", "c", "d", "e"]
     assert len(pool.answers) == 2
