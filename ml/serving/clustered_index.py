@@ -184,8 +184,9 @@ class ClusteredIndex:
         return codes_found, logits_found
 
     @torch.inference_mode()
-    def log_normaliser(self, query_BD: Floats, best: Found) -> Floats:
-        return self.sample.log_sum(torch.from_numpy(query_BD), best).numpy()
+    def lead(self, query_BD: Floats, count: int) -> tuple[Found, Floats]:
+        best = self.search(query_BD, count)
+        return best, self.sample.log_sum(torch.from_numpy(query_BD), best).numpy()
 
     def with_items(self, vectors_JD: Tensor, bias_J: Tensor) -> "ClusteredIndex":
         """New items go into the lists of the nearest centroids."""

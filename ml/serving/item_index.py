@@ -23,8 +23,8 @@ Found = tuple[Codes, Floats]
 
 # Reading every item of a larger catalogue takes longer than an answer may.
 EXACT_ITEMS = 100_000
-# Items whose vectors are gathered at once, and logits held at once: 16 MB each.
-ITEMS_AT_ONCE = 2**16
+# Items whose vectors are gathered at once: 32 MB of 64 dimensions; and logits held at once: 16 MB.
+ITEMS_AT_ONCE = 2**17
 LOGITS_IN_MEMORY = 4 * 2**20
 FILE = "item_index.safetensors"
 
@@ -43,9 +43,9 @@ class ItemIndex(Protocol):
         does not fit the items."""
         ...
 
-    def log_normaliser(self, query_BD: Floats, best: Found) -> Floats:
-        """log of the sum of exp(logit) over all items, (B,). `best` is what an unfiltered search found; where the
-        index estimates, the estimate is the better the more that is."""
+    def lead(self, query_BD: Floats, count: int) -> tuple[Found, Floats]:
+        """What an unfiltered search finds, and the log of the sum of exp(logit) over all items, (B,); where the index
+        estimates that, the estimate is the better the higher `count` is."""
         ...
 
     def with_items(self, vectors_JD: Tensor, bias_J: Tensor) -> "ItemIndex":
@@ -71,18 +71,18 @@ class ExactIndex:
     @torch.inference_mode()
     def search(self, query_BD: Floats, count: int, *, allowed: Allowed | None = None) -> Found:
         codes = None if allowed is None else allowed_codes(allowed, self.items)
-        found_codes = [np.zeros((len(query_BD), count), dtype=np.int64)]
-        found_logits = [np.full((len(query_BD), count), -np.inf, dtype=np.float32)]
-        for rows, logits in self._logits(query_BD, codes):
-            top = logits.topk(min(count, logits.shape[1]))
-            found_codes.append(rows[top.indices.numpy()])
-            found_logits.append(top.values.numpy())
-        return best_first(np.concatenate(found_codes, axis=1), np.concatenate(found_logits, axis=1), count)
+        found = _Best(len(query_BD), count)
+        for chosen, logits in self._logits(query_BD, codes):
+            found.add(chosen, logits)
+        return found.ordered()
 
     @torch.inference_mode()
-    def log_normaliser(self, query_BD: Floats, best: Found) -> Floats:
-        parts = [logits.logsumexp(dim=1) for _, logits in self._logits(query_BD, None)]
-        return torch.stack(parts).logsumexp(dim=0).numpy()
+    def lead(self, query_BD: Floats, count: int) -> tuple[Found, Floats]:
+        found, sums = _Best(len(query_BD), count), []
+        for codes, logits in self._logits(query_BD, None):
+            found.add(codes, logits)
+            sums.append(logits.logsumexp(dim=1))
+        return found.ordered(), torch.stack(sums).logsumexp(dim=0).numpy()
 
     def with_items(self, vectors_JD: Tensor, bias_J: Tensor) -> ItemIndex:
         return build_index(vectors_JD, bias_J)
@@ -102,6 +102,24 @@ class ExactIndex:
                 row = torch.from_numpy(chosen - 1)
                 vectors, bias = self.vectors_JD.index_select(0, row), self.bias_J.index_select(0, row)
             yield chosen, torch.addmm(bias, query, vectors.T)
+
+
+class _Best:
+    """The `count` best items of each of B queries among those seen so far."""
+
+    def __init__(self, queries: int, count: int) -> None:
+        self.count = count
+        self.codes = [np.zeros((queries, count), dtype=np.int64)]
+        self.logits = [np.full((queries, count), -np.inf, dtype=np.float32)]
+
+    def add(self, codes: Codes, logits: Tensor) -> None:
+        """Items with these codes (K,) and logits (B, K)."""
+        top = logits.topk(min(self.count, logits.shape[1]))
+        self.codes.append(codes[top.indices.numpy()])
+        self.logits.append(top.values.numpy())
+
+    def ordered(self) -> Found:
+        return best_first(np.concatenate(self.codes, axis=1), np.concatenate(self.logits, axis=1), self.count)
 
 
 def build_index(vectors_JD: Tensor, bias_J: Tensor) -> ItemIndex:

@@ -2,7 +2,8 @@
 
 An item leads by the network (the item index finds those), by a rule, by a neighbour, as one of the history, or by
 popularity. What none of these puts forward is no better than the last of them, so that the list is the same as if all
-were scored, but for what an approximate index misses and for its estimate of the softmax's normaliser.
+were scored; above the size to which the index is exact, but for what it misses and for its estimate of the softmax's
+normaliser.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from ml.serving.item_index import Codes, Floats, ItemIndex
 from ml.serving.requests import NextItemRequest
 from ml.serving.scorer import Scorer
 
+# Up to so many items, scoring all of them takes no longer than finding those that can lead.
+ALL_SCORED = 10_000
 # The index and popularity put forward so many items each, or more where a longer list is asked for.
 LEADERS = 300
 # Candidates of a request up to this many are all scored; above, the leaders among them.
@@ -56,8 +59,7 @@ class Shortlist:
         excluded = [np.unique(vocabulary.known_items(request.get("exclude") or [])) for request in requests]
         # As many more as are excluded are found, so that enough remain.
         counts = [max(LEADERS, request["count"]) + len(out) for request, out in zip(requests, excluded, strict=True)]
-        best = self.index.search(query, min(max(counts), self.index.items))
-        log_normaliser = self.index.log_normaliser(query, best)
+        best, log_normaliser = self.index.lead(query, min(max(counts), self.index.items))
         ranked = []
         for row, request in enumerate(requests):
             named = request.get("candidates")
@@ -118,9 +120,7 @@ def save_shortlist(path: Path, scorer: Scorer) -> None:
 def open_shortlist(path: Path, scorer: Scorer) -> Shortlist | None:
     """None where the catalogue is small enough to score all of it. Raises ValueError as `open_index` does."""
     table, bias = scorer.model.table, scorer.model.bias
-    if len(bias) <= item_index.EXACT_ITEMS:
-        return None
-    return _over(scorer, item_index.open_index(path, table, bias))
+    return _over(scorer, item_index.open_index(path, table, bias)) if len(bias) > ALL_SCORED else None
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def grow_shortlist(before: Shortlist | None, scorer: Scorer) -> Shortlist | None
     table, bias = scorer.model.table, scorer.model.bias
     if before is not None:
         return _over(scorer, before.index.with_items(table, bias))
-    return _over(scorer, item_index.build_index(table, bias)) if len(bias) > item_index.EXACT_ITEMS else None
+    return _over(scorer, item_index.build_index(table, bias)) if len(bias) > ALL_SCORED else None
 
 
 def _over(scorer: Scorer, index: ItemIndex) -> Shortlist:
