@@ -6,13 +6,14 @@ load it.
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from ml.serving.gathering import Gatherer
 from ml.serving.predictor import load_predictor, load_rules
 from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
 from ml.serving.rules import RulesPredictor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Rules are memory-mapped, so that a kept one costs little.
 RULES_KEPT = 64
+GATHERERS_KEPT = 1024
 
 
 @Once
@@ -39,6 +41,16 @@ def predictors() -> "PredictorPool":
 def predict(folder: Path, requests: Sequence[NextItemRequest]) -> list[NextItemPrediction]:
     """Predictions of one artifact for a batch of requests, in their order."""
     return predictors().get(folder).predict(list(requests))
+
+
+def predict_one(folder: Path, request: NextItemRequest) -> NextItemPrediction:
+    """As `predict`, together with what other threads ask of the same artifact at this moment."""
+    return _gatherer(folder).ask(request)
+
+
+@lru_cache(maxsize=GATHERERS_KEPT)
+def _gatherer(folder: Path) -> Gatherer[NextItemRequest, NextItemPrediction]:
+    return Gatherer(partial(predict, folder))
 
 
 def open_predictor(folder: Path) -> Predictor:

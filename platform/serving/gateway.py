@@ -94,7 +94,7 @@ def _ask(version: VersionReference, request: NextItemRequest, ends: float) -> Ne
     tenant_id = current_tenant_id()
     if settings.GATEWAY_TRANSPORT == "inline":
         folder = resolve_artifact(tenant_id, version.artifact)
-        prediction = engine.predict(folder, [request])[0]
+        prediction = engine.predict_one(folder, request)
         new_items.keep_up(tenant_id, folder)
         return prediction
     if not _workers.allows():
