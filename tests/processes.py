@@ -94,6 +94,15 @@ def running_server(
     log: Path, kind: str = "app", environment: dict[str, str] | None = None, threads: int = 8
 ) -> Iterator[str]:
     """A real gunicorn on loopback; yields its base address. `kind` is app (API) or console."""
+    with running_web(log, kind, environment, threads=threads) as (address, _):
+        yield address
+
+
+@contextmanager
+def running_web(
+    log: Path, kind: str = "app", environment: dict[str, str] | None = None, *, threads: int = 8, workers: int = 1
+) -> Iterator[tuple[str, Process]]:
+    """As `running_server`, with so many processes; also yields the one that keeps them."""
     port = free_port()
     gunicorn = [
         sys.executable,
@@ -105,14 +114,14 @@ def running_server(
         "gthread",
     ]
     process = Process(
-        [*gunicorn, "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--workers", "1"],
+        [*gunicorn, "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--workers", str(workers)],
         log,
         {"SEQUITUR_PROCESS": kind} | (environment or {}),
     )
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for_http(f"{address}/healthz", process)
-        yield address
+        yield address, process
     finally:
         process.stop()
 

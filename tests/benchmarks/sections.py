@@ -41,7 +41,8 @@ the top 10 of all users with seen items removed. The share of the machine's peak
 INDEX = "The top 10 for one user on one thread, beside exact search over all items."
 
 SERVING = """Real requests over HTTP, from clients on the server's own machine. The value is the 99th percentile in
-milliseconds at 8 clients, every one answered by the model itself."""
+milliseconds at 8 clients, who share the machine's cores with the server; lists are answered by the model itself. The
+mixture asks all kinds in turn while events come in, for half an hour."""
 
 LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
 promotion to answers, under a global time split."""

@@ -5,19 +5,15 @@ A catalogue of 100,000 items, a model of as many, and a real gunicorn on loopbac
 one's.
 """
 
-import http.client
 import itertools
-import json
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -36,9 +32,10 @@ from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.services import promote
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tests.benchmarks.load import Connection, MemoryWatch, Question, ask_all, latencies, percentile
 from tests.conftest import make_client, make_tenant
 from tests.database import connected_as
-from tests.processes import running_server, running_worker
+from tests.processes import Process, running_web, running_worker
 
 ITEMS = 100_000
 SUBJECTS = 500
@@ -46,29 +43,20 @@ EVENTS_A_SUBJECT = 20
 BATCH = 5_000
 CLIENTS = (1, 8, 32)
 SECONDS = 8.0
+CANDIDATES = 200
+CLIENTS_OF_MIXTURE = 4
+MIXTURE_SECONDS = 1800.0
+AIMS = {"recommend": "<= 25 ms", "similar": "<= 15 ms", "popular": "<= 15 ms", "rerank": "<= 50 ms"}
+# As `manage.py up` starts them on a machine of few cores.
+PROCESSES = 2
+THREADS = 8
 EFFECTS = 20
 SETTINGS = {"epochs": 1, "evaluation_cases": 100, "threads": 2, "seed": 0}
 # The rate limit is not what is measured here.
 ENVIRONMENT = {"API_REQUESTS_PER_MINUTE": "100000000", "OMP_NUM_THREADS": "1"}
 
 
-class Connection:
-    """A client that keeps its connection open, as a shop's server does."""
-
-    def __init__(self, address: str, key: str) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
-        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-
-    def post(self, path: str, body: Any) -> Any:
-        self.connection.request("POST", f"/api/v1/{path}", json.dumps(body), self.headers)
-        answer = self.connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise AssertionError(f"{path} answered {answer.status}: {content[:500]!r}")
-        return json.loads(content)
-
-
-def measure(*, data: Path | None, full: bool) -> list[dict[str, Any]]:
+def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tenant = make_tenant()
@@ -77,36 +65,98 @@ def measure(*, data: Path | None, full: bool) -> list[dict[str, Any]]:
         key = make_client(tenant).raw_key
         forward = time_forward(folder / "artifact", histories)
         seconds = SECONDS * (4 if full else 1)
-        with serving(folder, "inline") as address:
-            inline = {clients: load(address, key, version, clients, seconds) for clients in CLIENTS}
+        questions = questions_about(version)
+        with serving(folder, "inline") as (address, server):
+            for question in questions:
+                inline = {clients: latencies(address, key, question, clients, seconds) for clients in CLIENTS}
+                yield record(f"serve.{question.name}.p99_ms", inline, forward, aim=AIMS[question.name])
             effect = time_to_effect(address, key)
-        with serving(folder, "queue") as address, running_worker(folder / "infer.log", "infer", ENVIRONMENT):
-            queue = {clients: load(address, key, version, clients, seconds) for clients in CLIENTS}
+            yield {
+                "id": "loop.event_to_effect_s",
+                "value": max(effect),
+                "aim": "<= 2 s",
+                "detail": {"median_s": float(np.median(effect)), "tries": len(effect)},
+            }
+            if full:
+                yield from mixture(address, key, [*questions, EVENT], server)
+        with serving(folder, "queue") as (address, _), running_worker(folder / "infer.log", "infer", ENVIRONMENT):
+            queue = {clients: latencies(address, key, questions[0], clients, seconds) for clients in CLIENTS}
+            yield record("serve.recommend.queue_p99_ms", queue, forward, aim="<= 40 ms")
+
+
+def questions_about(version: ModelVersion) -> list[Question]:
+    """Each must be answered by the version itself where it has a say."""
+
+    def by_the_model(answer: dict[str, Any]) -> str | None:
+        return None if answer["model_version"] == str(version.id) and not answer["degraded"] else "degraded"
+
     return [
-        record("serve.recommend.p99_ms", inline, forward, aim="<= 25 ms"),
-        record("serve.recommend.queue_p99_ms", queue, forward, aim="<= 40 ms"),
-        {
-            "id": "loop.event_to_effect_s",
-            "value": max(effect),
-            "aim": "<= 2 s",
-            "detail": {"median_s": float(np.median(effect)), "tries": len(effect)},
-        },
+        Question(
+            "recommend", "recommendations", lambda turn: {"scenario": "home", "subject": subject(turn)}, by_the_model
+        ),
+        Question(
+            "similar",
+            "recommendations",
+            lambda turn: asking("product", turn) | {"items": [item_id(turn * 7919 % ITEMS)]},
+            by_the_model,
+        ),
+        Question("popular", "recommendations", lambda turn: asking("popular", turn)),
+        Question("rerank", "rankings", candidates_of),
     ]
+
+
+def asking(scenario: str, turn: int) -> dict[str, Any]:
+    return {"scenario": scenario, "subject": subject(turn)}
+
+
+def subject(turn: int) -> dict[str, str]:
+    return {"user_id": f"user-{turn % SUBJECTS}"}
+
+
+def candidates_of(turn: int) -> dict[str, Any]:
+    """A search that found 200 items, as a shop's own engine scores them."""
+    found = [(turn * 7919 + 101 * place) % ITEMS for place in range(CANDIDATES)]
+    candidates = [{"id": item_id(item), "score": 20.0 / (1 + place)} for place, item in enumerate(found)]
+    return {"subject": subject(turn), "query": f"item {found[0]}", "candidates": candidates, "count": 24}
+
+
+EVENT = Question(
+    "event",
+    "events",
+    lambda turn: {
+        "message_id": f"mixture-{time.time_ns()}-{turn}",
+        "type": "view",
+        "item_id": item_id(turn * 31 % ITEMS),
+        "subject": subject(turn),
+    },
+)
+
+
+def mixture(address: str, key: str, questions: list[Question], server: Process) -> Iterator[dict[str, Any]]:
+    """All kinds of questions for half an hour."""
+    with MemoryWatch(server.popen.pid) as memory:
+        measured = ask_all(address, key, questions, CLIENTS_OF_MIXTURE, MIXTURE_SECONDS)
+    detail = {
+        f"{name}_{rank}_ms": percentile(found, 50 if rank == "p50" else 99)
+        for name, found in measured.latencies.items()
+        for rank in ("p50", "p99")
+    }
+    answers = sum(len(found) for found in measured.latencies.values())
+    detail |= {"answers": answers, "minutes": MIXTURE_SECONDS / 60, "clients": CLIENTS_OF_MIXTURE}
+    detail |= {"memory_mb": memory.megabytes[-1]}
+    yield {"id": "serve.mixture.errors", "value": len(measured.problems), "aim": "<= 0", "detail": detail}
+    yield {"id": "serve.mixture.memory_growth", "value": memory.growth, "aim": "<= 0.05"}
 
 
 def record(name: str, measured: dict[int, list[float]], forward: list[float], *, aim: str) -> dict[str, Any]:
     """p99 at 8 clients, and everything beside it."""
-    detail: dict[str, Any] = {"items": ITEMS, "forward_p50_ms": percentile(forward, 50)}
+    detail: dict[str, Any] = {"items": ITEMS, "processes": PROCESSES, "forward_p50_ms": percentile(forward, 50)}
     detail["forward_p99_ms"] = percentile(forward, 99)
-    for clients, latencies in measured.items():
-        detail[f"p50_ms_{clients}"] = percentile(latencies, 50)
-        detail[f"p99_ms_{clients}"] = percentile(latencies, 99)
-        detail[f"per_s_{clients}"] = 1000 * clients / float(np.mean(latencies))
+    for clients, found in measured.items():
+        detail[f"p50_ms_{clients}"] = percentile(found, 50)
+        detail[f"p99_ms_{clients}"] = percentile(found, 99)
+        detail[f"per_s_{clients}"] = 1000 * clients / float(np.mean(found))
     return {"id": name, "value": detail["p99_ms_8"], "aim": aim, "detail": detail}
-
-
-def percentile(milliseconds: list[float], rank: float) -> float:
-    return float(np.percentile(milliseconds, rank))
 
 
 def item_id(number: int) -> str:
@@ -208,48 +258,12 @@ def time_forward(artifact: Path, histories: list[list[str]]) -> list[float]:
 
 
 @contextmanager
-def serving(folder: Path, transport: str) -> Iterator[str]:
+def serving(folder: Path, transport: str) -> Iterator[tuple[str, Process]]:
     environment = ENVIRONMENT | {"GATEWAY_TRANSPORT": transport}
-    with running_server(folder / f"{transport}.log", environment=environment) as address:
-        yield address
-
-
-def load(address: str, key: str, version: ModelVersion, clients: int, seconds: float) -> list[float]:
-    """Latencies in milliseconds of so many clients that ask one question after the other; each must be answered by
-    the model itself."""
-    latencies: list[list[float]] = [[] for _ in range(clients)]
-    problems: list[str] = []
-    warm_until = time.perf_counter() + 2.0
-    ends = warm_until + seconds
-
-    def run(number: int) -> None:
-        connection = Connection(address, key)
-        for turn in itertools.count():
-            subject = {"user_id": f"user-{(number * 37 + turn) % SUBJECTS}"}
-            started = time.perf_counter()
-            if started > ends:
-                return
-            answer = connection.post("recommendations", {"scenario": "home", "subject": subject})
-            elapsed = 1000 * (time.perf_counter() - started)
-            if started < warm_until:
-                continue
-            latencies[number].append(elapsed)
-            if answer["model_version"] != str(version.id) or answer["degraded"]:
-                problems.append(str(answer["degraded"]))
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = [latency for each in latencies for latency in each]
-    if not found:
-        raise AssertionError("no request was answered")
-    p50, p99 = percentile(found, 50), percentile(found, 99)
-    print(f"{clients} clients: {len(found)} answers, p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
-    if len(problems) > 0.01 * len(found):
-        raise AssertionError(f"{len(problems)} of {len(found)} answers are degraded: {sorted(set(problems))}")
-    return found
+    with running_web(
+        folder / f"{transport}.log", environment=environment, threads=THREADS, workers=PROCESSES
+    ) as served:
+        yield served
 
 
 def time_to_effect(address: str, key: str) -> list[float]:

@@ -1,0 +1,136 @@
+"""Clients over HTTP: latencies of one question after the other, and a long mixture of questions."""
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import psutil
+
+WARM_SECONDS = 2.0
+# A process's memory is looked at so often while a mixture runs.
+MEMORY_SECONDS = 5.0
+# Caches fill in the first part of a mixture; memory is compared from then on.
+SETTLED = 0.2
+
+
+@dataclass(frozen=True)
+class Question:
+    """`body(number)` is the request; `check(answer)` says what is wrong with its answer, None where nothing is."""
+
+    name: str
+    path: str
+    body: Callable[[int], dict[str, Any]]
+    check: Callable[[dict[str, Any]], str | None] = lambda answer: None
+
+
+class Connection:
+    """A client that keeps its connection open, as a shop's server does."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def post(self, path: str, body: Any) -> Any:
+        self.connection.request("POST", f"/api/v1/{path}", json.dumps(body), self.headers)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise AssertionError(f"{path} answered {answer.status}: {content[:500]!r}")
+        return json.loads(content)
+
+
+@dataclass
+class Measured:
+    """Milliseconds by name of the question, and what was wrong with answers."""
+
+    latencies: dict[str, list[float]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def ask_all(address: str, key: str, questions: Sequence[Question], clients: int, seconds: float) -> Measured:
+    """So many clients ask the questions in turn, each waiting for its answer before it asks the next."""
+    measured = Measured({question.name: [] for question in questions})
+    warm_until = time.perf_counter() + WARM_SECONDS
+    ends = warm_until + seconds
+
+    def run(client: int) -> None:
+        connection = Connection(address, key)
+        for turn in itertools.count(client * 37):
+            question = questions[turn % len(questions)]
+            started = time.perf_counter()
+            if started > ends:
+                return
+            try:
+                problem = question.check(connection.post(question.path, question.body(turn)))
+            except (AssertionError, OSError, http.client.HTTPException) as error:
+                problem = str(error) or type(error).__name__
+                connection = Connection(address, key)
+            if started >= warm_until:
+                measured.latencies[question.name].append(1000 * (time.perf_counter() - started))
+                if problem:
+                    measured.problems.append(problem)
+
+    threads = [threading.Thread(target=run, args=(client,)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return measured
+
+
+def latencies(address: str, key: str, question: Question, clients: int, seconds: float) -> list[float]:
+    """Milliseconds of one kind of question; each answer must pass its check."""
+    measured = ask_all(address, key, [question], clients, seconds)
+    found = measured.latencies[question.name]
+    if not found:
+        raise AssertionError("no request was answered")
+    print(
+        f"{question.name}, {clients} clients: {len(found)} answers, "
+        f"p50 {percentile(found, 50):.1f} ms, p99 {percentile(found, 99):.1f} ms",
+        flush=True,
+    )
+    if len(measured.problems) > 0.01 * len(found):
+        raise AssertionError(f"{len(measured.problems)} of {len(found)}: {sorted(set(measured.problems))[:3]}")
+    return found
+
+
+def percentile(milliseconds: Sequence[float], rank: float) -> float:
+    return float(np.percentile(milliseconds, rank))
+
+
+class MemoryWatch:
+    """Megabytes that a process and its children hold, looked at while the body runs; `growth` is from when it has
+    settled to the end, as a share."""
+
+    def __init__(self, process_id: int) -> None:
+        self.process = psutil.Process(process_id)
+        self.megabytes: list[float] = []
+        self._stop = threading.Event()
+
+    def __enter__(self) -> "MemoryWatch":
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def growth(self) -> float:
+        settled = self.megabytes[int(SETTLED * len(self.megabytes))]
+        return self.megabytes[-1] / settled - 1.0
+
+    def _watch(self) -> None:
+        while True:
+            family = [self.process, *self.process.children(recursive=True)]
+            self.megabytes.append(sum(one.memory_info().rss for one in family if one.is_running()) / 2**20)
+            if self._stop.wait(MEMORY_SECONDS):
+                return
