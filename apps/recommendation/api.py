@@ -29,6 +29,26 @@ EXAMPLES = [
         request_only=True,
     ),
     OpenApiExample(
+        "Bought together with what is in the cart",
+        value={"scenario": "cart", "subject": {"user_id": "u-17"}, "items": ["o0042", "o0310"], "count": 3},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "A category page, varied, and the newer the better",
+        value={
+            "scenario": "category",
+            "subject": {"user_id": "u-17"},
+            "context": {"category": "tents"},
+            "params": {"diversity": 0.3, "freshness": 0.5},
+        },
+        request_only=True,
+    ),
+    OpenApiExample(
+        "Next page",
+        value={"scenario": "home", "subject": {"user_id": "u-17"}, "cursor": "AZrA3noxfwqdVS9sDU-bEQ"},
+        request_only=True,
+    ),
+    OpenApiExample(
         "Answer",
         value={
             "decision_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
@@ -56,9 +76,10 @@ EXAMPLES = [
                         }
                     ],
                     "rules": [],
+                    "parts": {"source": 0.0594, "freshness": 1.2},
                 }
             ],
-            "next_cursor": None,
+            "next_cursor": "AZrA3noxfwqdVS9sDU-bEQ",
         },
         response_only=True,
     ),
@@ -79,8 +100,9 @@ class RecommendationsView(APIView):
     def post(self, request: Request) -> Response:
         serializer = AskSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        ask = serializer.ask()
         try:
-            answer = recommend(serializer.ask())
+            answer = recommend(ask)
         except UnknownScenario as error:
             raise NotFound(str(error)) from error
-        return Response(present(answer))
+        return Response(present(answer, explain=ask.explain))

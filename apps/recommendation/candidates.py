@@ -62,15 +62,17 @@ class Pool:
     answers: list[Ranked] = field(default_factory=list)
 
 
-def fill(count: int, sources: Sequence[Source], permitted: Permitted) -> Pool:
-    """Up to `count` permitted candidates; a source is used up before the next one is asked.
+def fill(count: int, sources: Sequence[Source], permitted: Permitted, *, choices: int = 1) -> Pool:
+    """At least `count` permitted candidates, and up to `choices` times as many where the order is not only the
+    source's; a source is used up before the next one is asked, and none is asked where `count` are there.
 
     The pool has fewer than `count` only when all the sources together hold no more permitted items.
     """
+    most = count * choices
     pool = Pool()
     judged: set[str] = set()
     for place, source in enumerate(sources):
-        for number, ranked in enumerate(_growing(source, count)):
+        for number, ranked in enumerate(_growing(source, most)):
             if number == 0:
                 pool.answers.append(ranked)
             fresh = {each.item_id: each for each in ranked.candidates if each.item_id not in judged}
@@ -79,9 +81,11 @@ def fill(count: int, sources: Sequence[Source], permitted: Permitted) -> Pool:
             pool.candidates += [
                 Pooled(each, allowed[each.item_id], place) for each in fresh.values() if each.item_id in allowed
             ]
-            if len(pool.candidates) >= count:
-                del pool.candidates[count:]
-                return pool
+            if len(pool.candidates) >= most:
+                break
+        if len(pool.candidates) >= count:
+            break
+    del pool.candidates[most:]
     return pool
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from apps.recommendation.engine import simulated_shop
+from apps.recommendation.habits import refresh_purchase_habits
 from apps.recommendation.scenarios import MODEL
 from apps.recommendation.services import create_default_scenarios
 from behavior.popularity import refresh_item_popularity
@@ -87,6 +88,7 @@ def _import_history(shop: Shop, tenant_id: int, known: State, say: Say) -> State
         say(f"{shop.name}: {sum(counts.values()):,} events sent")
     with tenant_scope(tenant_id):
         refresh_item_popularity()
+        refresh_purchase_habits()
     shown = next(user_id for user_id, items in seen.items() if len(items) >= WORTH_SHOWING)
     far = next(row["id"] for row in reversed(catalogue) if row["available"] and row["id"] not in seen[shown])
     return {"events": counts, "subject": shown, "item": far}

@@ -9,7 +9,15 @@ SAID = {
     "popular": "popular with others",
     "trending": "wanted more than it used to be",
     "newest": "new in the catalogue",
+    "recently_viewed": "you viewed this lately",
+    "buy_again": "you may need this again by now",
     "explored": "shown to learn whether it suits you",
+}
+# How a list that starts from an item speaks of it.
+GOES_WITH = {
+    "similar_to": "goes with {}",
+    "also_bought": "bought by others who bought {}",
+    "bought_together": "often bought together with {}",
 }
 # What the subject did with an item, as it follows "because you".
 DID = {
@@ -40,7 +48,7 @@ def _text(cause: Cause, titles: Mapping[str, str]) -> str:
     if cause.item_id is None:
         return SAID[cause.code]
     title = titles.get(cause.item_id) or cause.item_id
-    if cause.code == "similar_to":
-        return f"goes with {title}"
+    if cause.code in GOES_WITH:
+        return GOES_WITH[cause.code].format(title)
     did = DID.get(cause.event_type or "", f"had a {cause.event_type} of {{}}")
     return f"because you {did.format(title)}"

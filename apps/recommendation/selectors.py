@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,9 @@ from django.db.models import Q, QuerySet
 
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.rules import ActiveRules
-from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
-from behavior.models import Consent
-from behavior.selectors import recent_events
+from apps.recommendation.scenarios import APPLICATION
+from apps.recommendation.settings import ScenarioSettings
+from behavior.selectors import RecentEvent
 from catalog.filters import parse_filter
 from catalog.models import Item
 from catalog.selectors import ItemFacts, look_up_items, newest_items
@@ -23,8 +24,7 @@ from decisions import selectors as decisions
 from decisions.models import Scenario
 from tenancy.scope import current_tenant_id
 
-# The model reads the last 50 events that count; shown items and searches lie between them.
-EVENTS_READ = 200
+# The model reads so many of the last events that count.
 EVENTS_KEPT = 50
 # An edited scenario reaches every process within this time, and a busy process asks the database once in it.
 SCENARIO_SECONDS = 1.0
@@ -66,34 +66,22 @@ class PersonalEvent:
     occurred_at: datetime
     value: float | None
     event_id: UUID
+    session_key: bytes | None = None
 
 
-def personal_events(subject_keys: Sequence[bytes], settings: ScenarioSettings) -> list[PersonalEvent]:
-    """The subject's last events that count, oldest first."""
+def personal_events(
+    events: Sequence[RecentEvent], settings: ScenarioSettings, refused: Collection[str] = ()
+) -> list[PersonalEvent]:
+    """Those of a subject's last events (oldest first) that count; none on an item that the subject refused."""
     counted = [
-        PersonalEvent(event.item_id, event.type, event.occurred_at, event.value, event.event_id)
-        for event in recent_events(subject_keys, EVENTS_READ)
-        if event.item_id and event.personalisation_consent and settings.weight(event.type) > 0
+        PersonalEvent(event.item_id, event.type, event.occurred_at, event.value, event.event_id, event.session_key)
+        for event in events
+        if event.item_id
+        and event.personalisation_consent
+        and event.item_id not in refused
+        and settings.weight(event.type) > 0
     ]
     return counted[-EVENTS_KEPT:]
-
-
-def excluded_items(subject_keys: Sequence[bytes], settings: ScenarioSettings, now: datetime) -> set[str]:
-    """Items that the subject bought lately, or has seen at all, as the settings ask; one query, or none."""
-    if not (settings.exclude_seen or settings.exclude_bought_days):
-        return set()
-    conditions = ""
-    values: list[Any] = [current_tenant_id(), list(subject_keys), Consent.PERSONALISATION]
-    if not settings.exclude_seen:
-        conditions = "AND type = ANY(%s) AND occurred_at >= %s"
-        values += [list(settings.bought_types), now - timedelta(days=settings.exclude_bought_days)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT item_id FROM behavior_event WHERE tenant_id = %s AND subject_key = ANY(%s) "
-            f"AND item_id IS NOT NULL AND consent & %s <> 0 {conditions}",
-            values,
-        )
-        return {row[0] for row in cursor.fetchall()}
 
 
 # Interest counts back from the newest hour of the log, so that a history that was imported long ago has its trends too.
@@ -156,7 +144,7 @@ def trending_items(settings: ScenarioSettings, limit: int) -> Ranked:
 
 
 def _query(sql: str, settings: ScenarioSettings, **values: Any) -> list[tuple]:
-    weights = settings.event_weights
+    weights = settings.weights
     values |= {"tenant": current_tenant_id(), "types": list(weights), "weights": [float(w) for w in weights.values()]}
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -191,6 +179,12 @@ class Shelf:
         """Items that came into the catalogue last; the one source that needs no log."""
         ids = newest_items(limit, condition=self.condition)
         return Ranked([Candidate(item_id, 0.0, Cause("newest", 0.0)) for item_id in ids])
+
+
+def median_price(item_ids: Collection[str]) -> float | None:
+    """Of those of the items that have a price."""
+    prices = Item.objects.filter(item_id__in=item_ids, price__isnull=False).values_list("price", flat=True)
+    return float(median(prices)) if item_ids and prices else None
 
 
 def titles(item_ids: Collection[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from api.events import SubjectSerializer
 from apps.recommendation.asking import Ask, Recommendation
-from apps.recommendation.scenarios import ScenarioSettings
+from apps.recommendation.settings import ScenarioSettings, settings_schema
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError, parse_filter
@@ -55,6 +55,7 @@ class FilterField(ObjectField):
         return value
 
 
+@extend_schema_field(settings_schema())
 class ParamsField(ObjectField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         value = super().to_internal_value(data)
@@ -65,16 +66,16 @@ class ParamsField(ObjectField):
         return value
 
 
-class AskSerializer(serializers.Serializer):
-    """A request for recommendations."""
+class ListRequestSerializer(serializers.Serializer):
+    """What makes up a list, whoever it is for. Refuses fields that it does not know, and names those that it does."""
 
     scenario = serializers.SlugField(max_length=50, help_text="Key of the scenario, such as home.")
-    subject = SubjectField()
     items = serializers.ListField(
         child=ItemIdField(),
         required=False,
         max_length=MOST_ITEMS,
-        help_text="Seeds of a similar list; without them it starts from the item that the subject touched last.",
+        help_text="What the list starts from: the product of the page, or the items in the cart; without them the item "
+        "that the subject touched last.",
     )
     count = serializers.IntegerField(required=False, default=12, min_value=1, max_value=100)
     filter = FilterField(required=False, allow_null=True, help_text="Which items may appear; the same as in GET items.")
@@ -83,9 +84,12 @@ class AskSerializer(serializers.Serializer):
     )
     params = ParamsField(required=False, help_text="Scenario settings replaced for this request.")
     context = ObjectField(  # type: ignore[assignment]
-        required=False, help_text="What the client knows of the moment; kept with the decision."
+        required=False,
+        help_text="What the client knows of the moment; kept with the decision. A category page needs `category` here.",
     )
-    explain = serializers.BooleanField(required=False, default=True, help_text="false leaves the reasons out.")
+    explain = serializers.BooleanField(
+        required=False, default=True, help_text="false leaves the reasons and the parts of the scores out."
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
@@ -93,12 +97,37 @@ class AskSerializer(serializers.Serializer):
             raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
         return super().to_internal_value(data)
 
+
+class AskSerializer(ListRequestSerializer):
+    """A request for recommendations."""
+
+    subject = SubjectField()
+    cursor = serializers.CharField(
+        required=False,
+        max_length=1000,
+        help_text="next_cursor of the page before. The list goes on with the first page's items, filter, exclude, "
+        "params and context, which need not be sent again and must not change; count may.",
+    )
+
     def ask(self) -> Ask:
         return Ask(**self.validated_data)
 
 
 class RecommendationReasonSerializer(serializers.Serializer):
-    code = serializers.ChoiceField(["because_of", "similar_to", "popular", "trending", "newest", "explored"])
+    code = serializers.ChoiceField(
+        [
+            "because_of",
+            "similar_to",
+            "also_bought",
+            "bought_together",
+            "recently_viewed",
+            "buy_again",
+            "popular",
+            "trending",
+            "newest",
+            "explored",
+        ]
+    )
     text = serializers.CharField(help_text="In words for the subject.")
     weight = serializers.FloatField(
         help_text="0 to 1; for because_of the share of the score that the event accounts for."
@@ -110,11 +139,21 @@ class RecommendationReasonSerializer(serializers.Serializer):
 
 class RecommendedItemSerializer(serializers.Serializer):
     id = serializers.CharField()
-    rank = serializers.IntegerField(help_text="From 1.")
+    rank = serializers.IntegerField(help_text="From 1; counts on over the pages of a list.")
     score = serializers.FloatField()
     propensity = serializers.FloatField(help_text="Probability of this item at this rank under the policy.")
     reasons = RecommendationReasonSerializer(many=True)
-    rules = serializers.ListField(child=serializers.CharField(), help_text="Operator rules that touched the item.")
+    rules = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Operator rules that touched the item, and category_window_relaxed where the window could not hold.",
+    )
+    parts = serializers.DictField(
+        child=serializers.FloatField(),
+        required=False,
+        help_text="What the score is the product of: `source`, the score that the item came with, and a factor for "
+        "each setting that touched it (freshness, price, rotation, negative_feedback). With diversity `likeness` "
+        "stands beside them: the greatest to the items above. Only where explain is true.",
+    )
 
 
 class RecommendationSerializer(serializers.Serializer):
@@ -129,14 +168,14 @@ class RecommendationSerializer(serializers.Serializer):
     degraded = serializers.CharField(
         allow_null=True,
         help_text="null: the scenario's own source answered. Else what stood in for it: previous_version, rules, "
-        "popular, newest, or empty when there is nothing to recommend.",
+        "similar_to, also_bought, popular, newest, or empty when there is nothing to recommend.",
     )
     notice = serializers.CharField(allow_null=True, help_text="Why the list is shorter than asked for.")
     items = RecommendedItemSerializer(many=True)
-    next_cursor = serializers.CharField(allow_null=True, help_text="null: the list has one page.")
+    next_cursor = serializers.CharField(allow_null=True, help_text="Asks for the next page; null: the list ends here.")
 
 
-def present(answer: Recommendation) -> dict[str, Any]:
+def present(answer: Recommendation, *, explain: bool) -> dict[str, Any]:
     return {
         "decision_id": answer.decision_id,
         "scenario": answer.scenario.key,
@@ -146,6 +185,6 @@ def present(answer: Recommendation) -> dict[str, Any]:
         "experiment": None,
         "degraded": answer.degraded,
         "notice": answer.notice,
-        "items": answer.items,
-        "next_cursor": None,
+        "items": [{name: value for name, value in item.items() if explain or name != "parts"} for item in answer.items],
+        "next_cursor": answer.next_cursor,
     }

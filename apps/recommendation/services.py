@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -11,23 +12,33 @@ from apps.recommendation import selectors
 from apps.recommendation.arranging import Placed, adjust, arrange
 from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.candidates import Pool, fill
+from apps.recommendation.factors import factors_of, reorders
+from apps.recommendation.paging import request_of, resume, write_cursor
 from apps.recommendation.reasons import EXPLORED, explain
 from apps.recommendation.rules import active_rules
-from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, Kind, ScenarioSettings
+from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, SEEDED, Kind, scenario_settings
 from apps.recommendation.selectors import Shelf, UnknownScenario
+from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.sources import Situation, sources_for
+from apps.recommendation.visitors import Visitor
 from decisions.models import Scenario
 from decisions.policies import Policy, generator_of
 from decisions.services import DecidedItem, record_decision
 
 # Where the order is not only the source's, a list is chosen from so many times the wanted number of candidates.
 CHOSEN_FROM = 4
+LONGEST_CATEGORY = 200
+DEFAULT_KEYS = frozenset(each.key for each in DEFAULT_SCENARIOS)
 
 
-def recommend(ask: Ask) -> Recommendation:
-    """Answer and record the decision. Raises UnknownScenario, and ValidationError for params that cannot be used."""
+def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
+    """Answer and record the decision. Raises UnknownScenario, and ValidationError for what cannot be used.
+
+    `visitor` is the request's subject where something of it has been read already.
+    """
     started = time.perf_counter()
-    answer = preview(ask)
+    ask = resume(ask)
+    answer = _answer(ask, visitor)
     session_key = ask.subject.session_key
     record_decision(
         decision_id=answer.decision_id,
@@ -38,14 +49,7 @@ def recommend(ask: Ask) -> Recommendation:
         model_version=answer.model_version,
         policy=answer.policy,
         degraded=answer.degraded,
-        request={
-            "count": ask.count,
-            "items": list(ask.items),
-            "exclude": list(ask.exclude),
-            "filter": ask.filter,
-            "params": ask.params,
-            "context": ask.context,
-        },
+        request=request_of(ask),
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
     )
@@ -54,27 +58,33 @@ def recommend(ask: Ask) -> Recommendation:
 
 def preview(ask: Ask) -> Recommendation:
     """The answer that `recommend` would give, without recording it."""
-    now = timezone.now()
+    return _answer(resume(ask))
+
+
+def _answer(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
+    visitor = visitor or Visitor(ask.subject, timezone.now())
     scenario = _find_scenario(ask.scenario)
-    settings = ScenarioSettings.from_dict(scenario.settings).changed(ask.params)
-    events = selectors.personal_events(ask.subject.keys, settings)
+    settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
+    events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
-    excluded = {*ask.exclude, *selectors.excluded_items(ask.subject.keys, settings, now)}
-    if scenario.kind == Kind.SIMILAR:
-        excluded |= set(seeds)
-    rules = active_rules(scenario.key, ask.context, now)
+    rules = active_rules(scenario.key, ask.context, visitor.now)
+    past = visitor.past(settings)
     shelf = Shelf(
-        excluded=excluded,
-        filters=[each for each in (settings.filter, ask.filter) if each],
+        excluded={*ask.exclude, *ask.earlier.item_ids, *past.kept_out, *past.refused, *_own(scenario, ask, seeds)},
+        filters=_filters(scenario, settings, ask),
         require_known=settings.require_known_items,
         rules=rules,
     )
+    situation = Situation(scenario, settings, visitor, events, seeds, shelf)
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
-    sources = sources_for(Situation(scenario, settings, events, seeds, shelf, now))
-    pool = fill(ask.count * (CHOSEN_FROM if settings.temperature else 1), sources, shelf.permitted)
+    choices = CHOSEN_FROM if reorders(settings, visitor) else 1
+    # One more than wanted tells whether there is a next page.
+    pool = fill(ask.count + 1, sources_for(situation), shelf.permitted, choices=choices)
+    adjusted = adjust(pool.candidates, rules, factors_of(pool.candidates, settings, visitor, events))
     decision_id = uuid7()
-    placed = arrange(adjust(pool.candidates, rules), ask.count, policy, rules, generator_of(decision_id))
+    placed = arrange(adjusted, ask.count, policy, rules, generator_of(decision_id), settings)
+    more = len(pool.candidates) > len(placed) == ask.count
     return Recommendation(
         decision_id=decision_id,
         scenario=scenario,
@@ -82,12 +92,33 @@ def preview(ask: Ask) -> Recommendation:
         policy=str(policy),
         degraded=_degraded(pool),
         items=_decided(placed, ask),
-        notice=_notice(len(placed), ask),
+        notice=_notice(len(placed), ask, settings),
+        next_cursor=write_cursor([*ask.earlier.decision_ids, decision_id]) if more else None,
     )
+
+
+def _own(scenario: Scenario, ask: Ask, seeds: Sequence[str]) -> Sequence[str]:
+    """Items on the page that its list starts from, or stands beside, and does not show."""
+    if scenario.kind in SEEDED:
+        return seeds
+    return ask.items if scenario.kind == Kind.RECENTLY_VIEWED else ()
+
+
+def _filters(scenario: Scenario, settings: ScenarioSettings, ask: Ask) -> list[dict[str, Any]]:
+    """Raises ValidationError where a category page names neither a category nor a filter."""
+    filters = [each for each in (settings.filter, ask.filter) if each]
+    if scenario.kind != Kind.CATEGORY or (filters and "category" not in ask.context):
+        return filters
+    category = ask.context.get("category")
+    if not isinstance(category, str) or not 1 <= len(category) <= LONGEST_CATEGORY:
+        cure = 'needs the category of the page, such as {"category": "boots"}; or send a filter'
+        raise ValidationError({"context": cure})
+    return [*filters, {"eq": {"field": "categories", "value": category}}]
 
 
 def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
     reasons = _reasons(placed) if ask.explain else [[] for _ in placed]
+    first_rank = len(ask.earlier.item_ids) + 1
     return [
         DecidedItem(
             id=each.candidate.item_id,
@@ -96,8 +127,9 @@ def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
             propensity=each.propensity,
             reasons=why,
             rules=each.rules,
+            parts=each.parts,
         )
-        for rank, (each, why) in enumerate(zip(placed, reasons, strict=True), start=1)
+        for rank, (each, why) in enumerate(zip(placed, reasons, strict=True), start=first_rank)
     ]
 
 
@@ -120,9 +152,13 @@ def _degraded(pool: Pool) -> str | None:
     return pool.candidates[0].candidate.cause.code if pool.candidates else "empty"
 
 
-def _notice(found: int, ask: Ask) -> str | None:
+def _notice(found: int, ask: Ask, settings: ScenarioSettings) -> str | None:
     if found >= ask.count:
         return None
+    if ask.earlier.item_ids:
+        return f"only {found} of {ask.count}: this is the end of the list"
+    if not settings.fill:
+        return f"only {found} of {ask.count}: the scenario's own source has no more, and `fill` is off"
     if found == 0 and not (ask.filter or ask.exclude):
         return "nothing to recommend yet: send events, or put items into the catalogue"
     return f"only {found} of {ask.count}: no other item is available and passes the filter and the exclusions"
@@ -140,11 +176,11 @@ def create_default_scenarios() -> None:
 
 
 def _find_scenario(key: str) -> Scenario:
-    """A tenant's first request finds the default scenarios, whoever made the tenant."""
+    """A request finds the default scenarios, whoever made the tenant and whenever."""
     try:
         return selectors.find_scenario(key)
     except UnknownScenario:
-        if selectors.scenarios().exists():
+        if key not in DEFAULT_KEYS and selectors.scenarios().exists():
             raise
     create_default_scenarios()
     return selectors.find_scenario(key)

@@ -30,6 +30,9 @@ class DecidedItemSerializer(serializers.Serializer):
     )
     reasons = serializers.JSONField(required=False)
     rules = serializers.ListField(child=serializers.CharField(), required=False)
+    parts = serializers.DictField(
+        child=serializers.FloatField(), required=False, help_text="what the score is made of, by name"
+    )
     outcomes = serializers.ListField(child=serializers.CharField(), help_text="types of the events that followed on it")
 
 

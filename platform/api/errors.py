@@ -75,7 +75,7 @@ class Problem:
     errors: list[dict[str, str]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def response(self, request: HttpRequest) -> JsonResponse:
+    def body(self, request: HttpRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "type": f"urn:problem:{self.code}",
             "title": TITLES.get(self.status, "The request failed"),
@@ -86,6 +86,10 @@ class Problem:
         }
         if self.errors:
             body["errors"] = self.errors
+        return body
+
+    def response(self, request: HttpRequest) -> JsonResponse:
+        body = self.body(request)
         return JsonResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers)
 
 

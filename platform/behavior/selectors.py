@@ -20,23 +20,32 @@ class RecentEvent:
     value: float | None
     event_id: UUID
     personalisation_consent: bool
+    session_key: bytes | None = None
 
 
 def recent_events(subject_keys: Sequence[bytes], limit: int = 50) -> list[RecentEvent]:
     """The last `limit` events under any of these keys, oldest first; one index probe for each key and partition."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT last.item_id, last.type, last.occurred_at, last.value, last.event_id, last.consent "
-            "FROM unnest(%s::bytea[]) AS wanted(key) CROSS JOIN LATERAL ("
-            "  SELECT item_id, type, occurred_at, value, event_id, consent FROM behavior_event "
+            "SELECT last.item_id, last.type, last.occurred_at, last.value, last.event_id, last.consent, "
+            "last.session_key FROM unnest(%s::bytea[]) AS wanted(key) CROSS JOIN LATERAL ("
+            "  SELECT item_id, type, occurred_at, value, event_id, consent, session_key FROM behavior_event "
             "  WHERE tenant_id = %s AND subject_key = wanted.key ORDER BY occurred_at DESC LIMIT %s"
             ") AS last ORDER BY last.occurred_at DESC, last.event_id DESC LIMIT %s",
             [list(dict.fromkeys(subject_keys)), current_tenant_id(), limit, limit],
         )
         rows = cursor.fetchall()
     return [
-        RecentEvent(item_id, type_, occurred_at, value, event_id, bool(consent & Consent.PERSONALISATION))
-        for item_id, type_, occurred_at, value, event_id, consent in reversed(rows)
+        RecentEvent(
+            item_id,
+            type_,
+            occurred_at,
+            value,
+            event_id,
+            bool(consent & Consent.PERSONALISATION),
+            bytes(session_key) if session_key else None,
+        )
+        for item_id, type_, occurred_at, value, event_id, consent, session_key in reversed(rows)
     ]
 
 

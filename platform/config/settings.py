@@ -218,6 +218,7 @@ CELERY_BEAT_SCHEDULE = {
     "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0},
     "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
+    "refresh-purchase-habits": {"task": "recommendation.refresh_purchase_habits", "schedule": 900.0},
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
 }

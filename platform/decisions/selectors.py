@@ -1,19 +1,30 @@
 """Reads: scenarios, decisions, and what came of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from behavior.models import Event
 from decisions.models import Decision, Scenario
+from tenancy.scope import current_tenant_id
 
 # A decision is stored within moments of the time that its id carries; the rest is room for clocks that disagree.
 STORED_WITHIN = timedelta(days=1)
 MOST_OUTCOMES = 1_000
+# Newest lists that are looked at for what a subject was shown.
+MOST_LISTS = 50
+SHOWN = """
+    SELECT item->>'id', count(*) FROM (
+        SELECT items FROM decisions_decision
+        WHERE tenant_id = %s AND subject_key = ANY(%s) AND application = %s AND decided_at >= %s
+        ORDER BY decided_at DESC LIMIT %s
+    ) AS decision CROSS JOIN jsonb_array_elements(items) AS item GROUP BY 1"""
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,32 @@ def scenarios(application: str | None = None) -> QuerySet[Scenario]:
 
 def get_decision(decision_id: UUID) -> Decision:
     """Raises Decision.DoesNotExist, also for an id that can not be a decision's."""
+    return Decision.objects.get(decision_id=decision_id, decided_at__range=_stored_near([decision_id]))
+
+
+def get_decisions(decision_ids: Sequence[UUID]) -> list[Decision]:
+    """In the order of the ids; one query. Raises Decision.DoesNotExist where one is missing or can not be one."""
+    rows = Decision.objects.filter(decision_id__in=decision_ids, decided_at__range=_stored_near(decision_ids))
+    found = {decision.decision_id: decision for decision in rows}
+    if missing := [each for each in decision_ids if each not in found]:
+        raise Decision.DoesNotExist(f"no decision {missing[0]}")
+    return [found[decision_id] for decision_id in decision_ids]
+
+
+def _stored_near(decision_ids: Sequence[UUID]) -> tuple[datetime, datetime]:
+    """An id of version 7 begins with its time, which spares the search of every other month's partition."""
     try:
-        # An id of version 7 begins with its time, which spares the search of every other month's partition.
-        made = datetime.fromtimestamp((decision_id.int >> 80) / 1000, tz=UTC)
-        near = (made - STORED_WITHIN, made + STORED_WITHIN)
+        times = [datetime.fromtimestamp((each.int >> 80) / 1000, tz=UTC) for each in decision_ids]
+        return min(times) - STORED_WITHIN, max(times) + STORED_WITHIN
     except (OverflowError, ValueError) as error:
-        raise Decision.DoesNotExist(f"{decision_id} carries no time") from error
-    return Decision.objects.get(decision_id=decision_id, decided_at__range=near)
+        raise Decision.DoesNotExist("an id carries no time") from error
+
+
+def count_shown_items(subject_keys: Sequence[bytes], *, application: str, since: datetime) -> Counter[str]:
+    """How often each item was served to a subject since a time, over its newest fifty lists; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHOWN, [current_tenant_id(), list(subject_keys), application, since, MOST_LISTS])
+        return Counter(dict(cursor.fetchall()))
 
 
 def outcomes(decision_id: UUID) -> list[Event]:

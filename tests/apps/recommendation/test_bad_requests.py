@@ -38,7 +38,13 @@ GOOD = {"scenario": "home", "subject": {"user_id": "u1"}}
         ({"params": {"event_weights": {"view": 10**400}}}, "/params/event_weights", "number from 0 to 1000"),
         ({"params": []}, "/params", "object"),
         ({"params": {"exclude_bought_days": 1.5}}, "/params/exclude_bought_days", "whole number"),
-        ({"params": {"diversity": 1}}, "/params/diversity", "known are"),
+        ({"params": {"variety": 1}}, "/params/variety", "known are"),
+        ({"params": {"diversity": 2}}, "/params/diversity", "from 0 to 1"),
+        ({"params": {"category_window": {"size": 2, "limit": 2}}}, "/params/category_window", "less than its size"),
+        ({"cursor": "elsewhere"}, "/cursor", "start again without one"),
+        ({"cursor": "AZrA3noxfwqdVS9sDU-bEQ"}, "/cursor", "start again without one"),
+        ({"scenario": "category"}, "/context", "category of the page"),
+        ({"scenario": "category", "context": {"category": 5}}, "/context", "category of the page"),
         ({"params": {"event_weights": {"view": "much"}}}, "/params/event_weights", "number"),
         ({"params": {"filter": {"and": []}}}, "/params/filter", "at least one"),
         ({"context": {"page": "a\0b"}}, "/context", "NUL"),
@@ -72,7 +78,7 @@ def test_an_unknown_scenario_lists_the_known_ones(api: ApiClient) -> None:
     answer = api.post("recommendations", GOOD | {"scenario": "hoem"})
 
     assert answer.status_code == 404
-    assert "'hoem'; known are: home, popular, product, trending" in answer.json()["detail"]
+    assert "'hoem'; known are: also-bought, buy-again, cart, category, home," in answer.json()["detail"]
 
 
 def test_malformed_json(api: ApiClient) -> None:

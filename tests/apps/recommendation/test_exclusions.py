@@ -18,7 +18,7 @@ from tests.apps.recommendation.conftest import ITEMS, catalogue, ids
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
-SCENARIOS = ("home", "product", "popular", "trending")
+SCENARIOS = ("home", "product", "also-bought", "cart", "session", "popular", "trending")
 BOOTS = {"eq": {"field": "categories", "value": "boots"}}
 
 
@@ -145,7 +145,7 @@ def test_exclusions_never_leak_and_nothing_else_is_missing(
         )
 
     shown = [item["id"] for item in answer.items]
-    seeds = {"item-04"} if scenario == "product" else set()
+    seeds = {"item-04"} if scenario in ("product", "also-bought", "cart") else set()
     allowed = set(ITEMS) - excluded - gone - seeds
     if only_boots:
         allowed = {item for item in allowed if int(item[-2:]) % 2}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.recommendation.scenarios import ScenarioSettings
+from apps.recommendation.scenarios import DEFAULT_SCENARIOS
 from apps.recommendation.selectors import scenarios
 from apps.recommendation.services import create_default_scenarios
+from apps.recommendation.settings import ScenarioSettings
 from behavior.event_types import PURCHASES
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -37,7 +38,17 @@ def test_settings_have_defaults_and_survive_a_round_trip() -> None:
         ("popular_days", 0),
         ("filter", {"eq": {"field": "colour", "value": "red"}}),
         ("require_known_items", "auto"),
-        ("diversity", 0.5),
+        ("variety", 0.5),
+        ("diversity", 1.5),
+        ("freshness", -2),
+        ("price", "cheap"),
+        ("rotation_rate", True),
+        ("rotation_hours", 0),
+        ("category_window", {"size": 3}),
+        ("category_window", {"size": 3, "limit": 3}),
+        ("viewed_types", "view"),
+        ("negative_types", [1]),
+        ("fill", 1),
     ],
 )
 def test_unusable_settings_are_named(name: str, value: Any) -> None:
@@ -52,7 +63,7 @@ def test_default_scenarios_are_made_once_and_keep_their_changes(tenant: Tenant) 
         scenarios().filter(key="home").update(settings={"exclude_seen": True})
         create_default_scenarios()
         found = dict(scenarios().values_list("key", "settings"))
-    assert found == {"home": {"exclude_seen": True}, "product": {}, "popular": {}, "trending": {}}
+    assert found == {each.key: {} for each in DEFAULT_SCENARIOS} | {"home": {"exclude_seen": True}}
 
 
 def test_a_change_of_settings_is_felt_within_two_seconds(
@@ -72,4 +83,5 @@ def test_a_scenario_that_is_switched_off_is_unknown(shop: Tenant, api: Any) -> N
         scenarios().filter(key="trending").update(is_active=False)
     answer = api.post("recommendations", {"scenario": "trending", "subject": {"user_id": "u1"}})
     assert answer.status_code == 404
-    assert "known are: home, popular, product." in answer.json()["detail"]
+    assert "known are: also-bought, buy-again, cart, category, home, popular, " in answer.json()["detail"]
+    assert "trending" not in answer.json()["detail"].partition("known are")[2]
