@@ -58,8 +58,10 @@ def arrange(
         choice = rules.choice(len(placed) + 1, facts, [each.adjusted.pooled.facts for each in placed])
         source = min(left[position].pooled.source for position in choice.positions)
         open_to = [position for position in choice.positions if left[position].pooled.source == source]
+        best_score = max(left[position].score for position in open_to)
         drawn, propensity = draw(policy, [left[position].score for position in open_to], generator)
         chosen = left.pop(open_to[drawn])
-        touched = [*rules.factors(chosen.pooled.facts), *([choice.rule] if choice.rule else [])]
-        placed.append(Placed(chosen, propensity, chosen not in best, touched))
+        is_first = chosen.score >= best_score
+        touched = [*rules.factors(chosen.pooled.facts), *choice.rules]
+        placed.append(Placed(chosen, propensity, chosen not in best and not is_first, touched))
     return placed

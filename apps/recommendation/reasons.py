@@ -9,6 +9,7 @@ SAID = {
     "popular": "popular with others",
     "trending": "wanted more than it used to be",
     "newest": "new in the catalogue",
+    "promoted": "picked by the shop",
     "explored": "shown to learn whether it suits you",
 }
 # What the subject did with an item, as it follows "because you".

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import TextChoices
 
 from behavior.event_types import PURCHASES
-from catalog.filters import FilterError, parse_filter
+from catalog.filters import FilterError
+from catalog.saved_filters import read_filter
 
 APPLICATION = "recommendation"
 MODEL = "next-item"
@@ -43,7 +44,7 @@ class ScenarioSettings:
     bought_types         event types that mean bought
     exclude_seen         items that the subject has any event with stay out
     temperature          exploration: 0 gives the best list, higher values sample from it (Plackett-Luce)
-    filter               which items may appear, as in the request
+    filter               which items may appear, as in the request; it may name a saved filter
     require_known_items  leave out items that are in the log but not in the catalogue; null does so once there is a
                          catalogue
     popular_days         how far back popularity looks; trend_days: length of the recent period of a trend, compared
@@ -102,7 +103,7 @@ def _problem(name: str, value: Any) -> str | None:
         return _problem_of_weights(value)
     if name == "filter" and value is not None:
         try:
-            parse_filter(value)
+            read_filter(value)
         except FilterError as error:
             return str(error)
     return None

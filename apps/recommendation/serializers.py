@@ -12,7 +12,8 @@ from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.scenarios import ScenarioSettings
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
-from catalog.filters import FilterError, parse_filter
+from catalog.filters import FilterError
+from catalog.saved_filters import read_filter
 from catalog.serializers import ItemIdField
 
 MOST_ITEMS = 100
@@ -49,7 +50,7 @@ class FilterField(ObjectField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         value = super().to_internal_value(data)
         try:
-            parse_filter(value)
+            read_filter(value)
         except FilterError as error:
             raise serializers.ValidationError(error.detail) from error
         return value
@@ -77,7 +78,11 @@ class AskSerializer(serializers.Serializer):
         help_text="Seeds of a similar list; without them it starts from the item that the subject touched last.",
     )
     count = serializers.IntegerField(required=False, default=12, min_value=1, max_value=100)
-    filter = FilterField(required=False, allow_null=True, help_text="Which items may appear; the same as in GET items.")
+    filter = FilterField(
+        required=False,
+        allow_null=True,
+        help_text='Which items may appear, as in GET items; or a saved filter: {"saved": key, "params": {}}.',
+    )
     exclude = serializers.ListField(
         child=ItemIdField(), required=False, max_length=MOST_EXCLUDED, help_text="Ids that must not appear."
     )
@@ -98,7 +103,9 @@ class AskSerializer(serializers.Serializer):
 
 
 class RecommendationReasonSerializer(serializers.Serializer):
-    code = serializers.ChoiceField(["because_of", "similar_to", "popular", "trending", "newest", "explored"])
+    code = serializers.ChoiceField(
+        ["because_of", "similar_to", "popular", "trending", "newest", "promoted", "explored"]
+    )
     text = serializers.CharField(help_text="In words for the subject.")
     weight = serializers.FloatField(
         help_text="0 to 1; for because_of the share of the score that the event accounts for."
@@ -114,7 +121,10 @@ class RecommendedItemSerializer(serializers.Serializer):
     score = serializers.FloatField()
     propensity = serializers.FloatField(help_text="Probability of this item at this rank under the policy.")
     reasons = RecommendationReasonSerializer(many=True)
-    rules = serializers.ListField(child=serializers.CharField(), help_text="Operator rules that touched the item.")
+    rules = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Keys of the operator rules that touched the item; '<key>:relaxed' for a cap that gave way to it.",
+    )
 
 
 class RecommendationSerializer(serializers.Serializer):

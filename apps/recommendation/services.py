@@ -11,8 +11,9 @@ from apps.recommendation import selectors
 from apps.recommendation.arranging import Placed, adjust, arrange
 from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.candidates import Pool, fill
+from apps.recommendation.promotions import wanted_items
 from apps.recommendation.reasons import EXPLORED, explain
-from apps.recommendation.rules import active_rules
+from apps.recommendation.rule_book import CompiledRule, active_rules
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, Kind, ScenarioSettings
 from apps.recommendation.selectors import Shelf, UnknownScenario
 from apps.recommendation.sources import Situation, sources_for
@@ -52,8 +53,8 @@ def recommend(ask: Ask) -> Recommendation:
     return answer
 
 
-def preview(ask: Ask) -> Recommendation:
-    """The answer that `recommend` would give, without recording it."""
+def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
+    """The answer that `recommend` would give, without recording it; `book` takes the place of the published rules."""
     now = timezone.now()
     scenario = _find_scenario(ask.scenario)
     settings = ScenarioSettings.from_dict(scenario.settings).changed(ask.params)
@@ -62,19 +63,21 @@ def preview(ask: Ask) -> Recommendation:
     excluded = {*ask.exclude, *selectors.excluded_items(ask.subject.keys, settings, now)}
     if scenario.kind == Kind.SIMILAR:
         excluded |= set(seeds)
-    rules = active_rules(scenario.key, ask.context, now)
+    rules = active_rules(scenario.key, ask.context, now, count=ask.count, book=book)
     shelf = Shelf(
-        excluded=excluded,
+        excluded=excluded | rules.excluded,
         filters=[each for each in (settings.filter, ask.filter) if each],
         require_known=settings.require_known_items,
         rules=rules,
     )
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
-    sources = sources_for(Situation(scenario, settings, events, seeds, shelf, now))
-    pool = fill(ask.count * (CHOSEN_FROM if settings.temperature else 1), sources, shelf.permitted)
+    situation = Situation(scenario, settings, events, seeds, shelf, now)
+    chosen_from = CHOSEN_FROM if settings.temperature or rules.reorders else 1
+    pool = fill(ask.count * chosen_from, sources_for(situation), shelf.permitted)
+    candidates = [*pool.candidates, *wanted_items(situation, rules, pool.candidates)]
     decision_id = uuid7()
-    placed = arrange(adjust(pool.candidates, rules), ask.count, policy, rules, generator_of(decision_id))
+    placed = arrange(adjust(candidates, rules), ask.count, policy, rules, generator_of(decision_id))
     return Recommendation(
         decision_id=decision_id,
         scenario=scenario,
