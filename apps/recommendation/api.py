@@ -1,7 +1,7 @@
 """POST /api/v1/recommendations."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 from apps.recommendation.selectors import UnknownScenario
 from apps.recommendation.serializers import AskSerializer, RecommendationSerializer, present
 from apps.recommendation.services import recommend
+from catalog.filters import FilterError
 
 EXAMPLES = [
     OpenApiExample(
@@ -105,4 +106,7 @@ class RecommendationsView(APIView):
             answer = recommend(ask)
         except UnknownScenario as error:
             raise NotFound(str(error)) from error
+        except FilterError as error:
+            # A saved filter that was removed between the check of the request and its use.
+            raise ValidationError({"filter": error.detail}) from error
         return Response(present(answer, explain=ask.explain))

@@ -63,9 +63,11 @@ def arrange(
     rules: ActiveRules,
     generator: np.random.Generator,
     settings: ScenarioSettings,
+    *,
+    first: int = 1,
 ) -> list[Placed]:
-    """Up to `count` places, filled in turn from the candidates of the earliest source that rules, and then the window
-    of categories, leave there; the window gives way where it would leave none.
+    """Up to `count` places from rank `first` on, filled in turn from the candidates of the earliest source that rules,
+    and then the window of categories, leave there; the window gives way where it would leave none.
 
     Each place is drawn anew by the policy, so that its propensity is exact whatever narrowed the choice.
     """
@@ -80,7 +82,7 @@ def arrange(
     placed: list[Placed] = []
     taken: list[int] = []
     while left and len(placed) < count:
-        choice = rules.choice(len(placed) + 1, [facts[each] for each in left], [facts[each] for each in taken])
+        choice = rules.choice(first + len(placed), [facts[each] for each in left], [facts[each] for each in taken])
         let_in = [left[position] for position in choice.positions]
         fitting = variety.fitting(let_in)
         open_to = fitting or let_in
@@ -90,12 +92,12 @@ def arrange(
             policy, list(variety.values(open_to) if settings.diversity else scores[open_to]), generator
         )
         chosen = open_to[drawn]
-        touched = [*rules.factors(facts[chosen]), *([choice.rule] if choice.rule else [])]
+        touched = [*rules.factors(facts[chosen]), *choice.rules]
         placed.append(
             Placed(
                 candidates[chosen],
                 propensity,
-                explored=bool(policy.temperature) and chosen not in best,
+                explored=chosen not in best and scores[chosen] < scores[open_to].max(),
                 rules=touched if fitting else [*touched, RELAXED],
                 likeness=float(variety.greatest_likeness[chosen]) if settings.diversity else None,
             )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from catalog.filters import FilterError, parse_filter
+from catalog.filters import FilterError
+from catalog.saved_filters import read_filter
 
 MOST_TYPES = 100
 
@@ -113,7 +114,7 @@ class Filter:
         if value is None:
             return None
         try:
-            parse_filter(value)
+            read_filter(value)
         except FilterError as error:
             return str(error)
         return None

@@ -26,7 +26,7 @@ def next_items(
 ) -> Ranked:
     """The best `limit` items after the subject's events (oldest first), with the event that spoke most for each.
 
-    With `candidates` only these are ranked.
+    With `candidates` only these are ranked; those that the model does not know follow with score 0.
     """
     request = NextItemRequest(
         items=[event.item_id for event in events],

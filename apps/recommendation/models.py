@@ -1,8 +1,106 @@
-"""What is learnt of purchases off the request's path: which items go together, and how soon they are bought again."""
+"""Operators' rules and their history, and what is learnt of purchases off the request's path: which items go together,
+and how soon they are bought again."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 from behavior.models import tenant_of_log
+from tenancy.models import TenantOwned
+
+
+class RuleKind(models.TextChoices):
+    PIN = "pin", "Pin: put the best item of the target at a place"
+    BOOST = "boost", "Boost: raise the target's scores"
+    BURY = "bury", "Bury: lower the target's scores"
+    HIDE = "hide", "Hide: never show the target"
+    FILTER = "filter", "Filter: show nothing but the target"
+    CAP = "cap", "Cap: at most so many of one category or brand"
+    PROMOTE = "promote", "Promote: give the target a share of the places"
+
+
+class RuleState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    SCHEDULED = "scheduled", "Scheduled"
+    LIVE = "live", "Live"
+    ENDED = "ended", "Ended"
+    REMOVED = "removed", "Removed"
+
+
+class Rule(TenantOwned):
+    """What an operator wants of the lists of some scenarios. A removed one stays, with its key and its history."""
+
+    key = models.SlugField(max_length=50, db_index=False, help_text="How decisions name the rule; never changes.")
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=RuleKind.choices)
+    scenarios = ArrayField(
+        models.SlugField(max_length=50), default=list, blank=True, help_text="Keys of scenarios; none means all."
+    )
+    target = models.JSONField(null=True, blank=True, help_text="A filter expression: the items that the rule is about.")
+    values = models.JSONField(default=dict, blank=True, help_text="What the kind needs, such as a pin's position.")
+    condition = models.JSONField(default=dict, blank=True, help_text="What a request must say; {} means any request.")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    priority = models.IntegerField(
+        default=0,
+        validators=[MinValueValidator(-1000), MaxValueValidator(1000)],
+        help_text="Of two rules that want the same place the higher one wins.",
+    )
+    notes = models.TextField(max_length=2000, blank=True)
+    is_active = models.BooleanField(default=False, help_text="Published; a draft touches no list.")
+    version = models.PositiveIntegerField(default=0, editable=False)
+    created_by = models.CharField(max_length=200, editable=False)
+    updated_by = models.CharField(max_length=200, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-priority", "key"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="rule_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def state(self) -> RuleState:
+        now = timezone.now()
+        if self.removed_at:
+            return RuleState.REMOVED
+        if not self.is_active:
+            return RuleState.DRAFT
+        if self.ends_at and self.ends_at <= now:
+            return RuleState.ENDED
+        return RuleState.SCHEDULED if self.starts_at and self.starts_at > now else RuleState.LIVE
+
+
+class RuleAction(models.TextChoices):
+    CREATED = "created", "Created"
+    CHANGED = "changed", "Changed"
+    PUBLISHED = "published", "Published"
+    UNPUBLISHED = "unpublished", "Unpublished"
+    RESTORED = "restored", "Restored"
+    REMOVED = "removed", "Removed"
+
+
+class RuleChange(TenantOwned):
+    """History: who did what to a rule, and what it was before and after. Append-only."""
+
+    rule = models.ForeignKey(Rule, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="changes")
+    version = models.PositiveIntegerField(help_text="The rule's version after the change.")
+    action = models.CharField(max_length=12, choices=RuleAction.choices)
+    actor = models.CharField(max_length=200)
+    before = models.JSONField(null=True)
+    after = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "rule", "version"], name="rule_change_version")]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} by {self.actor}"
 
 
 class Within(models.TextChoices):

@@ -11,6 +11,7 @@ SAID = {
     "newest": "new in the catalogue",
     "recently_viewed": "you viewed this lately",
     "buy_again": "you may need this again by now",
+    "promoted": "picked by the shop",
     "explored": "shown to learn whether it suits you",
 }
 # How a list that starts from an item speaks of it.

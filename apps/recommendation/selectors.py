@@ -17,8 +17,8 @@ from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.settings import ScenarioSettings
 from behavior.selectors import RecentEvent
-from catalog.filters import parse_filter
 from catalog.models import Item
+from catalog.saved_filters import read_filter
 from catalog.selectors import ItemFacts, look_up_items, newest_items
 from decisions import selectors as decisions
 from decisions.models import Scenario
@@ -97,6 +97,9 @@ INTEREST = """
 POPULAR = """
     SELECT item_id, sum(interest) / sum(sum(interest)) OVER () AS share FROM counted
     GROUP BY item_id HAVING sum(interest) > 0 ORDER BY share DESC, item_id LIMIT %(limit)s"""
+INTEREST_IN = """
+    SELECT item_id, sum(interest) FROM counted WHERE item_id = ANY(%(items)s)
+    GROUP BY item_id HAVING sum(interest) > 0"""
 # Lift in standard deviations of a Poisson count, so that a jump from 0 to 2 does not beat one from 100 to 200.
 TRENDING = """
     SELECT item_id, (recent - expected) / sqrt(expected + 1) AS lift, (recent - expected) / recent AS share
@@ -127,6 +130,13 @@ def popular_items(settings: ScenarioSettings, limit: int) -> Ranked:
     rows = _query(INTEREST + POPULAR, settings, limit=limit, recent=span, span=span)
     rows = rows or _query(LATEST, settings, limit=limit, latest=LATEST_EVENTS)
     return Ranked([Candidate(item_id, share, Cause("popular", share)) for item_id, share in rows])
+
+
+def interest_in(item_ids: Sequence[str], settings: ScenarioSettings) -> dict[str, float]:
+    """Weighted interest in each of the items in the last days of the log; those without any are left out."""
+    span = timedelta(days=settings.popular_days)
+    rows = _query(INTEREST + INTEREST_IN, settings, items=list(item_ids), recent=span, span=span)
+    return {item_id: float(interest) for item_id, interest in rows}
 
 
 def trending_items(settings: ScenarioSettings, limit: int) -> Ranked:
@@ -166,7 +176,7 @@ class Shelf:
 
     @cached_property
     def condition(self) -> Q | None:
-        conditions = [*(parse_filter(each) for each in self.filters), *self.rules.conditions]
+        conditions = [*(read_filter(each) for each in self.filters), *self.rules.conditions]
         return Q(*conditions) if conditions else None
 
     def permitted(self, item_ids: Sequence[str]) -> dict[str, ItemFacts]:

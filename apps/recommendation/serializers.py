@@ -12,7 +12,8 @@ from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.settings import ScenarioSettings, settings_schema
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
-from catalog.filters import FilterError, parse_filter
+from catalog.filters import FilterError
+from catalog.saved_filters import read_filter
 from catalog.serializers import ItemIdField
 
 MOST_ITEMS = 100
@@ -49,7 +50,7 @@ class FilterField(ObjectField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         value = super().to_internal_value(data)
         try:
-            parse_filter(value)
+            read_filter(value)
         except FilterError as error:
             raise serializers.ValidationError(error.detail) from error
         return value
@@ -78,7 +79,11 @@ class ListRequestSerializer(serializers.Serializer):
         "that the subject touched last.",
     )
     count = serializers.IntegerField(required=False, default=12, min_value=1, max_value=100)
-    filter = FilterField(required=False, allow_null=True, help_text="Which items may appear; the same as in GET items.")
+    filter = FilterField(
+        required=False,
+        allow_null=True,
+        help_text='Which items may appear, as in GET items; or a saved filter: {"saved": key, "params": {}}.',
+    )
     exclude = serializers.ListField(
         child=ItemIdField(), required=False, max_length=MOST_EXCLUDED, help_text="Ids that must not appear."
     )
@@ -125,6 +130,7 @@ class RecommendationReasonSerializer(serializers.Serializer):
             "popular",
             "trending",
             "newest",
+            "promoted",
             "explored",
         ]
     )
@@ -145,14 +151,15 @@ class RecommendedItemSerializer(serializers.Serializer):
     reasons = RecommendationReasonSerializer(many=True)
     rules = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Operator rules that touched the item, and category_window_relaxed where the window could not hold.",
+        help_text="Keys of the operator rules that touched the item; '<key>:relaxed' for a cap that gave way to it, "
+        "and category_window_relaxed where the window could not hold.",
     )
     parts = serializers.DictField(
         child=serializers.FloatField(),
         required=False,
         help_text="What the score is the product of: `source`, the score that the item came with, and a factor for "
-        "each setting that touched it (freshness, price, rotation, negative_feedback). With diversity `likeness` "
-        "stands beside them: the greatest to the items above. Only where explain is true.",
+        "each setting that touched it (freshness, price, rotation, negative_feedback) and each rule. With diversity "
+        "`likeness` stands beside them: the greatest to the items above. Only where explain is true.",
     )
 
 

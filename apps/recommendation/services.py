@@ -14,8 +14,9 @@ from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.candidates import Pool, fill
 from apps.recommendation.factors import factors_of, reorders
 from apps.recommendation.paging import request_of, resume, write_cursor
+from apps.recommendation.promotions import wanted_items
 from apps.recommendation.reasons import EXPLORED, explain
-from apps.recommendation.rules import active_rules
+from apps.recommendation.rule_book import CompiledRule, active_rules
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, SEEDED, Kind, scenario_settings
 from apps.recommendation.selectors import Shelf, UnknownScenario
 from apps.recommendation.settings import ScenarioSettings
@@ -56,21 +57,22 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
     return answer
 
 
-def preview(ask: Ask) -> Recommendation:
-    """The answer that `recommend` would give, without recording it."""
-    return _answer(resume(ask))
+def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
+    """The answer that `recommend` would give, without recording it; `book` takes the place of the published rules."""
+    return _answer(resume(ask), book=book)
 
 
-def _answer(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
+def _answer(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
     visitor = visitor or Visitor(ask.subject, timezone.now())
     scenario = _find_scenario(ask.scenario)
     settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
     events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
-    rules = active_rules(scenario.key, ask.context, visitor.now)
+    rules = active_rules(scenario.key, ask.context, visitor.now, count=ask.count, book=book)
     past = visitor.past(settings)
+    kept_out = {*past.kept_out, *past.refused, *_own(scenario, ask, seeds)}
     shelf = Shelf(
-        excluded={*ask.exclude, *ask.earlier.item_ids, *past.kept_out, *past.refused, *_own(scenario, ask, seeds)},
+        excluded={*ask.exclude, *ask.earlier.item_ids, *kept_out, *rules.excluded},
         filters=_filters(scenario, settings, ask),
         require_known=settings.require_known_items,
         rules=rules,
@@ -78,13 +80,15 @@ def _answer(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
     situation = Situation(scenario, settings, visitor, events, seeds, shelf)
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
-    choices = CHOSEN_FROM if reorders(settings, visitor) else 1
+    choices = CHOSEN_FROM if rules.reorders or reorders(settings, visitor) else 1
     # One more than wanted tells whether there is a next page.
     pool = fill(ask.count + 1, sources_for(situation), shelf.permitted, choices=choices)
-    adjusted = adjust(pool.candidates, rules, factors_of(pool.candidates, settings, visitor, events))
+    candidates = [*pool.candidates, *wanted_items(situation, rules, pool.candidates)]
+    adjusted = adjust(candidates, rules, factors_of(candidates, settings, visitor, events))
     decision_id = uuid7()
-    placed = arrange(adjusted, ask.count, policy, rules, generator_of(decision_id), settings)
-    more = len(pool.candidates) > len(placed) == ask.count
+    first = 1 + len(ask.earlier.item_ids)
+    placed = arrange(adjusted, ask.count, policy, rules, generator_of(decision_id), settings, first=first)
+    more = len(candidates) > len(placed) == ask.count
     return Recommendation(
         decision_id=decision_id,
         scenario=scenario,

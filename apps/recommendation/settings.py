@@ -52,7 +52,7 @@ class ScenarioSettings:
         "exploration: 0 gives the best list, higher values sample from it (Plackett-Luce)",
     )
     filter: dict[str, Any] | None = setting(  # noqa: RUF009
-        None, Filter(), "which items may appear, as in the request"
+        None, Filter(), "which items may appear, as in the request; it may name a saved filter"
     )
     require_known_items: bool | None = setting(
         None,

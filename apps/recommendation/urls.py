@@ -4,8 +4,24 @@ from django.urls import path
 
 from apps.recommendation.api import RecommendationsView
 from apps.recommendation.pages_api import PagesView
+from apps.recommendation.rule_api import (
+    PreviewRulesView,
+    PublishRuleView,
+    RestoreRuleView,
+    RuleChangesView,
+    RulesView,
+    RuleView,
+    UnpublishRuleView,
+)
 
 urlpatterns = [
     path("recommendations", RecommendationsView.as_view(), name="recommendations"),
     path("recommendations/pages", PagesView.as_view(), name="recommendation-pages"),
+    path("rules", RulesView.as_view(), name="rules"),
+    path("rules/preview", PreviewRulesView.as_view(), name="preview-rules"),
+    path("rules/<uuid:id>", RuleView.as_view(), name="rule"),
+    path("rules/<uuid:id>/publish", PublishRuleView.as_view(), name="publish-rule"),
+    path("rules/<uuid:id>/unpublish", UnpublishRuleView.as_view(), name="unpublish-rule"),
+    path("rules/<uuid:id>/restore", RestoreRuleView.as_view(), name="restore-rule"),
+    path("rules/<uuid:id>/changes", RuleChangesView.as_view(), name="rule-changes"),
 ]

@@ -16,8 +16,9 @@ from api.errors import TooLarge, list_errors
 from api.idempotency import IdempotentWrites
 from api.schema import FieldErrorSerializer
 from behavior.parsing import Invalid, parse_id
-from catalog.filters import FilterError, parse_filter
+from catalog.filters import FilterError
 from catalog.models import Item
+from catalog.saved_filters import read_filter
 from catalog.selectors import list_items
 from catalog.serializers import ItemSerializer, present_item, read_item
 from catalog.services import delete_item, patch_item, store_items
@@ -48,7 +49,7 @@ class ItemListParameters(serializers.Serializer):
 
     def validate_filter(self, value: str) -> Q:
         try:
-            return parse_filter(json.loads(value))
+            return read_filter(json.loads(value))
         except FilterError as error:
             raise ValidationError(error.detail) from None
         except (ValueError, RecursionError):

@@ -6,6 +6,7 @@ from api.decisions import DecisionView
 from api.events import EventsView
 from api.items import ItemBatchView, ItemsView, ItemView
 from api.model_versions import ModelVersionsView, ModelVersionView, PromoteView, RollbackView
+from api.saved_filters import SavedFiltersView, SavedFilterView
 from api.training_runs import CancelTrainingRunView, TrainingRunsView, TrainingRunView
 
 urlpatterns = [
@@ -13,6 +14,8 @@ urlpatterns = [
     path("items", ItemsView.as_view(), name="items"),
     path("items/batch", ItemBatchView.as_view(), name="item-batch"),
     path("items/<path:item_id>", ItemView.as_view(), name="item"),
+    path("filters", SavedFiltersView.as_view(), name="saved-filters"),
+    path("filters/<slug:key>", SavedFilterView.as_view(), name="saved-filter"),
     path("decisions/<uuid:id>", DecisionView.as_view(), name="decision"),
     path("models", ModelVersionsView.as_view(), name="models"),
     path("models/<uuid:id>", ModelVersionView.as_view(), name="model"),

@@ -39,3 +39,24 @@ class Item(TenantOwned):
 
     def __str__(self) -> str:
         return self.title or self.item_id
+
+
+class SavedFilter(TenantOwned):
+    """A filter expression under a key; `{"param": "name"}` stands in it in place of a value that its user gives."""
+
+    key = models.SlugField(max_length=50, db_index=False, help_text="What requests, scenarios and rules name.")
+    description = models.CharField(max_length=500, blank=True)
+    expression = models.JSONField()
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text='by name: {"max": {"type": "number", "default": 80}}'
+    )
+    updated_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="saved_filter_key")]
+
+    def __str__(self) -> str:
+        return self.key

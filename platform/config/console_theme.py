@@ -60,6 +60,7 @@ UNFOLD: dict[str, Any] = {
                     page("Data quality", "fact_check", "behavior_cleaningreport_changelist"),
                     page("Imports", "upload_file", "behavior_import_changelist"),
                     page("Items", "inventory_2", "catalog_item_changelist"),
+                    page("Saved filters", "filter_alt", "catalog_savedfilter_changelist"),
                 ],
             },
             {
@@ -68,6 +69,10 @@ UNFOLD: dict[str, Any] = {
                     page("Scenarios", "tune", "decisions_scenario_changelist"),
                     page("Decisions", "fork_right", "decisions_decision_changelist"),
                 ],
+            },
+            {
+                "title": "Recommendation",
+                "items": [page("Rules", "rule", "recommendation_rule_changelist")],
             },
             {
                 "title": "Models",

@@ -9,6 +9,7 @@ from console.pages import (  # noqa: F401
     model_versions,
     quality,
     quarantine,
+    saved_filters,
     scenarios,
     training,
 )

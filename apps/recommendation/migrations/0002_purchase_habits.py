@@ -10,6 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("tenancy", "0002_row_level_security"),
+        ("recommendation", "0001_rules"),
     ]
 
     operations = [

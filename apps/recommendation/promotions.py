@@ -1,0 +1,57 @@
+"""Items that a pin or a promotion wants and that no source gave: fetched from the catalogue."""
+
+from collections.abc import Sequence
+
+from apps.recommendation import engine, selectors
+from apps.recommendation.candidates import Candidate, Cause, Pooled
+from apps.recommendation.rules import ActiveRules
+from apps.recommendation.scenarios import Kind
+from apps.recommendation.sources import Situation
+from catalog.selectors import newest_items
+
+# Of a target that holds more items than these the newest are taken.
+MOST_FETCHED = 200
+
+
+def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled]) -> list[Pooled]:
+    """Permitted items for the rules that find too few in the pool; no query where there are enough.
+
+    They come after every other source, so they stand only where a rule puts them, or where the list would be short.
+    A personalised list has them in the model's order for the subject, any other in the order of popularity.
+    """
+    found = {each.candidate.item_id for each in pool}
+    facts = {}
+    for key in rules.lacking([each.facts for each in pool]):
+        target = (rules.marks or {})[key]
+        condition = target if situation.shelf.condition is None else target & situation.shelf.condition
+        facts |= situation.shelf.permitted(
+            [each for each in newest_items(MOST_FETCHED, condition=condition) if each not in found | facts.keys()]
+        )
+    source = max((each.source for each in pool), default=-1) + 1
+    return [Pooled(each, facts[each.item_id], source) for each in _ordered(situation, list(facts))]
+
+
+def _ordered(situation: Situation, item_ids: Sequence[str]) -> list[Candidate]:
+    if not item_ids:
+        return []
+    if situation.scenario.kind == Kind.PERSONALISED and situation.events:
+        ranked = engine.next_items(
+            situation.model,
+            situation.events,
+            len(item_ids),
+            exclude=(),
+            now=situation.now,
+            candidates=item_ids,
+        )
+        if ranked.candidates:
+            return [_as_promoted(each) for each in ranked.candidates]
+    interest = selectors.interest_in(item_ids, situation.settings)
+    best_first = sorted(item_ids, key=lambda item_id: -interest.get(item_id, 0.0))
+    return [Candidate(item_id, interest.get(item_id, 0.0), Cause("promoted", 1.0)) for item_id in best_first]
+
+
+def _as_promoted(candidate: Candidate) -> Candidate:
+    """Without an event that spoke for it, an item is there because the shop wants it."""
+    if candidate.cause.item_id is not None:
+        return candidate
+    return Candidate(candidate.item_id, candidate.score, Cause("promoted", 1.0))
