@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
 from behavior.models import Consent
-from behavior.selectors import recent_events
+from behavior.selectors import PERSON, person_values, recent_events
 from catalog.filters import parse_filter
 from catalog.models import Item
 from catalog.selectors import eligible_items, newest_items
@@ -82,13 +82,14 @@ def excluded_items(subject_keys: Sequence[bytes], settings: ScenarioSettings, no
     if not (settings.exclude_seen or settings.exclude_bought_days):
         return set()
     conditions = ""
-    values: list[Any] = [current_tenant_id(), list(subject_keys), Consent.PERSONALISATION]
+    values: list[Any] = [*person_values(subject_keys), current_tenant_id(), Consent.PERSONALISATION]
     if not settings.exclude_seen:
         conditions = "AND type = ANY(%s) AND occurred_at >= %s"
         values += [list(settings.bought_types), now - timedelta(days=settings.exclude_bought_days)]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT item_id FROM behavior_event WHERE tenant_id = %s AND subject_key = ANY(%s) "
+            f"SELECT DISTINCT item_id FROM {PERSON} JOIN behavior_event ON subject_key = person.key "
+            "AND occurred_at > person.after AND occurred_at <= person.until WHERE tenant_id = %s "
             f"AND item_id IS NOT NULL AND consent & %s <> 0 {conditions}",
             values,
         )

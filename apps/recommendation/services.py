@@ -17,6 +17,7 @@ from apps.recommendation.candidates import Candidate, Pool, Source, fill
 from apps.recommendation.reasons import EXPLORED, explain
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, MODEL, Kind, ScenarioSettings
 from apps.recommendation.selectors import PersonalEvent, Shelf, UnknownScenario
+from behavior.logins import record_login
 from behavior.subjects import Subject
 from decisions.models import Scenario
 from decisions.policies import Policy, choose
@@ -80,6 +81,7 @@ def recommend(ask: Ask) -> Recommendation:
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+    record_login(ask.subject)
     return answer
 
 
