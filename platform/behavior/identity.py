@@ -64,7 +64,7 @@ def undo(*, link_id: UUID, kind: IdentityLink.Kind, actor: str) -> IdentityLink:
     """
     lock_ledger()
     row = IdentityLink.objects.get(id=link_id, kind=kind)
-    _active(kind, row.from_key, row.to_key).update(undone_at=timezone.now(), undone_by=actor)
+    _active(kind, bytes(row.from_key), bytes(row.to_key)).update(undone_at=timezone.now(), undone_by=actor)
     row.refresh_from_db()
     return row
 
@@ -182,6 +182,8 @@ def find_identity(*, kind: str, raw_id: str) -> Identity:
     visitors = {bytes(link.from_key) for link in links if link.kind == LOGIN}
     if kind == "anonymous_id":
         visitors.add(asked)
-    keys = [PersonKey(key, "anonymous_id" if key in visitors else "user_id", after, until) for key, after, until in rows]
+    keys = [
+        PersonKey(key, "anonymous_id" if key in visitors else "user_id", after, until) for key, after, until in rows
+    ]
     tied = any(link.kind == LOGIN and link.undone_at is None for link in links)
     return Identity(keys, links, shared=kind == "anonymous_id" and len(keys) == 1 and tied)

@@ -11,7 +11,6 @@ from django.db import connection
 from behavior.models import Consent, Snapshot
 from tenancy.scope import current_tenant_id
 
-
 # Rows (key, after, until) of all keys of a person: an event under `key` is theirs when after < occurred_at <= until.
 # Every query that personalises starts from it, and `person_values` are its parameters.
 PERSON = "behavior_person(%s, %s::bytea[]) AS person"
