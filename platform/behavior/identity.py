@@ -4,7 +4,7 @@ Logins tie keys by themselves (behavior/logins.py). Every write here first locks
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,10 @@ LOGIN, MERGE = IdentityLink.Kind.LOGIN, IdentityLink.Kind.MERGE
 # Each of a person's keys is an index probe in every answer.
 MOST_USERS = 20
 SHOWN_LINKS = 200
+IDENTITY = f"""
+    SELECT key, nullif(after, '-infinity'), nullif(until, 'infinity'), EXISTS (
+        SELECT FROM behavior_identitylink WHERE from_key = key AND kind = 'login')
+    FROM {PERSON} ORDER BY after, key"""
 
 
 class UnknownSubject(ValueError):
@@ -171,19 +175,13 @@ def find_identity(*, kind: str, raw_id: str) -> Identity:
     """The person behind a user_id or anonymous_id. Raises UnknownSubject."""
     asked = _known_key(kind, raw_id, field=kind)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT key, nullif(after, '-infinity'), nullif(until, 'infinity') FROM {PERSON} ORDER BY after, key",
-            person_values([asked]),
-        )
-        rows = [(bytes(key), after, until) for key, after, until in cursor.fetchall()]
-    links = list(
-        IdentityLink.objects.filter(_touches({key for key, _, _ in rows})).order_by("-created_at", "-id")[:SHOWN_LINKS]
-    )
-    visitors = {bytes(link.from_key) for link in links if link.kind == LOGIN}
+        cursor.execute(IDENTITY, person_values([asked]))
+        keys = [
+            PersonKey(bytes(key), "anonymous_id" if is_visitor else "user_id", after, until)
+            for key, after, until, is_visitor in cursor.fetchall()
+        ]
     if kind == "anonymous_id":
-        visitors.add(asked)
-    keys = [
-        PersonKey(key, "anonymous_id" if key in visitors else "user_id", after, until) for key, after, until in rows
-    ]
-    tied = any(link.kind == LOGIN and link.undone_at is None for link in links)
-    return Identity(keys, links, shared=kind == "anonymous_id" and len(keys) == 1 and tied)
+        keys = [replace(one, kind=kind) if one.key == asked else one for one in keys]
+    links = IdentityLink.objects.filter(_touches({one.key for one in keys})).order_by("-created_at", "-id")
+    shared = kind == "anonymous_id" and len(keys) == 1 and keys[0].after is not None
+    return Identity(keys, list(links[:SHOWN_LINKS]), shared)

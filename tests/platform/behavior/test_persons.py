@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from behavior.identity import merge, restore, undo
 from behavior.models import IdentityLink, Snapshot
 from behavior.persons import Links, join_persons
+from behavior.selectors import recent_events
 from behavior.services import store_events
 from behavior.snapshots import take_snapshot
+from behavior.subjects import read_subject
 from ml.data.columns import EventColumns, write_columns
 from tenancy.models import Tenant
 
@@ -80,6 +82,25 @@ def test_merged_users_are_one_subject(store: Any, take: Take) -> None:
     assert take() == [["i1", "i2", "i3", "i4", "i5"]]
     undo(link_id=row.id, kind=IdentityLink.Kind.MERGE, actor="test")
     assert take() == [["i1", "i2", "i4", "i5"], ["i3"]]
+
+
+def test_snapshots_and_answers_agree_on_whose_an_event_is(scope: Tenant, store: Any, take: Take) -> None:
+    generator = np.random.default_rng(7)
+    rows = []
+    for number, (user, device, which) in enumerate(zip(*generator.integers(0, [[6], [4], [3]], (3, 150)), strict=True)):
+        ids = {"user_id": f"u{user}"}, {"anonymous_id": f"d{device}"}
+        rows.append((f"i{number:03d}", number, (ids[0], ids[1], ids[0] | ids[1])[which]))
+    store(*rows)
+    merge(from_user_id="u0", to_user_id="u1", actor="test")
+    merge(from_user_id="u2", to_user_id="u1", actor="test")
+
+    answers = {
+        tuple(event.item_id for event in recent_events(read_subject({"user_id": f"u{number}"}).keys, 500))
+        for number in range(6)
+    }
+
+    assert len(answers) == 4
+    assert sorted(answers) == [tuple(row) for row in take()]
 
 
 events = st.lists(st.tuples(st.sampled_from(["d", "e", "u", "v", "w"]), st.integers(0, 8)), max_size=30)
