@@ -10,6 +10,7 @@ from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.models import Within
 from apps.recommendation.settings import ScenarioSettings
 from behavior.models import Consent
+from behavior.selectors import EVENTS_OF_PERSON
 from tenancy.scope import current_tenant_id
 
 # An item is due again from this share of its interval on.
@@ -20,8 +21,8 @@ PAIRED = """
         (array_agg(item_id ORDER BY added_value DESC, item_id))[1] AS strongest, max(confidence) AS confidence
     FROM recommendation_itempair WHERE tenant_id = %(tenant)s AND within = %(within)s AND item_id = ANY(%(seeds)s)
     GROUP BY other_id ORDER BY score DESC, confidence DESC, other_id LIMIT %(limit)s"""
-OWN = """
-    FROM behavior_event WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND type = ANY(%(types)s)
+OWN = f"""
+    FROM {EVENTS_OF_PERSON} WHERE type = ANY(%(types)s)
         AND item_id IS NOT NULL AND consent & %(consent)s <> 0 GROUP BY item_id"""
 VIEWED = f"""
     SELECT item_id, max(occurred_at) AS viewed_at {OWN} ORDER BY viewed_at DESC, item_id LIMIT %(limit)s"""

@@ -22,6 +22,7 @@ from apps.recommendation.selectors import Shelf, UnknownScenario
 from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.sources import Situation, sources_for
 from apps.recommendation.visitors import Visitor
+from behavior.logins import record_login
 from decisions.models import Scenario
 from decisions.policies import Policy, generator_of
 from decisions.services import DecidedItem, record_decision
@@ -54,6 +55,7 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+    record_login(ask.subject)
     return answer
 
 

@@ -12,7 +12,7 @@ from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.selectors import PersonalEvent, personal_events
 from apps.recommendation.settings import ScenarioSettings
 from behavior.models import Consent
-from behavior.selectors import RecentEvent, recent_events
+from behavior.selectors import EVENTS_OF_PERSON, RecentEvent, recent_events
 from behavior.subjects import Subject
 from catalog.selectors import ItemFacts
 from decisions.selectors import count_shown_items
@@ -47,14 +47,13 @@ class Past:
 
 
 # Items of refusals are described in the same statement; the others need no description.
-PAST = """
+PAST = f"""
     WITH past AS (
         SELECT item_id,
             bool_or(%(seen)s OR (type = ANY(%(bought)s) AND occurred_at >= %(bought_since)s)) AS kept_out,
             max(occurred_at) FILTER (WHERE type = ANY(%(negative)s)) AS refused_at,
             max(occurred_at) FILTER (WHERE type = ANY(%(undo)s)) AS undone_at
-        FROM behavior_event
-        WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND item_id IS NOT NULL
+        FROM {EVENTS_OF_PERSON} WHERE item_id IS NOT NULL
             AND consent & %(consent)s <> 0
             AND (%(seen)s OR (type = ANY(%(bought)s) AND occurred_at >= %(bought_since)s)
                 OR type = ANY(%(negative)s) OR type = ANY(%(undo)s))

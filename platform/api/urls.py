@@ -4,6 +4,13 @@ from django.urls import path
 
 from api.decisions import DecisionView
 from api.events import EventsView
+from api.identities import (
+    IdentitiesView,
+    IdentityLinksView,
+    IdentityLinkView,
+    IdentityMergesView,
+    IdentityMergeView,
+)
 from api.items import ItemBatchView, ItemsView, ItemView
 from api.model_versions import ModelVersionsView, ModelVersionView, PromoteView, RollbackView
 from api.saved_filters import SavedFiltersView, SavedFilterView
@@ -11,6 +18,11 @@ from api.training_runs import CancelTrainingRunView, TrainingRunsView, TrainingR
 
 urlpatterns = [
     path("events", EventsView.as_view(), name="events"),
+    path("identities", IdentitiesView.as_view(), name="identities"),
+    path("identities/links", IdentityLinksView.as_view(), name="identity-links"),
+    path("identities/links/<uuid:id>", IdentityLinkView.as_view(), name="identity-link"),
+    path("identities/merges", IdentityMergesView.as_view(), name="identity-merges"),
+    path("identities/merges/<uuid:id>", IdentityMergeView.as_view(), name="identity-merge"),
     path("items", ItemsView.as_view(), name="items"),
     path("items/batch", ItemBatchView.as_view(), name="item-batch"),
     path("items/<path:item_id>", ItemView.as_view(), name="item"),

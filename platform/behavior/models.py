@@ -113,6 +113,40 @@ class SubjectIdentity(models.Model):
         return self.kind
 
 
+class IdentityLink(models.Model):
+    """That two subject keys are one person: a row of the ledger, written once; undoing it only marks it.
+
+    A login ties an anonymous visitor's key (`from_key`) to a user's (`to_key`), and a row stands for each time that the
+    device changes hands. A merge ties two users. No event is ever changed: who an event belongs to is found by
+    `behavior_person()`, a function of the database.
+    """
+
+    class Kind(models.TextChoices):
+        LOGIN = "login"
+        MERGE = "merge"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = tenant_of_log()
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    from_key = models.BinaryField()
+    to_key = models.BinaryField()
+    since = models.DateTimeField(help_text="when the person logged in or was merged")
+    event_id = models.UUIDField(null=True, help_text="event that carried both ids")
+    source = models.CharField(max_length=150, help_text="source of the event, 'request', or who made the link")
+    created_at = models.DateTimeField(auto_now_add=True)
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index("tenant", "from_key", models.F("since").desc(), name="identity_link_from"),
+            models.Index("tenant", "to_key", "kind", models.F("since").desc(), name="identity_link_to"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.since:%Y-%m-%d %H:%M}"
+
+
 class Quarantine(TenantOwned):
     """An event that could not be stored as it came, kept word for word with the reasons."""
 

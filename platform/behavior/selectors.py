@@ -11,6 +11,21 @@ from django.db import connection
 from behavior.models import Consent, Snapshot
 from tenancy.scope import current_tenant_id
 
+# Rows (key, after, until) of all keys of a person: an event under `key` is theirs when after < occurred_at <= until.
+# Every query that personalises starts from it, and `person_values` are its parameters.
+PERSON = "behavior_person(%s, %s::bytea[]) AS person"
+
+
+# All events of a person, in a statement with the parameters `tenant` and `keys` (`Subject.keys`).
+EVENTS_OF_PERSON = """behavior_person(%(tenant)s, %(keys)s::bytea[]) AS person JOIN behavior_event
+    ON tenant_id = %(tenant)s AND subject_key = person.key
+        AND occurred_at > person.after AND occurred_at <= person.until"""
+
+
+def person_values(subject_keys: Sequence[bytes]) -> list[Any]:
+    """Parameters of `PERSON` for the keys of a request's subject, as `Subject.keys` gives them."""
+    return [current_tenant_id(), list(dict.fromkeys(subject_keys))]
+
 
 @dataclass(frozen=True)
 class RecentEvent:
@@ -24,15 +39,20 @@ class RecentEvent:
 
 
 def recent_events(subject_keys: Sequence[bytes], limit: int = 50) -> list[RecentEvent]:
-    """The last `limit` events under any of these keys, oldest first; one index probe for each key and partition."""
+    """The last `limit` events of a person, oldest first; `subject_keys` as `Subject.keys` gives them.
+
+    Keys that the ledger of identities ties to these count too, in the same query; one index probe for each key and
+    partition.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT last.item_id, last.type, last.occurred_at, last.value, last.event_id, last.consent, "
-            "last.session_key FROM unnest(%s::bytea[]) AS wanted(key) CROSS JOIN LATERAL ("
+            f"last.session_key FROM {PERSON} CROSS JOIN LATERAL ("
             "  SELECT item_id, type, occurred_at, value, event_id, consent, session_key FROM behavior_event "
-            "  WHERE tenant_id = %s AND subject_key = wanted.key ORDER BY occurred_at DESC LIMIT %s"
+            "  WHERE tenant_id = %s AND subject_key = person.key AND occurred_at > person.after "
+            "  AND occurred_at <= person.until ORDER BY occurred_at DESC LIMIT %s"
             ") AS last ORDER BY last.occurred_at DESC, last.event_id DESC LIMIT %s",
-            [list(dict.fromkeys(subject_keys)), current_tenant_id(), limit, limit],
+            [*person_values(subject_keys), current_tenant_id(), limit, limit],
         )
         rows = cursor.fetchall()
     return [

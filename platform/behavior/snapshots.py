@@ -2,7 +2,7 @@
 
 A snapshot reads only what came since the one before: the rows that it copied lie in Arrow files beside the snapshots,
 one for each stretch of time of receipt. Cleaning starts from all of them each time, so that a snapshot built in many
-steps equals one built at once.
+steps equals one built at once. So does the joining of keys that are one person.
 """
 
 import io
@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -27,6 +28,7 @@ from uuid_utils.compat import uuid7
 from behavior.cleaning import Events, Finding, Names, clean
 from behavior.clock import EPOCH, to_micros
 from behavior.models import CleaningDrop, CleaningReport, Consent, Snapshot
+from behavior.persons import join_persons, read_links
 from behavior.storing import settle_log
 from tenancy.models import Tenant
 from tenancy.scope import current_tenant_id
@@ -87,7 +89,9 @@ def take_snapshot(*, write: WriteColumns, folder: Path, known_items: Collection[
     _copy_new(parts, watermark)
     copied, without_consent = _read_parts(parts, watermark)
     subjects, items, types = (_dictionary(copied[name]) for name in ("subject", "item", "type"))
-    events, findings = clean(_events(copied), Names(items.to_pylist(), types.to_pylist(), known_items))
+    events = _events(copied)
+    persons, subjects = join_persons(events.subject, subjects, copied["time"].to_numpy(), read_links())
+    events, findings = clean(replace(events, subject=persons), Names(items.to_pylist(), types.to_pylist(), known_items))
     snapshot = Snapshot(
         id=uuid7(), watermark=watermark, events_read=len(copied), events=len(events), without_consent=without_consent
     )

@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from numpy.typing import NDArray
 
 from behavior.judging import Judged
+from behavior.logins import Login, find_logins, store_logins
 from behavior.models import Consent
 from behavior.subjects import Identities, Keyring, Sealed, remember, seal_unknown, session_keys, subject_keys
 from tenancy.scope import current_tenant_id
@@ -125,6 +126,7 @@ class Prepared:
     rows: int
     csv: memoryview
     identities: Identities
+    logins: list[Login]
 
 
 def prepare(judged: Judged, made_at: datetime, keyring: Keyring, first_row: int = 0) -> Prepared:
@@ -137,9 +139,11 @@ def prepare(judged: Judged, made_at: datetime, keyring: Keyring, first_row: int 
     if len(rows) < judged.rows:
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     keys, identities = subject_keys(columns, keyring)
+    numbers = np.asarray(rows, dtype=np.int32) + first_row
+    event_ids = new_event_ids(len(rows), made_at)
     made: dict[str, Any] = {
-        "row": np.asarray(rows, dtype=np.int32) + first_row,
-        "event_id": new_event_ids(len(rows), made_at),
+        "row": numbers,
+        "event_id": event_ids,
         "subject_key": keys,
         "session_key": session_keys(columns["session_id"], keyring),
         "consent": [CONSENT[given] for given in zip(columns["personalisation"], columns["training"], strict=True)],
@@ -147,7 +151,7 @@ def prepare(judged: Judged, made_at: datetime, keyring: Keyring, first_row: int 
     table = pa.table({name: made.get(name, columns.get(name)) for name in STAGED}, schema=SCHEMA)
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=False))
-    return Prepared(len(rows), buffer.getbuffer(), identities)
+    return Prepared(len(rows), buffer.getbuffer(), identities, find_logins(columns, keyring, numbers, event_ids))
 
 
 def stage(prepared: Prepared, *, behind_staged: bool) -> None:
@@ -188,6 +192,7 @@ def store_prepared(
                 seen = cursor.fetchall()
         if len(seen) < prepared.rows:
             cursor.execute(INSERT_EVENTS, [tenant_id, received_at, source])
+    store_logins(prepared.logins, source=source, without_rows={row for row, _ in seen})
     return Stored(
         duplicates=frozenset(row for row, same in seen if same),
         conflicts=frozenset(row for row, same in seen if not same),

@@ -44,7 +44,7 @@ class Subject:
 
     @property
     def keys(self) -> list[bytes]:
-        """All keys under which this person's events may lie."""
+        """The keys that the request names, the user's first; `behavior.selectors.PERSON` adds what is tied to them."""
         return [self.key] if self.anonymous_key in (None, self.key) else [self.key, self.anonymous_key or self.key]
 
 

@@ -56,6 +56,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Data",
                 "items": [
                     page("Events", "bolt", "behavior_event_changelist"),
+                    page("Identities", "link", "behavior_identitylink_changelist"),
                     page("Quarantine", "report", "behavior_quarantine_changelist"),
                     page("Data quality", "fact_check", "behavior_cleaningreport_changelist"),
                     page("Imports", "upload_file", "behavior_import_changelist"),

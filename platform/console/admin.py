@@ -6,6 +6,7 @@ from console.pages import (  # noqa: F401
     catalog,
     decisions,
     events,
+    identities,
     model_versions,
     quality,
     quarantine,

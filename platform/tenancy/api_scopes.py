@@ -2,6 +2,8 @@
 
 API_SCOPES = {
     "events:write": "send events",
+    "identities:read": "see which ids are one person",
+    "identities:write": "tie ids that are one person, and take them apart",
     "items:read": "read the catalogue",
     "items:write": "change the catalogue",
     "filters:read": "read saved filters",

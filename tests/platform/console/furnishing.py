@@ -7,8 +7,10 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from behavior.models import Event, Quarantine
+from behavior.logins import record_login
+from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
+from behavior.subjects import read_subject
 from catalog.models import Item
 from catalog.services import upsert_items
 from decisions.services import define_scenario, record_decision
@@ -109,6 +111,8 @@ class Furnished:
                 model_version=self.live.id,
             )
             self.event = Event.objects.get()
+            record_login(read_subject({"user_id": "u1", "anonymous_id": "a1"}))
+            self.link = IdentityLink.objects.get()
             self.quarantined = Quarantine.objects.get()
             self.item = Item.objects.get()
             self.running = make_run(status=RunStatus.QUEUED, report=None)
@@ -127,6 +131,7 @@ class Furnished:
             with connected_as("app"), tenant_scope(self.tenant.id):
                 upsert_items([{"id": f"more-{number}"}])
                 define_scenario(key=f"more-{number}", name="More", application="recommendation", kind="popular")
+                record_login(read_subject({"user_id": f"u{number}", "anonymous_id": f"more-{number}"}))
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
                 record_decision(
@@ -143,6 +148,7 @@ class Furnished:
         """Page address -> the row on it."""
         return {
             "behavior/event": self.event,
+            "behavior/identitylink": self.link,
             "behavior/quarantine": self.quarantined,
             "catalog/item": self.item,
             "decisions/scenario": self.scenario,

@@ -34,6 +34,7 @@ def test_actions_on_rows_of_another_tenant_change_nothing(
 ) -> None:
     client = as_role(Role.ADMIN)
     dialogs = {
+        f"behavior/identitylink/{foreign.link.pk}/undo_link": foreign.link,
         f"tenancy/apikey/{foreign.key.pk}/revoke": foreign.key,
         f"tenancy/apikey/{foreign.key.pk}/rotate": foreign.key,
         f"serving/trainingrun/{foreign.running.pk}/cancel": foreign.running,
@@ -56,6 +57,7 @@ def test_lists_and_searches_show_nothing_of_another_tenant(
     client = as_role(Role.ADMIN)
     searches = [
         "behavior/event/?subject=u1",
+        "behavior/identitylink/?subject=u1",
         f"behavior/event/?decision={foreign.decision.decision_id}",
         "behavior/event/?item=sku-1",
         f"decisions/decision/?decision={foreign.decision.decision_id}",

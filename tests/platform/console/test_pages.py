@@ -136,6 +136,48 @@ def test_a_resolved_row_can_no_longer_be_changed(furnished: Furnished, operator:
     assert furnished.count(Event) == 1
 
 
+# Identities ----------------------------------------------------------------------------------------------------------
+
+
+def test_links_are_found_by_either_id_and_show_pseudonyms(furnished: Furnished, operator: Client) -> None:
+    row = f"/console/behavior/identitylink/{furnished.link.pk}/change/"
+    for search, found in (
+        ("subject=u1", True),
+        ("subject=a1", True),
+        ("subject=nobody", False),
+        ("kind=login", True),
+        ("kind=merge", False),
+        ("state=active", True),
+        ("state=undone", False),
+    ):
+        page = operator.get(f"/console/behavior/identitylink/?{search}").content.decode()
+        assert (row in page) == found, search
+    assert public_subject_id(bytes(furnished.link.from_key)) in operator.get(row).content.decode()
+
+
+def test_a_link_is_undone_and_tied_again(furnished: Furnished, operator: Client) -> None:
+    page = f"/console/behavior/identitylink/{furnished.link.pk}"
+    shown = operator.get(f"{page}/change/").content.decode()
+    assert "undo_link" in shown
+    assert "restore_link" not in shown
+
+    operator.post(f"{page}/undo_link/", {"_form_submitted": "on"})
+    shown = operator.get(f"{page}/change/").content.decode()
+    assert f"by operator@{furnished.tenant.slug}.example" in shown
+    assert "restore_link" in shown
+
+    answer = operator.post(f"{page}/restore_link/", {"_form_submitted": "on"})
+    again = operator.get(answer["HX-Redirect"]).content.decode()
+    assert "The two are one person again" in again
+    assert furnished.count(type(furnished.link)) == 2
+    assert furnished.fresh(furnished.link).undone_at is not None
+
+
+def test_a_tenant_without_links_reads_how_they_come_about(operator: Client) -> None:
+    page = operator.get("/console/behavior/identitylink/").content.decode()
+    assert "No identities are tied yet" in page
+
+
 # Models --------------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ ADMINS = [Role.ADMIN]
 
 SEEN_BY = {
     "behavior/event": EVERYBODY,
+    "behavior/identitylink": EVERYBODY,
     "behavior/quarantine": EVERYBODY,
     "behavior/cleaningreport": EVERYBODY,
     "behavior/import": EVERYBODY,
@@ -123,6 +124,11 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         bulk("behavior/quarantine", "quarantined", "discard_rows"),
         lambda f: f.fresh(f.quarantined).status,
     ),
+    "undo a link of identities": (
+        FROM_OPERATOR,
+        dialog("behavior/identitylink", "link", "undo_link"),
+        lambda f: f.fresh(f.link).undone_by,
+    ),
     "change an item": (
         FROM_OPERATOR,
         save("catalog/item", "item", **ITEM),
@@ -160,7 +166,9 @@ def test_actions_are_for_their_roles_alone(
     assert response.status_code < 500
 
 
-@pytest.mark.parametrize("page", ["behavior/event", "decisions/decision", "serving/modelversion"])
+@pytest.mark.parametrize(
+    "page", ["behavior/event", "behavior/identitylink", "decisions/decision", "serving/modelversion"]
+)
 def test_nobody_edits_or_deletes_what_is_append_only(
     page: str, furnished: Furnished, as_role: Callable[[Role], Client]
 ) -> None:
