@@ -12,6 +12,7 @@ from catalog.filters import FilterError, parse_filter
 
 APPLICATION = "recommendation"
 MODEL = "next-item"
+RANKING_MODEL = "search-ranking"
 
 
 class Kind(TextChoices):
@@ -21,6 +22,7 @@ class Kind(TextChoices):
     SIMILAR = "similar", "Similar: what goes with the items given, or with the one viewed last"
     POPULAR = "popular", "Popular: what most subjects want"
     TRENDING = "trending", "Trending: what is wanted more than it used to be"
+    RANKING = "ranking", "Ranking: the client's own candidates, such as those of its search, in a better order"
 
 
 # What an event says about interest, on the scale of one view. Being shown an item says nothing.
@@ -136,4 +138,5 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("product", "Product page", Kind.SIMILAR, MODEL),
     DefaultScenario("popular", "Popular", Kind.POPULAR),
     DefaultScenario("trending", "Trending", Kind.TRENDING),
+    DefaultScenario("search-rerank", "Re-ranked search", Kind.RANKING, RANKING_MODEL),
 )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -87,6 +88,8 @@ def preview(ask: Ask) -> Recommendation:
     """The answer that `recommend` would give, without recording it."""
     now = timezone.now()
     scenario = _find_scenario(ask.scenario)
+    if scenario.kind == Kind.RANKING:
+        raise ValidationError({"scenario": f"'{ask.scenario}' ranks candidates of the client's own: use POST rankings"})
     settings = ScenarioSettings.from_dict(scenario.settings).changed(ask.params)
     events = selectors.personal_events(ask.subject.keys, settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]

@@ -184,6 +184,9 @@ class ItemPopularity(models.Model):
     type = models.CharField(max_length=64, db_collation="C")
     count = models.BigIntegerField()
 
+    class Meta:
+        indexes = [models.Index("tenant", "item_id", "hour", name="item_popularity_item")]
+
     def __str__(self) -> str:
         return f"{self.item_id} {self.type}"
 

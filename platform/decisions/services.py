@@ -1,14 +1,17 @@
 """Writes: scenarios and decisions."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from uuid import UUID
 
 from decisions.models import Decision, Scenario
 
 
 class DecidedItem(TypedDict):
-    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it."""
+    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it.
+
+    `parts` says what adds up to the score, by name, where that was asked for.
+    """
 
     id: str
     rank: int
@@ -16,6 +19,7 @@ class DecidedItem(TypedDict):
     propensity: float
     reasons: list[Any]
     rules: list[str]
+    parts: NotRequired[dict[str, float]]
 
 
 def record_decision(

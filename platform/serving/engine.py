@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from ml.serving.predictor import load_predictor, load_rules
-from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
+from ml.serving.requests import Predictor
 from ml.serving.rules import RulesPredictor
 from serving.once import Once
 
@@ -36,8 +36,8 @@ def predictors() -> "PredictorPool":
     return PredictorPool(settings.MODEL_POOL_BYTES)
 
 
-def predict(folder: Path, requests: Sequence[NextItemRequest]) -> list[NextItemPrediction]:
-    """Predictions of one artifact for a batch of requests, in their order."""
+def predict(folder: Path, requests: Sequence[Any]) -> list[Any]:
+    """Predictions of one artifact for a batch of its task's requests, in their order."""
     return predictors().get(folder).predict(list(requests))
 
 
@@ -70,7 +70,7 @@ def describe_items(
     return describe_items(folder, attributes=attributes, texts=texts, cache=cache)
 
 
-def training_task(name: str) -> "Task":
+def training_task(name: str) -> "Task[Any]":
     """Raises KeyError for an unknown task."""
     from ml.tasks import TASKS
 
@@ -87,13 +87,12 @@ def usual_inputs() -> tuple[str, ...]:
 
 def check_configuration(task: str, config: dict[str, Any]) -> None:
     """Raises ValidationError, keyed by field, where no run could use this."""
-    from ml.tasks import TASKS
-    from ml.tasks.config import NextItemConfig
+    from ml.tasks import CONFIGURATIONS, TASKS
 
     if task not in TASKS:
         raise ValidationError({"task": f"'{task}' is unknown; known are {', '.join(sorted(TASKS))}"})
     try:
-        NextItemConfig.from_dict(config)
+        CONFIGURATIONS[task].from_dict(config)
     except (ValueError, TypeError) as error:
         raise ValidationError({"config": str(error)}) from error
 

@@ -1,0 +1,18 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    # Concurrently: counts go on being written while the index is built.
+    atomic = False
+
+    dependencies = [
+        ("behavior", "0002_row_level_security"),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="itempopularity",
+            index=models.Index("tenant", "item_id", "hour", name="item_popularity_item"),
+        ),
+    ]
