@@ -9,7 +9,7 @@ from rest_framework import serializers
 from apps.recommendation.ranking_features import RankingCandidate
 from apps.recommendation.rankings import DEFAULT_SCENARIO, Ranking, RankingAsk
 from apps.recommendation.serializers import ObjectField, RecommendedItemSerializer, SubjectField
-from behavior.parsing import Invalid, check_storable, json_type, parse_id, parse_number
+from behavior.parsing import Invalid, json_type, parse_id, parse_number
 from catalog.serializers import ItemIdField
 
 MOST_CANDIDATES = 500
@@ -123,13 +123,6 @@ class RankingAskSerializer(serializers.Serializer):
             known = ", ".join(self.fields)
             raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
         return super().to_internal_value(data)
-
-    def validate_query(self, query: str) -> str:
-        try:
-            check_storable(query)
-        except Invalid as error:
-            raise serializers.ValidationError(error.message, code=error.code) from error
-        return query
 
     def ask(self) -> RankingAsk:
         return RankingAsk(**self.validated_data)

@@ -4,6 +4,7 @@ A decision takes part if it kept the features of its items: `request["features"]
 the first items, in the order served. So training reads what serving saw.
 """
 
+import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -28,8 +29,8 @@ COUNT = """
     SELECT count(*) FROM (
         SELECT DISTINCT event.decision_id FROM behavior_event AS event
         JOIN decisions_decision AS decision USING (tenant_id, decision_id)
-        WHERE tenant_id = %s AND event.decision_id IS NOT NULL AND event.consent & %s <> 0
-            AND decision.request ? 'features'
+        WHERE tenant_id = %s AND event.decision_id IS NOT NULL AND event.item_id IS NOT NULL
+            AND event.consent & %s <> 0 AND decision.request ? 'features'
         LIMIT %s
     ) AS list"""
 NAMES = """
@@ -65,7 +66,7 @@ COPY_LISTS = """
 
 
 def count_lists(limit: int) -> int:
-    """How many lists have an event that names them and may be learned from; counts to `limit`."""
+    """How many lists have an event that names them and an item, and may be learned from; counts to `limit`."""
     with connection.cursor() as cursor:
         cursor.execute(COUNT, [current_tenant_id(), Consent.TRAINING, limit])
         count: int = cursor.fetchone()[0]
@@ -79,16 +80,13 @@ def take_shown_lists(path: Path, *, grades: Mapping[str, float], days: int) -> R
     """
     since = timezone.now() - timedelta(days=days)
     names = _feature_names(since)
-    table = _read(names, since, grades) if names else None
-    if table is None or not table.num_rows:
-        raise ValueError(
-            "no ranking has an event that names it and that training may use; send decision_id with clicks"
-        )
+    table = _read(names, since, grades)
     owner = table["decision"].combine_chunks().dictionary_encode().indices.to_numpy()
     grade = table["grade"].to_numpy()
     # A choice below the items whose features were kept says nothing of those above it.
-    has_choice = np.bincount(owner, weights=grade) > 0
-    kept = has_choice[owner]
+    kept = (np.bincount(owner, weights=grade) > 0)[owner]
+    if not kept.any():
+        raise ValueError("no ranking has an event that names it and may be learned from; send decision_id with clicks")
     lists, list_of_row = np.unique(owner[kept], return_inverse=True)
     time = np.zeros(len(lists))
     time[list_of_row] = table["time"].to_numpy()[kept]
@@ -117,6 +115,8 @@ def _columns(names: Sequence[str]) -> list[str]:
 def _read(names: Sequence[str], since: datetime, grades: Mapping[str, float]) -> pa.Table:
     """decision, time, rank, grade and the features of each shown item: one read of decisions and events."""
     columns = _columns(names)
+    if not columns:
+        return _read_csv(io.BytesIO(), columns)
     arrays = [f"jsonb_array_elements_text(decision.request -> 'features' -> %({column})s)" for column in columns]
     asked: dict[str, Any] = {
         "tenant": current_tenant_id(),
