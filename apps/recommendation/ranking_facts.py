@@ -15,13 +15,13 @@ from tenancy.scope import current_tenant_id
 
 # Counted back from the newest hour of the log, as popular lists are.
 COUNTS = """
-    WITH newest AS (SELECT max(hour) AS hour FROM behavior_itempopularity WHERE tenant_id = %(tenant)s),
-    worth AS (SELECT * FROM unnest(%(types)s::text[], %(weights)s::float8[]) AS given(type, weight))
+    WITH worth AS (SELECT * FROM unnest(%(types)s::text[], %(weights)s::float8[]) AS given(type, weight))
     SELECT item_id, sum(count * coalesce(weight, 1))::float8,
         coalesce(sum(count) FILTER (WHERE type = 'impression'), 0),
         coalesce(sum(count) FILTER (WHERE coalesce(weight, 1) > 0), 0)
-    FROM behavior_itempopularity AS known CROSS JOIN newest LEFT JOIN worth USING (type)
-    WHERE tenant_id = %(tenant)s AND item_id = ANY(%(items)s) AND known.hour > newest.hour - %(span)s::interval
+    FROM behavior_itempopularity LEFT JOIN worth USING (type)
+    WHERE tenant_id = %(tenant)s AND item_id = ANY(%(items)s)
+        AND hour > (SELECT max(hour) FROM behavior_itempopularity WHERE tenant_id = %(tenant)s) - %(span)s::interval
     GROUP BY item_id"""
 
 

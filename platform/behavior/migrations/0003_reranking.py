@@ -13,6 +13,8 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name="itempopularity",
-            index=models.Index("tenant", "item_id", "hour", name="item_popularity_item"),
+            index=models.Index(
+                fields=["tenant", "item_id", "hour"], include=["type", "count"], name="item_popularity_item"
+            ),
         ),
     ]
