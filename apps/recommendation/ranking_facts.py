@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
@@ -63,7 +64,7 @@ def item_facts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[st
 def item_counts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[str, ItemCounts]:
     """By id, of the items that have any event in the scenario's `popular_days`."""
     weights = settings.event_weights
-    asked = {
+    asked: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "items": list(item_ids),
         "types": list(weights),

@@ -69,7 +69,7 @@ def ranking_features(query: str, candidates: Sequence[RankingCandidate], known: 
     counts = [known.counts.get(each.item_id, ItemCounts(0.0, 0, 0)) for each in candidates]
     wanted = words(query).keys()
     brands, categories = _tastes(known)
-    columns = {
+    columns: dict[str, Sequence[float] | Floats] = {
         "client_score": _standard_scores([each.score for each in candidates]),
         "client_rank": -np.log2(np.arange(1, len(candidates) + 1)),
         "sequence": _from_mean_logarithm([known.sequence.get(each.item_id, 0.0) for each in candidates]),

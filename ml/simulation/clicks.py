@@ -81,9 +81,10 @@ def simulate_clicks(
     places = np.arange(1, relevance.shape[1] + 1)
     if browsing == "positions":
         return wanted & (generator.random(relevance.shape) < 1.0 / places**power)
-    patient = generator.random(relevance.shape) < GOES_ON
-    before = np.cumsum(wanted | ~patient, axis=1) - (wanted | ~patient)
-    return wanted & (before == 0)
+    ends = wanted | (generator.random(relevance.shape) >= GOES_ON)
+    first_end = np.where(ends.any(axis=1), ends.argmax(axis=1), relevance.shape[1])
+    reached: NDArray[np.bool_] = places - 1 <= first_end[:, None]
+    return wanted & reached
 
 
 def true_ndcg(relevance: Floats, scores: NDArray[np.floating], k: int = 10) -> float:
