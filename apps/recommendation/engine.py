@@ -1,13 +1,14 @@
 """What the models say: the next items of a subject, and the items that go with given ones."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.selectors import PersonalEvent
-from ml.serving.requests import NextItemRequest
+from ml.serving.requests import NextItemRequest, RankingRequest
 from ml.simulation import World, WorldConfig
 from serving import gateway
 
@@ -75,6 +76,28 @@ def similar_items(model: str, seeds: Sequence[str], limit: int) -> Ranked:
         score = sum(shares[item_id].values())
         candidates.append(Candidate(item_id, score, Cause("similar_to", shares[item_id][strongest], strongest)))
     return Ranked(candidates[:limit], model_version)
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """Scores of a list's items, in their order, and what each feature adds to each: parts by feature sum to the scores.
+
+    Both are empty where no model answered.
+    """
+
+    scores: list[float]
+    parts: Mapping[str, list[float]]
+    model_version: UUID | None
+    degraded: str | None
+
+
+def rerank(model: str, features: Mapping[str, Sequence[float | None]]) -> Reranked:
+    """Scores of the items of one list by their features; see `ranking_features` for what these are."""
+    request = RankingRequest(features={name: list(column) for name, column in features.items()})
+    answer = gateway.rank(model, request)
+    if answer.prediction is None:
+        return Reranked([], {}, None, answer.degraded)
+    return Reranked(answer.prediction["scores"], answer.prediction["parts"], answer.model_version, answer.degraded)
 
 
 def simulated_shop(theme: str, *, subjects: int) -> World:

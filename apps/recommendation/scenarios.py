@@ -10,6 +10,7 @@ from apps.recommendation.settings import ScenarioSettings
 
 APPLICATION = "recommendation"
 MODEL = "next-item"
+RANKING_MODEL = "search-ranking"
 
 
 class Kind(TextChoices):
@@ -25,6 +26,7 @@ class Kind(TextChoices):
     TRENDING = "trending", "Trending: what is wanted more than it used to be"
     RECENTLY_VIEWED = "recently_viewed", "Recently viewed: what the subject looked at, newest first"
     BUY_AGAIN = "buy_again", "Buy again: what the subject bought and is likely to need again by now"
+    RANKING = "ranking", "Ranking: the client's own candidates, such as those of its search, in a better order"
 
 
 # Lists that start from given items, which they never show.
@@ -61,4 +63,5 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("trending", "Trending", Kind.TRENDING),
     DefaultScenario("recently-viewed", "Recently viewed", Kind.RECENTLY_VIEWED),
     DefaultScenario("buy-again", "Buy again", Kind.BUY_AGAIN),
+    DefaultScenario("search-rerank", "Re-ranked search", Kind.RANKING, RANKING_MODEL),
 )

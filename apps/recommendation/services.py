@@ -66,7 +66,9 @@ def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommen
 
 def _answer(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
     visitor = visitor or Visitor(ask.subject, timezone.now())
-    scenario = _find_scenario(ask.scenario)
+    scenario = obtain_scenario(ask.scenario)
+    if scenario.kind == Kind.RANKING:
+        raise ValidationError({"scenario": f"'{ask.scenario}' ranks candidates of the client's own: use POST rankings"})
     settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
     events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
@@ -181,8 +183,11 @@ def create_default_scenarios() -> None:
     )
 
 
-def _find_scenario(key: str) -> Scenario:
-    """A request finds the default scenarios, whoever made the tenant and whenever."""
+def obtain_scenario(key: str) -> Scenario:
+    """The active scenario of this key; a request finds the default ones, whoever made the tenant and whenever.
+
+    Raises UnknownScenario that lists the known keys.
+    """
     try:
         return selectors.find_scenario(key)
     except UnknownScenario:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.recommendation.api import RecommendationsView
 from apps.recommendation.pages_api import PagesView
+from apps.recommendation.rankings_api import RankingsView
 from apps.recommendation.rule_api import (
     PreviewRulesView,
     PublishRuleView,
@@ -24,4 +25,5 @@ urlpatterns = [
     path("rules/<uuid:id>/unpublish", UnpublishRuleView.as_view(), name="unpublish-rule"),
     path("rules/<uuid:id>/restore", RestoreRuleView.as_view(), name="restore-rule"),
     path("rules/<uuid:id>/changes", RuleChangesView.as_view(), name="rule-changes"),
+    path("rankings", RankingsView.as_view(), name="rankings"),
 ]

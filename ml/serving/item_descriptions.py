@@ -13,9 +13,10 @@ from ml.serving.artifact import TEXT_ENCODER, TUNED_ENCODER, write_json
 def knows_content(artifact: Path) -> bool:
     """Whether the artifact's model can be told of items it has no events of; reads one small file.
 
-    One that reads texts, but was given their vectors from elsewhere, cannot.
+    One that reads texts, but was given their vectors from elsewhere, cannot; nor can one that holds no items.
     """
-    inputs = json.loads((artifact / "config.json").read_text(encoding="utf-8"))["network"]["inputs"]
+    network = json.loads((artifact / "config.json").read_text(encoding="utf-8")).get("network")
+    inputs = network["inputs"] if network else ()
     if "text" in inputs:
         return (artifact / TEXT_ENCODER).exists()
     return "attributes" in inputs

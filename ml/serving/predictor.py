@@ -1,5 +1,6 @@
 """Loading a predictor from an artifact folder."""
 
+import json
 from pathlib import Path
 
 from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
@@ -20,6 +21,10 @@ def load_predictor(path: Path) -> Predictor:
 
     torch is imported here and not above: a process that only ever falls back to rules never pays for it.
     """
+    if json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["task"] == "search_ranking":
+        from ml.serving.search_ranking import SearchRankingPredictor
+
+        return SearchRankingPredictor.load(path)
     from ml.serving.next_item import NextItemPredictor
 
     return NextItemPredictor.load(path)

@@ -1,7 +1,7 @@
 """What a next-item predictor is asked and what it answers: plain JSON, so that the same dict travels any way."""
 
 from dataclasses import dataclass
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,22 @@ class NextItemPrediction(TypedDict):
     shares: list[float]
 
 
+class RankingRequest(TypedDict):
+    """Items of one list, told by their features: by name one value for each item, None where it is not known."""
+
+    features: dict[str, list[float | None]]
+
+
+class RankingPrediction(TypedDict):
+    """A score for each item of the request, in its order; parts holds by feature what it adds, and sums to the score.
+
+    Scores are logits: their differences within a list mean something, their size does not.
+    """
+
+    scores: list[float]
+    parts: dict[str, list[float]]
+
+
 class Outlook(TypedDict):
     """How likely a subject's outcomes are after the last event of a request, as far as the model has heads for them.
 
@@ -58,6 +74,8 @@ class Outlook(TypedDict):
 
 
 class Predictor(Protocol):
+    """Answers the requests of its task: NextItemRequest by NextItemPrediction, RankingRequest by RankingPrediction."""
+
     @property
     def task(self) -> str: ...
 
@@ -66,7 +84,7 @@ class Predictor(Protocol):
         """Memory that the predictor holds, in bytes."""
         ...
 
-    def predict(self, requests: list[NextItemRequest]) -> list[NextItemPrediction]: ...
+    def predict(self, requests: list[Any]) -> list[Any]: ...
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "Predictor":
         """One that also ranks new items. Raises ValueError where it cannot."""

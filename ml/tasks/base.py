@@ -2,10 +2,12 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from ml.data.columns import EventColumns
 from ml.training.progress import Report
+
+# What a task learns from: the event log's columns, or shown lists.
+Data = TypeVar("Data", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class FitReport:
         return asdict(self)
 
 
-class Task(Protocol):
+class Task(Protocol[Data]):
     def fit(
         self,
-        columns: EventColumns,
+        columns: Data,
         config: dict[str, Any],
         out: Path,
         *,
@@ -59,6 +61,6 @@ class Task(Protocol):
         """
         ...
 
-    def evaluate(self, artifact: Path, columns: EventColumns, *, since: float, until: float) -> dict[str, float]:
-        """Metrics of an artifact on the item events with since <= time < until of any log."""
+    def evaluate(self, artifact: Path, columns: Data, *, since: float, until: float) -> dict[str, float]:
+        """Metrics of an artifact on the cases with since <= time < until of any log."""
         ...

@@ -218,6 +218,12 @@ class ItemPopularity(models.Model):
     type = models.CharField(max_length=64, db_collation="C")
     count = models.BigIntegerField()
 
+    class Meta:
+        # Holds the counts too: an item's rows lie far apart, and some hundred items are asked for at a time.
+        indexes = [
+            models.Index(fields=["tenant", "item_id", "hour"], include=["type", "count"], name="item_popularity_item")
+        ]
+
     def __str__(self) -> str:
         return f"{self.item_id} {self.type}"
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import numpy as np
 from django.core.exceptions import ValidationError
+from numpy.typing import NDArray
 
 from ml.policy.ranking import plackett_luce
 
@@ -42,16 +43,33 @@ class Policy:
         return self.name if self.name == "greedy" else f"{self.name}({self.temperature:g})"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Candidates by position in the order to serve, and the propensity of each at its rank."""
+
+    positions: list[int]
+    propensities: list[float]
+
+
+def choose(policy: Policy, *, scores: Sequence[float], count: int, decision_id: UUID) -> Choice:
+    """Order up to `count` of the candidates. `scores` are shares or other ratios of 0 or more."""
+    positions, propensities = plackett_luce(_logits(scores), count, policy.temperature, generator_of(decision_id))
+    return Choice([int(position) for position in positions], [float(propensity) for propensity in propensities])
+
+
 def draw(policy: Policy, scores: Sequence[float], generator: np.random.Generator) -> tuple[int, float]:
     """The position of one of the candidates, and the probability with which the policy takes it.
 
     `scores` (one or more) are shares or other ratios of 0 or more; of equals, greedy takes the first.
     """
-    logits = np.log(np.maximum(np.asarray(scores, dtype=np.float64), SMALLEST_SCORE))
-    positions, propensities = plackett_luce(logits, 1, policy.temperature, generator)
+    positions, propensities = plackett_luce(_logits(scores), 1, policy.temperature, generator)
     return int(positions[0]), float(propensities[0])
 
 
 def generator_of(decision_id: UUID) -> np.random.Generator:
     """Seeded with the decision's id, so that a stored decision can be drawn again and checked."""
     return np.random.default_rng(decision_id.int)
+
+
+def _logits(scores: Sequence[float]) -> NDArray[np.float64]:
+    return np.log(np.maximum(np.asarray(scores, dtype=np.float64), SMALLEST_SCORE))

@@ -8,8 +8,10 @@ from decisions.models import Decision, Scenario
 
 
 class DecidedItem(TypedDict):
-    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it;
-    `parts` are what the score is made of, by name."""
+    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it.
+
+    `parts` says what adds up to the score, by name, where that was asked for.
+    """
 
     id: str
     rank: int

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 
 from ml.serving.gathering import Gatherer
 from ml.serving.predictor import load_predictor, load_rules
-from ml.serving.requests import NextItemPrediction, NextItemRequest, Predictor
+from ml.serving.requests import Predictor
 from ml.serving.rules import RulesPredictor
 from serving.once import Once
 
@@ -38,18 +38,18 @@ def predictors() -> "PredictorPool":
     return PredictorPool(settings.MODEL_POOL_BYTES)
 
 
-def predict(folder: Path, requests: Sequence[NextItemRequest]) -> list[NextItemPrediction]:
-    """Predictions of one artifact for a batch of requests, in their order."""
+def predict(folder: Path, requests: Sequence[Any]) -> list[Any]:
+    """Predictions of one artifact for a batch of its task's requests, in their order."""
     return predictors().get(folder).predict(list(requests))
 
 
-def predict_one(folder: Path, request: NextItemRequest) -> NextItemPrediction:
+def predict_one(folder: Path, request: Any) -> Any:
     """As `predict`, together with what other threads ask of the same artifact at this moment."""
     return _gatherer(folder).ask(request)
 
 
 @lru_cache(maxsize=GATHERERS_KEPT)
-def _gatherer(folder: Path) -> Gatherer[NextItemRequest, NextItemPrediction]:
+def _gatherer(folder: Path) -> Gatherer[Any, Any]:
     return Gatherer(partial(predict, folder))
 
 
@@ -82,7 +82,7 @@ def describe_items(
     return describe_items(folder, attributes=attributes, texts=texts, cache=cache)
 
 
-def training_task(name: str) -> "Task":
+def training_task(name: str) -> "Task[Any]":
     """Raises KeyError for an unknown task."""
     from ml.tasks import TASKS
 
@@ -99,13 +99,12 @@ def usual_inputs() -> tuple[str, ...]:
 
 def check_configuration(task: str, config: dict[str, Any]) -> None:
     """Raises ValidationError, keyed by field, where no run could use this."""
-    from ml.tasks import TASKS
-    from ml.tasks.config import NextItemConfig
+    from ml.tasks import CONFIGURATIONS, TASKS
 
     if task not in TASKS:
         raise ValidationError({"task": f"'{task}' is unknown; known are {', '.join(sorted(TASKS))}"})
     try:
-        NextItemConfig.from_dict(config)
+        CONFIGURATIONS[task].from_dict(config)
     except (ValueError, TypeError) as error:
         raise ValidationError({"config": str(error)}) from error
 

@@ -10,8 +10,10 @@ import numpy as np
 from django.conf import settings
 
 from ml.data.columns import EventColumns
-from ml.serving.requests import NextItemRequest
+from ml.data.ranked_lists import RankedLists
+from ml.serving.requests import NextItemRequest, RankingRequest
 from serving import engine
+from serving.training_data import TrainingData
 
 # Enough to tell two models apart, and minutes instead of hours on a large log.
 COMPARED_EVENTS = 20_000
@@ -28,7 +30,7 @@ class Incumbent:
 
     name: str
     artifact: Path
-    columns: EventColumns | None
+    columns: TrainingData | None
     test_time: float | None
 
 
@@ -44,7 +46,7 @@ class Verdict:
 
 
 def judge(
-    *, task: str, artifact: Path, report: dict[str, Any], columns: EventColumns, incumbent: Incumbent | None
+    *, task: str, artifact: Path, report: dict[str, Any], columns: TrainingData, incumbent: Incumbent | None
 ) -> Verdict:
     """Judge a candidate by its report, against the live version, and against the clock."""
     verdict = Verdict()
@@ -68,7 +70,7 @@ def _beats_incumbent(
     task: str,
     artifact: Path,
     report: dict[str, Any],
-    columns: EventColumns,
+    columns: TrainingData,
     incumbent: Incumbent,
 ) -> None:
     metric, since = report["metric"], report["split"]["test_time"]
@@ -88,7 +90,7 @@ def _beats_incumbent(
 
 
 def _compare(
-    task: str, artifact: Path, incumbent: Incumbent, columns: EventColumns, since: float, metric: str
+    task: str, artifact: Path, incumbent: Incumbent, columns: TrainingData, since: float, metric: str
 ) -> tuple[float, float]:
     evaluate = engine.training_task(task).evaluate
     since = max(since, _time_of_newest(columns, COMPARED_EVENTS))
@@ -97,23 +99,23 @@ def _compare(
     return candidate_metrics[metric], incumbent_metrics[metric]
 
 
-def _time_of_newest(columns: EventColumns, count: int) -> float:
-    """The time since which the newest `count` events came."""
-    count = min(count, columns.events)
+def _time_of_newest(columns: TrainingData, count: int) -> float:
+    """The time since which the newest `count` events came, or lists were shown."""
+    count = min(count, len(columns.time))
     return float(np.partition(columns.time, -count)[-count])
 
 
-def _keeps_pace(verdict: Verdict, artifact: Path, columns: EventColumns) -> None:
+def _keeps_pace(verdict: Verdict, artifact: Path, columns: TrainingData) -> None:
     p99 = measure_latency(artifact, columns)
     budget = 1000 * settings.GATEWAY_DEADLINE * LATENCY_SHARE
     verdict.metrics |= {"predict_p99_ms": p99}
     verdict.require(p99 <= budget, f"p99 of one prediction {p99:.1f} ms, budget {budget:.0f} ms")
 
 
-def measure_latency(artifact: Path, columns: EventColumns) -> float:
-    """99th percentile of single predictions for subjects of the log, in milliseconds, on this machine."""
+def measure_latency(artifact: Path, columns: TrainingData) -> float:
+    """99th percentile of single predictions for subjects or lists of the log, in milliseconds, on this machine."""
     predictor = engine.open_predictor(artifact)
-    requests = _sample_requests(columns)
+    requests = _sample_lists(columns) if isinstance(columns, RankedLists) else _sample_requests(columns)
     predictor.predict(requests[:1])
     seconds = []
     for request in requests:
@@ -143,3 +145,10 @@ def _request_of(columns: EventColumns, subject: int) -> NextItemRequest:
         candidates=None,
         now=float(columns.time.max()),
     )
+
+
+def _sample_lists(lists: RankedLists) -> list[RankingRequest]:
+    """Requests for lists spread evenly over the log."""
+    chosen = np.linspace(0, len(lists) - 1, min(LATENCY_REQUESTS, len(lists))).astype(int)
+    tables = [lists.features[lists.offsets[number] : lists.offsets[number + 1]] for number in chosen]
+    return [RankingRequest(features=dict(zip(lists.names, table.T.tolist(), strict=True))) for table in tables]

@@ -7,14 +7,14 @@ exception here.
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from prometheus_client import Counter, Histogram
 
-from ml.serving.requests import NextItemPrediction, NextItemRequest
+from ml.serving.requests import NextItemPrediction, NextItemRequest, RankingPrediction, RankingRequest
 from ml.serving.rules import RulesPredictor
 from serving import engine, inbox, new_items
 from serving.artifacts import resolve_artifact
@@ -26,6 +26,8 @@ from tenancy.scope import current_tenant_id
 log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
+Prediction = TypeVar("Prediction")
+Request = NextItemRequest | RankingRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -38,20 +40,34 @@ _workers = CircuitBreaker(misses=3, probe_seconds=1.0)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Prediction]):
     """`model_version` is the version whose model or rules answered; `prediction` is None only for `no_model`."""
 
-    prediction: NextItemPrediction | None
+    prediction: Prediction | None
     model_version: UUID | None
     degraded: Degraded | None
 
 
-def predict(model: str, request: NextItemRequest, deadline: float | None = None) -> Answer:
+def predict(model: str, request: NextItemRequest, deadline: float | None = None) -> Answer[NextItemPrediction]:
     """An answer for the tenant in scope within about `deadline` seconds (at most and by default GATEWAY_DEADLINE)."""
     started = time.monotonic()
-    ends = started + min(deadline or settings.GATEWAY_DEADLINE, settings.GATEWAY_DEADLINE)
     line = current_line(model)
-    answer = _from_model(line, request, ends) or _from_rules(line, request) or Answer(None, None, "no_model")
+    answer = _from_model(line, request, _end(started, deadline)) or _from_rules(line, request)
+    return _count(answer or Answer(None, None, "no_model"), started)
+
+
+def rank(model: str, request: RankingRequest, deadline: float | None = None) -> Answer[RankingPrediction]:
+    """Scores of a list's items, as `predict`; such a model has no rules to fall back to."""
+    started = time.monotonic()
+    answer = _from_model(current_line(model), request, _end(started, deadline))
+    return _count(answer or Answer(None, None, "no_model"), started)
+
+
+def _end(started: float, deadline: float | None) -> float:
+    return started + min(deadline or settings.GATEWAY_DEADLINE, settings.GATEWAY_DEADLINE)
+
+
+def _count(answer: Answer[Prediction], started: float) -> Answer[Prediction]:
     ANSWERS.labels(answer.degraded or "live").inc()
     SECONDS.observe(time.monotonic() - started)
     return answer
@@ -67,7 +83,7 @@ def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:
     return None
 
 
-def _from_model(line: ModelLine, request: NextItemRequest, ends: float) -> Answer | None:
+def _from_model(line: ModelLine, request: Request, ends: float) -> Answer[Any] | None:
     rungs: list[tuple[VersionReference | None, Degraded | None]] = [
         (line.live, None),
         (line.previous, "previous_version"),
@@ -90,7 +106,7 @@ def _from_model(line: ModelLine, request: NextItemRequest, ends: float) -> Answe
     return None
 
 
-def _ask(version: VersionReference, request: NextItemRequest, ends: float) -> NextItemPrediction:
+def _ask(version: VersionReference, request: Request, ends: float) -> Any:
     tenant_id = current_tenant_id()
     if settings.GATEWAY_TRANSPORT == "inline":
         folder = resolve_artifact(tenant_id, version.artifact)
@@ -113,7 +129,7 @@ def _ask(version: VersionReference, request: NextItemRequest, ends: float) -> Ne
     return prediction
 
 
-def _from_rules(line: ModelLine, request: NextItemRequest) -> Answer | None:
+def _from_rules(line: ModelLine, request: NextItemRequest) -> Answer[NextItemPrediction] | None:
     for version in _rules_versions(line):
         try:
             rules = engine.rules(resolve_artifact(current_tenant_id(), version.artifact))

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ml.serving.requests import NextItemPrediction, NextItemRequest
+from ml.serving.requests import NextItemRequest, RankingRequest
 from serving.once import Once
 
 QUESTIONS = "sequitur:infer:questions"
@@ -47,7 +47,7 @@ class AnswerFailed(RuntimeError):
 class Question:
     tenant_id: int
     artifact: str
-    request: NextItemRequest
+    request: NextItemRequest | RankingRequest
     reply_key: str
 
     def encode(self) -> str:
@@ -69,7 +69,7 @@ def valkey() -> redis.Redis:
     )
 
 
-def ask(*, tenant_id: int, artifact: str, request: NextItemRequest, seconds: float) -> NextItemPrediction:
+def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequest, seconds: float) -> Any:
     """A worker's prediction for one request. Raises NoAnswer after `seconds`, AnswerFailed where it failed."""
     ends = time.monotonic() + min(seconds, settings.GATEWAY_DEADLINE)
     question = Question(tenant_id, artifact, request, REPLY + uuid4().hex)

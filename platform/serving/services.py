@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from decisions.shown_lists import count_lists
 from serving import engine
 from serving.models import (
     ACTIVE_STATUSES,
@@ -24,6 +25,7 @@ from tenancy.scope import current_tenant_id
 # With fewer, the newest tenth that models are tested on holds too few cases to tell a model from luck.
 LEAST_EVENTS = 200
 LEAST_SUBJECTS = 20
+LEAST_LISTS = 200
 
 
 class StateConflict(ValidationError):
@@ -69,7 +71,7 @@ def request_training(
     )
     run.clean_fields(exclude=["tenant"])
     engine.check_configuration(task, run.config)
-    _check_data()
+    _check_lists() if task == "search_ranking" else _check_events()
     try:
         with transaction.atomic():
             run.save(force_insert=True)
@@ -81,7 +83,16 @@ def request_training(
     return run
 
 
-def _check_data() -> None:
+def _check_lists() -> None:
+    lists = count_lists(LEAST_LISTS)
+    if lists < LEAST_LISTS:
+        raise TooLittleData(
+            f"{lists} rankings have an event that names them; training needs {LEAST_LISTS}: send decision_id with the "
+            "clicks, carts and purchases that follow from a ranking"
+        )
+
+
+def _check_events() -> None:
     with connection.cursor() as cursor:
         # Bounded, so that asking costs the same on a log of any size.
         cursor.execute(

@@ -17,11 +17,8 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Max
 from django.utils import timezone
 
-from behavior.snapshots import remove_old_snapshots, take_snapshot
-from catalog.selectors import all_item_ids
-from ml.data.columns import EventColumns, write_columns
 from ml.training.progress import Progress
-from serving import engine, gate, item_features
+from serving import engine, gate, training_data
 from serving.artifacts import artifact_sha256, relative_path, resolve_artifact, run_folder
 from serving.leases import Heartbeat, LeaseLost, WorkerEnding, claim, hand_back, update_held
 from serving.models import ModelVersion, RunStatus, TrainingRun, VersionStatus
@@ -63,14 +60,14 @@ def train(run_id: UUID) -> None:
 
 
 def _train(run: TrainingRun, heartbeat: Heartbeat) -> None:
-    columns = EventColumns.open(_snapshot(run, heartbeat))
+    columns = training_data.open_data(run.task, _snapshot(run, heartbeat))
     folder = _attempt_folder(run, run_folder(heartbeat.tenant_id, run.model, run.id))
     with task_scope():
         incumbent = _incumbent(run)
     initial = incumbent.artifact if run.warm_start and incumbent else None
     report = engine.training_task(run.task).fit(
         columns,
-        item_features.with_inputs(run.config, columns, initial),
+        training_data.whole_config(run.config, columns, initial),
         folder,
         progress=_reporter(run, heartbeat),
         initial=initial,
@@ -90,14 +87,10 @@ def _snapshot(run: TrainingRun, heartbeat: Heartbeat) -> Path:
         return settings.SNAPSHOTS / run.snapshot
     heartbeat.report(progress={"stage": "snapshot"})
     with task_scope():
-        folder = Path(settings.SNAPSHOTS) / str(current_tenant_id())
-        # Without a catalogue there is nothing to compare the log's items with.
-        snapshot = take_snapshot(write=write_columns, folder=folder, known_items=all_item_ids() or None)
-        item_features.write(Path(snapshot.path))
-        remove_old_snapshots()
-        run.snapshot = str(Path(snapshot.path).relative_to(settings.SNAPSHOTS))
+        path = training_data.take(run.task, run.config, Path(settings.SNAPSHOTS) / str(current_tenant_id()))
+        run.snapshot = str(path.relative_to(settings.SNAPSHOTS))
         update_held(run, snapshot=run.snapshot)
-    return Path(snapshot.path)
+    return path
 
 
 def _attempt_folder(run: TrainingRun, root: Path) -> Path:
@@ -142,7 +135,7 @@ def _incumbent(run: TrainingRun) -> gate.Incumbent | None:
     return gate.Incumbent(
         name=f"version {version.number}",
         artifact=resolve_artifact(current_tenant_id(), version.artifact),
-        columns=EventColumns.open(snapshot) if before.snapshot and snapshot.exists() else None,
+        columns=training_data.open_data(before.task, snapshot) if before.snapshot and snapshot.exists() else None,
         test_time=(before.report or {}).get("split", {}).get("test_time"),
     )
 

@@ -17,12 +17,13 @@ from tests.benchmarks.records import ROOT, complete, measured_commit, write_reco
 MODULES = {
     "ingest": "tests.benchmarks.ingest",
     "serve": "tests.benchmarks.serve",
+    "rankings": "tests.benchmarks.rankings",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
 }
 FULL_ONLY = {"loop", "recsys"}
-NEED_DATABASE = {"ingest", "serve", "loop"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "loop"}
 
 
 def main() -> None:

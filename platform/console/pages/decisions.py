@@ -21,6 +21,8 @@ DEGRADED = {
     "previous_version": "The previous version answered: the live one could not be loaded.",
     "rules": "Rules without a model answered: no model did so in time.",
     "no_model": "Rules answered: this line has no model yet.",
+    "fused": "No re-ranker is trained yet: the client's order was fused with that of the next-item model.",
+    "client_order": "No model answered: the client's own order came back.",
 }
 
 

@@ -21,6 +21,7 @@ from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 from serving.services import cancel_training, request_training
 from tenancy.models import Role
 
+TASKS = ("next_item", "search_ranking")
 STATUS_COLOURS = {
     "Queued": None,
     "Running": "info",
@@ -47,7 +48,7 @@ class StartForm(ServiceForm):
         fields = ("model", "task", "config", "warm_start", "auto_promote")
         help_texts = {
             "model": "Line of models that the new version joins, such as next-item.",
-            "task": "What is learned, such as next_item.",
+            "task": "What is learned: next_item, or search_ranking from clicks on rankings.",
             "auto_promote": "Let the version answer at once when it passes the promotion gate.",
         }
 
@@ -69,7 +70,7 @@ class TrainingRunAdmin(TenantModelAdmin):
     list_display = ("model", "task", "state", "progress_bar", "score", "created_at", "duration", "requested_by")
     list_filter = (
         choice_field(title="State", parameter="state", column="status", options=tuple(RunStatus.choices)),
-        choice_field(title="Task", parameter="task", column="task", options=(("next_item", "next_item"),)),
+        choice_field(title="Task", parameter="task", column="task", options=tuple((name, name) for name in TASKS)),
     )
     ordering = ("-created_at",)
     actions = None

@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from uuid_utils.compat import uuid7
 
-from decisions.policies import Policy, draw, generator_of
+from decisions.policies import Policy, choose, draw, generator_of
 
 SCORES = [0.2, 0.5, 0.3]
 
@@ -16,6 +16,15 @@ def test_greedy_takes_the_best_with_certainty_and_the_first_of_equals() -> None:
     greedy = Policy.from_settings({})
     assert draw(greedy, SCORES, generator_of(uuid7())) == (1, 1.0)
     assert draw(greedy, [0.4, 0.4], generator_of(uuid7())) == (0, 1.0)
+
+
+def test_a_whole_order_can_be_chosen_at_once() -> None:
+    assert choose(Policy.from_settings({}), scores=SCORES, count=2, decision_id=uuid7()).positions == [1, 2]
+    softmax = Policy.from_settings({"policy": "softmax", "temperature": 1})
+    choices = [choose(softmax, scores=SCORES, count=2, decision_id=UUID(int=number)) for number in range(200)]
+    # The second rank's propensity is given the first: 0.3 / (1 - 0.5) after position 1, then 2.
+    after = next(choice for choice in choices if choice.positions == [1, 2])
+    assert after.propensities == pytest.approx([0.5, 0.6])
 
 
 def test_a_draw_can_be_repeated_from_the_decisions_id() -> None:
