@@ -20,8 +20,6 @@ from tenancy.scope import current_tenant_id
 
 # Of the last events some are shown items and searches, which lie between those that a model reads.
 EVENTS_READ = 200
-# So many of the newest refusals say what the subject does not like.
-REFUSALS_READ = 50
 
 
 @dataclass(frozen=True)
