@@ -18,6 +18,8 @@ DAY = 86_400.0
 STRENGTH = 10.0
 # A price this many times the usual one, or that part of it, is at the end of the scale.
 FAR_PRICE = 4.0
+# So many of the newest refusals say what the subject does not like.
+REFUSALS_COUNTED = 50
 
 
 def reorders(settings: ScenarioSettings, visitor: Visitor) -> bool:
@@ -75,7 +77,7 @@ def price(pool: Sequence[Pooled], settings: ScenarioSettings, usual: float | Non
 def negative_feedback(pool: Sequence[Pooled], settings: ScenarioSettings, visitor: Visitor) -> Floats:
     """For each refusal 1 - damping * likeness * f, where f halves with every `negative_days` since; multiplied.
     (candidates,)"""
-    refusals = visitor.past(settings).refusals
+    refusals = visitor.past(settings).refusals[:REFUSALS_COUNTED]
     days = np.array([(visitor.now - each.refused_at).total_seconds() / DAY for each in refusals])
     fade = 0.5 ** (np.maximum(days, 0.0) / settings.negative_days)
     alike = likeness([each.facts for each in pool], [each.facts for each in refusals])

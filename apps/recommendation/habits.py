@@ -46,7 +46,7 @@ PAIRS = """
     WITH bought AS (SELECT DISTINCT {basket}, item_id {bought}),
     basket AS (SELECT who, day FROM bought GROUP BY who, day HAVING count(*) <= %(largest)s),
     held AS (SELECT who, day, item_id FROM bought JOIN basket USING (who, day)),
-    every AS (SELECT count(*)::float8 AS baskets FROM basket),
+    every AS MATERIALIZED (SELECT count(*)::float8 AS baskets FROM basket),
     item AS (SELECT item_id, count(*)::float8 AS baskets FROM held GROUP BY item_id),
     pair AS (
         SELECT one.item_id, other.item_id AS other_id, count(*) AS together
@@ -96,7 +96,7 @@ def refresh_purchase_habits() -> None:
     bought = purchase_types()
     if not _bought_since(place, bought):
         return
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "bought": bought,
         "consent": Consent.TRAINING,
@@ -110,9 +110,12 @@ def refresh_purchase_habits() -> None:
     ItemPair.objects.all().delete()
     RepurchaseInterval.objects.all().delete()
     with connection.cursor() as cursor:
+        # The planner knows nothing of the sizes in between and takes them for small; nested loops would never end.
+        cursor.execute("SET LOCAL enable_nestloop = off")
         for within, basket in BASKETS.items():
             cursor.execute(PAIRS.format(basket=basket, bought=BOUGHT), values | {"within": within.value})
         cursor.execute(INTERVALS.format(bought=BOUGHT), values)
+        cursor.execute("SET LOCAL enable_nestloop = on")
     place.position = settled
     place.save(update_fields=["position"])
 

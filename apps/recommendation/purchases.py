@@ -26,7 +26,8 @@ OWN = f"""
         AND item_id IS NOT NULL AND consent & %(consent)s <> 0 GROUP BY item_id"""
 VIEWED = f"""
     SELECT item_id, max(occurred_at) AS viewed_at {OWN} ORDER BY viewed_at DESC, item_id LIMIT %(limit)s"""
-# The usual interval of the item, else of the best known of its categories, else of this subject with the item.
+# The usual interval of the item, else of the best known of its categories, else of this subject with the item. Each
+# LIMIT makes a probe instead of a walk through all items.
 DUE = f"""
     WITH own AS (
         SELECT item_id, max(occurred_at) AS newest, count(DISTINCT (occurred_at AT TIME ZONE 'UTC')::date) AS days,
@@ -37,9 +38,13 @@ DUE = f"""
         SELECT own.*,
             greatest(coalesce(by_item.days, by_category.days, span / nullif(own.days - 1, 0)), 1) AS usual_days
         FROM own
-            LEFT JOIN recommendation_repurchaseinterval AS by_item
-                ON by_item.tenant_id = %(tenant)s AND by_item.of = 'item' AND by_item.name = own.item_id
-            LEFT JOIN catalog_item AS item ON item.tenant_id = %(tenant)s AND item.item_id = own.item_id
+            LEFT JOIN LATERAL (
+                SELECT days FROM recommendation_repurchaseinterval AS known
+                WHERE known.tenant_id = %(tenant)s AND known.of = 'item' AND known.name = own.item_id LIMIT 1
+            ) AS by_item ON true
+            LEFT JOIN LATERAL (
+                SELECT categories FROM catalog_item WHERE tenant_id = %(tenant)s AND item_id = own.item_id LIMIT 1
+            ) AS item ON true
             LEFT JOIN LATERAL (
                 SELECT days FROM recommendation_repurchaseinterval AS known
                 WHERE known.tenant_id = %(tenant)s AND known.of = 'category' AND known.name = ANY(item.categories)

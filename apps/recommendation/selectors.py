@@ -193,8 +193,9 @@ class Shelf:
 
 def median_price(item_ids: Collection[str]) -> float | None:
     """Of those of the items that have a price."""
-    prices = Item.objects.filter(item_id__in=item_ids, price__isnull=False).values_list("price", flat=True)
-    return float(median(prices)) if item_ids and prices else None
+    prices = Item.objects.filter(item_id__in=item_ids).values_list("price", flat=True) if item_ids else []
+    known = [float(price) for price in prices if price is not None]
+    return median(known) if known else None
 
 
 def titles(item_ids: Collection[str]) -> dict[str, str]:

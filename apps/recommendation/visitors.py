@@ -20,8 +20,6 @@ from tenancy.scope import current_tenant_id
 
 # Of the last events some are shown items and searches, which lie between those that a model reads.
 EVENTS_READ = 200
-# So many of the newest refusals say what the subject does not like.
-REFUSALS_READ = 50
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class Past:
         return frozenset(refusal.item_id for refusal in self.refusals)
 
 
-# Items of refusals are described in the same statement; the others need no description.
+# Items of refusals are described in the same statement; LIMIT makes that a probe for each instead of a walk through the
+# whole catalogue.
 PAST = f"""
     WITH past AS (
         SELECT item_id,
@@ -62,8 +61,10 @@ PAST = f"""
     SELECT past.item_id, past.kept_out,
         CASE WHEN past.refused_at > coalesce(past.undone_at, '-infinity') THEN past.refused_at END AS refused_at,
         item.categories, item.brand
-    FROM past LEFT JOIN catalog_item AS item
-        ON item.tenant_id = %(tenant)s AND item.item_id = past.item_id AND past.refused_at IS NOT NULL
+    FROM past LEFT JOIN LATERAL (
+        SELECT categories, brand FROM catalog_item
+        WHERE tenant_id = %(tenant)s AND item_id = past.item_id AND past.refused_at IS NOT NULL LIMIT 1
+    ) AS item ON true
     ORDER BY refused_at DESC NULLS LAST, past.item_id"""
 
 

@@ -10,21 +10,33 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from behavior.models import Event
+from behavior.models import Consent, Event
 from decisions.models import Decision, Scenario
 from tenancy.scope import current_tenant_id
 
 # A decision is stored within moments of the time that its id carries; the rest is room for clocks that disagree.
 STORED_WITHIN = timedelta(days=1)
 MOST_OUTCOMES = 1_000
-# Newest lists that are looked at for what a subject was shown.
+# Newest lists, and impressions, that are looked at for what a subject was shown.
 MOST_LISTS = 50
+MOST_IMPRESSIONS = 1_000
+# An impression that names its decision was counted with the list.
 SHOWN = """
-    SELECT item->>'id', count(*) FROM (
-        SELECT items FROM decisions_decision
-        WHERE tenant_id = %s AND subject_key = ANY(%s) AND application = %s AND decided_at >= %s
-        ORDER BY decided_at DESC LIMIT %s
-    ) AS decision CROSS JOIN jsonb_array_elements(items) AS item GROUP BY 1"""
+    SELECT item_id, count(*) FROM (
+        SELECT item->>'id' AS item_id FROM (
+            SELECT items FROM decisions_decision
+            WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND application = %(application)s
+                AND decided_at >= %(since)s
+            ORDER BY decided_at DESC LIMIT %(lists)s
+        ) AS decision CROSS JOIN jsonb_array_elements(items) AS item
+        UNION ALL
+        SELECT item_id FROM (
+            SELECT item_id FROM behavior_event
+            WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND occurred_at >= %(since)s
+                AND type = 'impression' AND decision_id IS NULL AND item_id IS NOT NULL AND consent & %(consent)s <> 0
+            ORDER BY occurred_at DESC LIMIT %(impressions)s
+        ) AS impression
+    ) AS shown GROUP BY item_id"""
 
 
 @dataclass(frozen=True)
@@ -77,9 +89,21 @@ def _stored_near(decision_ids: Sequence[UUID]) -> tuple[datetime, datetime]:
 
 
 def count_shown_items(subject_keys: Sequence[bytes], *, application: str, since: datetime) -> Counter[str]:
-    """How often each item was served to a subject since a time, over its newest fifty lists; one query."""
+    """How often each item was shown to a subject since a time: in its newest fifty lists, and in its newest thousand
+    impressions that name no list; one query."""
     with connection.cursor() as cursor:
-        cursor.execute(SHOWN, [current_tenant_id(), list(subject_keys), application, since, MOST_LISTS])
+        cursor.execute(
+            SHOWN,
+            {
+                "tenant": current_tenant_id(),
+                "keys": list(subject_keys),
+                "application": application,
+                "since": since,
+                "lists": MOST_LISTS,
+                "consent": Consent.PERSONALISATION,
+                "impressions": MOST_IMPRESSIONS,
+            },
+        )
         return Counter(dict(cursor.fetchall()))
 
 

@@ -107,6 +107,13 @@ def test_items_of_the_log_that_the_catalogue_does_not_know_pass_no_filter(
     assert "unlisted" not in ids(recommend("popular", count=12, params={"require_known_items": False}, filter=BOOTS))
 
 
+TUNED: list[dict[str, Any]] = [
+    {},
+    {"temperature": 1.0},
+    {"diversity": 0.5, "temperature": 0.5},
+    {"category_window": {"size": 4, "limit": 1}},
+    {"freshness": 1, "price": -1},
+]
 subsets = st.sets(st.sampled_from(ITEMS))
 
 
@@ -116,7 +123,7 @@ subsets = st.sets(st.sampled_from(ITEMS))
     excluded=subsets,
     gone=subsets,
     only_boots=st.booleans(),
-    temperature=st.sampled_from([0.0, 1.0]),
+    tuned=st.sampled_from(TUNED),
     count=st.integers(1, 12),
 )
 def test_exclusions_never_leak_and_nothing_else_is_missing(
@@ -126,7 +133,7 @@ def test_exclusions_never_leak_and_nothing_else_is_missing(
     excluded: set[str],
     gone: set[str],
     only_boots: bool,
-    temperature: float,
+    tuned: dict[str, Any],
     count: int,
 ) -> None:
     with tenant_scope(shop.id):
@@ -140,7 +147,7 @@ def test_exclusions_never_leak_and_nothing_else_is_missing(
                 items=["item-04"],
                 exclude=sorted(excluded),
                 filter=BOOTS if only_boots else None,
-                params={"temperature": temperature},
+                params=tuned,
             )
         )
 

@@ -85,6 +85,18 @@ def test_rotation_brings_others_forward_on_the_next_visit(evenly_popular: None, 
     assert ids(stranger) == ids(lists[0])
 
 
+def test_rotation_counts_impressions_of_other_places_too(
+    evenly_popular: None, post_events: Post, recommend: Recommend
+) -> None:
+    post_events("item-00", "item-01", type="impression", user_id="walker")
+    post_events("item-02", type="impression", user_id="walker", days_ago=2)
+
+    answer = recommend("popular", user_id="walker", params={"rotation_rate": 0.3, "rotation_hours": 24}, count=12)
+
+    assert ids(answer)[0] == "item-02"
+    assert ids(answer)[-2:] == ["item-00", "item-01"]
+
+
 def test_what_was_hidden_is_gone_at_once_and_back_when_taken_back(
     live_model: ModelVersion, post_events: Post, recommend: Recommend
 ) -> None:

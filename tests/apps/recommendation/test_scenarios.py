@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.recommendation.scenarios import DEFAULT_SCENARIOS
+from apps.recommendation.scenarios import DEFAULT_SCENARIOS, Kind, scenario_settings
 from apps.recommendation.selectors import scenarios
 from apps.recommendation.services import create_default_scenarios
-from apps.recommendation.settings import ScenarioSettings
+from apps.recommendation.settings import ScenarioSettings, settings_schema
 from behavior.event_types import PURCHASES
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -55,6 +55,20 @@ def test_unusable_settings_are_named(name: str, value: Any) -> None:
     with pytest.raises(ValidationError) as refused:
         ScenarioSettings.from_dict({name: value})
     assert list(refused.value.message_dict) == [name]
+
+
+def test_every_setting_is_documented_and_its_default_can_be_used() -> None:
+    documented = settings_schema()["properties"]
+    assert documented.keys() == ScenarioSettings().to_dict().keys()
+    assert all(each["description"] for each in documented.values())
+    assert ScenarioSettings.from_dict(ScenarioSettings().to_dict()) == ScenarioSettings()
+
+
+def test_a_kind_has_settings_of_its_own_which_the_scenario_may_replace() -> None:
+    own = scenario_settings(Kind.BUY_AGAIN)
+    assert (own.exclude_bought_days, own.fill) == (0, False)
+    changed = scenario_settings(Kind.BUY_AGAIN, {"fill": True}, {"exclude_bought_days": 3})
+    assert (changed.exclude_bought_days, changed.fill) == (3, True)
 
 
 def test_default_scenarios_are_made_once_and_keep_their_changes(tenant: Tenant) -> None:
