@@ -1,6 +1,9 @@
-"""The console's part of this application: scenario settings are judged where they are edited."""
+"""The console's part of this application: scenario settings are judged where they are edited, decisions taken apart."""
 
+from apps.recommendation.explanation_view import explanation_context
 from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
+from console.pages.decisions import explain_decisions
 from console.pages.scenarios import check_scenario_settings
 
 check_scenario_settings(APPLICATION, ScenarioSettings.from_dict)
+explain_decisions(APPLICATION, explanation_context)

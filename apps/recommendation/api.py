@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.recommendation.explanation_api import full_explanation
 from apps.recommendation.selectors import UnknownScenario
 from apps.recommendation.serializers import AskSerializer, RecommendationSerializer, present
 from apps.recommendation.services import recommend
@@ -26,6 +27,11 @@ EXAMPLES = [
             "filter": {"range": {"field": "price", "lte": 80}},
             "exclude": ["o0007"],
         },
+        request_only=True,
+    ),
+    OpenApiExample(
+        "With the scores taken apart",
+        value={"scenario": "home", "subject": {"user_id": "u-17"}, "count": 3, "explain": "full"},
         request_only=True,
     ),
     OpenApiExample(
@@ -83,4 +89,7 @@ class RecommendationsView(APIView):
             answer = recommend(serializer.ask())
         except UnknownScenario as error:
             raise NotFound(str(error)) from error
-        return Response(present(answer))
+        body = present(answer)
+        if serializer.validated_data["explain"] == "full":
+            body |= full_explanation(answer, serializer.validated_data["subject"])
+        return Response(body)

@@ -67,11 +67,13 @@ class PersonalEvent:
     event_id: UUID
 
 
-def personal_events(subject_keys: Sequence[bytes], settings: ScenarioSettings) -> list[PersonalEvent]:
-    """The subject's last events that count, oldest first."""
+def personal_events(
+    subject_keys: Sequence[bytes], settings: ScenarioSettings, *, received_by: datetime | None = None
+) -> list[PersonalEvent]:
+    """The subject's last events that count, oldest first; with `received_by` as they were in the log at that time."""
     counted = [
         PersonalEvent(event.item_id, event.type, event.occurred_at, event.value, event.event_id)
-        for event in recent_events(subject_keys, EVENTS_READ)
+        for event in recent_events(subject_keys, EVENTS_READ, received_by=received_by)
         if event.item_id and event.personalisation_consent and settings.weight(event.type) > 0
     ]
     return counted[-EVENTS_KEPT:]

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.events import SubjectSerializer
+from apps.recommendation.engine import MEMBERS
 from apps.recommendation.scenarios import ScenarioSettings
 from apps.recommendation.services import Ask, Recommendation
 from behavior.parsing import Invalid, parse_properties
@@ -65,6 +66,23 @@ class ParamsField(ObjectField):
         return value
 
 
+@extend_schema_field(
+    {
+        "oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["full"]}],
+        "default": True,
+        "description": "false leaves the reasons out; full also takes each score apart into members and events, which "
+        "asks the model a second time.",
+    }
+)
+class ExplainField(serializers.BooleanField):
+    default_error_messages = {"invalid": "must be true, false or full"}
+
+    def to_internal_value(self, data: Any) -> bool | str:
+        if data == "full":
+            return "full"
+        return super().to_internal_value(data)
+
+
 class AskSerializer(serializers.Serializer):
     """A request for recommendations."""
 
@@ -85,7 +103,7 @@ class AskSerializer(serializers.Serializer):
     context = ObjectField(  # type: ignore[assignment]
         required=False, help_text="What the client knows of the moment; kept with the decision."
     )
-    explain = serializers.BooleanField(required=False, default=True, help_text="false leaves the reasons out.")
+    explain = ExplainField(required=False, default=True)
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
@@ -97,15 +115,49 @@ class AskSerializer(serializers.Serializer):
         return Ask(**self.validated_data)
 
 
-class RecommendationReasonSerializer(serializers.Serializer):
-    code = serializers.ChoiceField(["because_of", "similar_to", "popular", "trending", "newest", "explored"])
-    text = serializers.CharField(help_text="In words for the subject.")
-    weight = serializers.FloatField(
-        help_text="0 to 1; for because_of the share of the score that the event accounts for."
-    )
+class ReasonEventSerializer(serializers.Serializer):
     item_id = serializers.CharField(required=False)
     event_type = serializers.CharField(required=False)
     event_id = serializers.UUIDField(required=False)
+    weight = serializers.FloatField(help_text="Its own share of the score.")
+
+
+class RecommendationReasonSerializer(serializers.Serializer):
+    code = serializers.CharField(
+        help_text="because_of, similar_to, popular, trending, newest, explored, or what rules or a kind of list add."
+    )
+    text = serializers.CharField(help_text="In words for the subject.")
+    weight = serializers.FloatField(
+        help_text="0 to 1; for because_of the share of the score that the named events account for together."
+    )
+    item_id = serializers.CharField(required=False, help_text="With event_type and event_id: the strongest one.")
+    event_type = serializers.CharField(required=False)
+    event_id = serializers.UUIDField(required=False)
+    events = ReasonEventSerializer(
+        many=True, required=False, help_text="Where several matter: all that the text names, the strongest first."
+    )
+
+
+class EventWeightSerializer(serializers.Serializer):
+    event_id = serializers.UUIDField()
+    weight = serializers.FloatField(help_text="Share of the item's score; below 0 where it speaks against the item.")
+
+
+class MemberSerializer(serializers.Serializer):
+    """What one member of the mixture adds to a score."""
+
+    name = serializers.ChoiceField(MEMBERS)
+    score = serializers.FloatField(help_text="Its part; all parts sum to the score.")
+    share = serializers.FloatField(help_text="The same as a share of the score.")
+    events = EventWeightSerializer(many=True, help_text="What lacks to the share is owed to no event.")
+
+
+class ReadEventSerializer(serializers.Serializer):
+    event_id = serializers.UUIDField()
+    type = serializers.CharField()
+    item_id = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    occurred_at = serializers.DateTimeField()
 
 
 class RecommendedItemSerializer(serializers.Serializer):
@@ -115,6 +167,13 @@ class RecommendedItemSerializer(serializers.Serializer):
     propensity = serializers.FloatField(help_text="Probability of this item at this rank under the policy.")
     reasons = RecommendationReasonSerializer(many=True)
     rules = serializers.ListField(child=serializers.CharField(), help_text="Operator rules that touched the item.")
+    members = MemberSerializer(many=True, required=False, help_text="With explain full: the score taken apart.")
+
+
+class FullExplanationSerializer(serializers.Serializer):
+    available = serializers.BooleanField()
+    notice = serializers.CharField(allow_null=True, help_text="Why the members are missing, or what differs.")
+    events = ReadEventSerializer(many=True, help_text="What the model read, oldest first.")
 
 
 class RecommendationSerializer(serializers.Serializer):
@@ -134,6 +193,7 @@ class RecommendationSerializer(serializers.Serializer):
     notice = serializers.CharField(allow_null=True, help_text="Why the list is shorter than asked for.")
     items = RecommendedItemSerializer(many=True)
     next_cursor = serializers.CharField(allow_null=True, help_text="null: the list has one page.")
+    explanation = FullExplanationSerializer(required=False, help_text="With explain full.")
 
 
 def present(answer: Recommendation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.utils import timezone
@@ -39,7 +39,7 @@ class Ask:
     filter: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
-    explain: bool = True
+    explain: bool | Literal["full"] = True
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _decide(candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decisi
 
 def _reasons(chosen: Sequence[tuple[Candidate, bool]]) -> list[list[dict[str, Any]]]:
     """Reasons of each chosen candidate; True marks one that only exploration brought into the list."""
-    titles = selectors.titles({candidate.cause.item_id for candidate, _ in chosen if candidate.cause.item_id})
+    titles = selectors.titles({item_id for candidate, _ in chosen for item_id in candidate.cause.item_ids})
     return [
         [explain(cause, titles, each.item_id) for cause in ((each.cause, EXPLORED) if drawn else (each.cause,))]
         for each, drawn in chosen

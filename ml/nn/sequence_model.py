@@ -202,7 +202,7 @@ class SequenceModel(nn.Module):
         """The pooled vectors, (B, D), after sequences of these event vectors; differentiable in them."""
         asked = torch.zeros(events_BLD.shape[:2], dtype=torch.bool, device=events_BLD.device)
         weight, content = self.pooling.last(*self._encode_events(events_BLD, length_B, asked), length_B)
-        return torch.einsum("bl,bld->bd", weight, content).float()
+        return torch.einsum("bl,bld->bd", weight, content)
 
     @torch.inference_mode()
     def read(self, batch: EventBatch) -> Reading:

@@ -12,7 +12,8 @@ from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
-from ml.explain.network import METHODS, method_named, shared_probability, usual_item
+from ml.explain import METHODS, method_named
+from ml.explain.network import shared_probability, usual_item
 from ml.explain.parts import NEURAL, Parts, event_recency, untrained_parts
 from ml.nn.sequence_model import Ranking, Reading
 from ml.serving.artifact import Artifact

@@ -22,7 +22,7 @@ class NextItemRequest(TypedDict):
     """A subject's events, oldest first, as four lists of equal length, and what to rank.
 
     `exclude` never comes back. With `candidates` only these are ranked. `now` is the time of asking, Unix seconds. With
-    `decompose` the answer has `members`. `attribution` names one of ml.explain.network.METHODS by which the network's
+    `decompose` the answer has `members`. `attribution` names one of ml.explain.METHODS by which the network's
     part is shared among the events; the usual one is content.
     """
 

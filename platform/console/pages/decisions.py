@@ -1,5 +1,6 @@
 """Decisions: what was answered to whom, why, and what came of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -22,6 +23,16 @@ DEGRADED = {
     "rules": "Rules without a model answered: no model did so in time.",
     "no_model": "Rules answered: this line has no model yet.",
 }
+
+
+# (decision, attribution) to what console/explanation.html shows.
+Explainer = Callable[[Decision, str], dict[str, Any]]
+_explainers: dict[str, Explainer] = {}
+
+
+def explain_decisions(application: str, explainer: Explainer) -> None:
+    """Let an application take its decisions apart on their pages, when an operator asks for it."""
+    _explainers[application] = explainer
 
 
 class ScenarioField(SearchField):
@@ -74,7 +85,10 @@ class DecisionAdmin(LogAdmin):
                 "outcomes": events,
                 "degraded_text": DEGRADED.get(decision.degraded or "", decision.degraded),
                 "version": _version(decision),
+                "explainable": decision.application in _explainers,
             }
+            if "explain" in request.GET and decision.application in _explainers:
+                context |= _explainers[decision.application](decision, request.GET["explain"])
         return super().changeform_view(request, object_id, form_url, context)
 
     @display(description="Subject", empty_value="—")
