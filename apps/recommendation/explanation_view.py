@@ -20,7 +20,6 @@ MEMBER_TITLES = {
     "popularity": "Popularity",
 }
 EVENTS_SHOWN = 5
-LONGEST_BAR = 80  # pixels, for a weight of 1
 
 
 def explanation_context(decision: Decision, attribution: str) -> dict[str, Any]:
@@ -61,5 +60,5 @@ def _shown_item(item: ExplainedItem, events: dict[UUID, ReadEvent], highest: flo
 
 def _shown_event(weighed: EventWeight, event: ReadEvent) -> dict[str, Any]:
     weight = weighed["weight"]
-    length = min(1.0, abs(weight)) * LONGEST_BAR
+    length = 100 * min(1.0, abs(weight))
     return {**event, "percent": f"{100 * weight:.1f}", "length": f"{length:.0f}", "against": weight < 0}

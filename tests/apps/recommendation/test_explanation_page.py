@@ -40,7 +40,7 @@ def test_a_viewer_sees_members_and_events_of_each_item(
     assert "Where the scores come from" in page
     assert page.count('class="console-parts"') == 3
     assert "view Tent 4" in page
-    assert 'title="Network: ' in page
+    assert 'title="Rules: ' in page
     event_id = answer["items"][0]["reasons"][0]["event_id"]
     assert f"/console/behavior/event/{event_id}/change/" in page
 
