@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.recommendation.explanation_api import full_explanation
 from apps.recommendation.selectors import UnknownScenario
 from apps.recommendation.serializers import AskSerializer, RecommendationSerializer, present
 from apps.recommendation.services import recommend
@@ -47,6 +48,11 @@ EXAMPLES = [
     OpenApiExample(
         "Next page",
         value={"scenario": "home", "subject": {"user_id": "u-17"}, "cursor": "AZrA3noxfwqdVS9sDU-bEQ"},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "With the scores taken apart",
+        value={"scenario": "home", "subject": {"user_id": "u-17"}, "count": 3, "explain": "full"},
         request_only=True,
     ),
     OpenApiExample(
@@ -109,4 +115,7 @@ class RecommendationsView(APIView):
         except FilterError as error:
             # A saved filter that was removed between the check of the request and its use.
             raise ValidationError({"filter": error.detail}) from error
-        return Response(present(answer, explain=ask.explain))
+        body = present(answer, explain=bool(ask.explain))
+        if ask.explain == "full":
+            body |= full_explanation(answer, ask.subject)
+        return Response(body)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from behavior.subjects import Subject
@@ -33,7 +33,7 @@ class Ask:
     filter: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
-    explain: bool = True
+    explain: bool | Literal["full"] = True
     cursor: str | None = None
     earlier: EarlierPages = EarlierPages()
     page_id: UUID | None = None

@@ -13,13 +13,22 @@ EVERYTHING = 1_000_000
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a source gives an item: a reason's code, its weight in [0, 1], and the item and event behind it, if any."""
+    """Why a source gives an item: a reason's code, its weight in [0, 1], and the item and event behind it, if any.
+
+    `also` are further causes of the same code that matter, the strongest first.
+    """
 
     code: str
     weight: float
     item_id: str | None = None
     event_type: str | None = None
     event_id: str | None = None
+    also: tuple["Cause", ...] = ()
+
+    @property
+    def item_ids(self) -> set[str]:
+        """Every item behind it."""
+        return {cause.item_id for cause in (self, *self.also) if cause.item_id is not None}
 
 
 @dataclass(frozen=True)

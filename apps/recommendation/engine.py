@@ -8,12 +8,19 @@ from uuid import UUID
 
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.selectors import PersonalEvent
-from ml.serving.requests import NextItemRequest, RankingRequest
+from ml.explain import METHODS, parts
+from ml.serving.requests import OWED, EventPart, NextItemPrediction, NextItemRequest, RankingRequest
 from ml.simulation import World, WorldConfig
 from serving import gateway
+from serving.replay import replay as replay_version
 
 SHOPS = {"outdoor": WorldConfig.outdoor(), "grocery": WorldConfig.grocery()}
 SIMULATION_SEED = 1
+# Ways to share the network's part of a score among the events, the usual one first.
+ATTRIBUTIONS = METHODS
+MEMBERS = parts.MEMBERS
+# What matters at least so much as the strongest event is named beside it.
+WORTH_NAMING = 0.5
 
 
 def next_items(
@@ -25,38 +32,64 @@ def next_items(
     now: datetime,
     candidates: Sequence[str] | None = None,
 ) -> Ranked:
-    """The best `limit` items after the subject's events (oldest first), with the event that spoke most for each.
+    """The best `limit` items after the subject's events (oldest first), with the events that spoke most for each.
 
     With `candidates` only these are ranked; those that the model does not know follow with score 0.
     """
-    request = NextItemRequest(
-        items=[event.item_id for event in events],
-        types=[event.type for event in events],
-        times=[event.occurred_at.timestamp() for event in events],
-        values=[event.value for event in events],
-        count=limit,
-        exclude=list(exclude),
-        candidates=None if candidates is None else list(candidates),
-        now=now.timestamp(),
-    )
-    answer = gateway.predict(model, request)
+    named = None if candidates is None else list(candidates)
+    answer = gateway.predict(model, _request(events, limit, exclude=list(exclude), candidates=named, now=now))
     if answer.prediction is None:
         return Ranked([], degraded=answer.degraded)
     prediction = answer.prediction
     ranked = [
-        Candidate(item_id, score, _cause(events, because, share))
-        for item_id, score, because, share in zip(
-            prediction["items"], prediction["scores"], prediction["because"], prediction["shares"], strict=True
-        )
+        Candidate(item_id, score, _cause(events, score, owed))
+        for item_id, score, owed in zip(prediction["items"], prediction["scores"], prediction["owed"], strict=True)
     ]
     return Ranked(ranked, answer.model_version, answer.degraded)
 
 
-def _cause(events: Sequence[PersonalEvent], because: int | None, share: float) -> Cause:
-    if because is None:
+def replay(
+    version: UUID,
+    events: Sequence[PersonalEvent],
+    items: Sequence[str],
+    *,
+    now: datetime,
+    attribution: str,
+    by_rules: bool,
+) -> NextItemPrediction:
+    """What this version says of the items after these events, with the scores taken apart. Raises serving.replay's
+    VersionGone and NoReplay."""
+    request = _request(events, len(items), exclude=[], candidates=list(items), now=now)
+    request["decompose"], request["attribution"] = True, attribution
+    return replay_version(version, request, by_rules=by_rules)
+
+
+def _request(
+    events: Sequence[PersonalEvent], count: int, *, exclude: list[str], candidates: list[str] | None, now: datetime
+) -> NextItemRequest:
+    return NextItemRequest(
+        items=[event.item_id for event in events],
+        types=[event.type for event in events],
+        times=[event.occurred_at.timestamp() for event in events],
+        values=[event.value for event in events],
+        count=count,
+        exclude=exclude,
+        candidates=candidates,
+        now=now.timestamp(),
+    )
+
+
+def _cause(events: Sequence[PersonalEvent], score: float, owed: Sequence[EventPart]) -> Cause:
+    """The events that count, by their share of the score."""
+    if not owed:
         return Cause("popular", 1.0)
-    event = events[because]
-    return Cause("because_of", share, event.item_id, event.type, str(event.event_id))
+    first, *others = [
+        Cause("because_of", min(1.0, each["part"] / score), event.item_id, event.type, str(event.event_id))
+        for each in owed
+        if each["part"] >= WORTH_NAMING * owed[0]["part"]
+        for event in (events[each["event"]],)
+    ]
+    return replace(first, also=tuple(others))
 
 
 def similar_items(model: str, seeds: Sequence[str], limit: int) -> Ranked:
@@ -72,9 +105,15 @@ def similar_items(model: str, seeds: Sequence[str], limit: int) -> Ranked:
     ranked = sorted(shares, key=lambda item_id: (-sum(shares[item_id].values()), item_id))
     candidates = []
     for item_id in ranked:
-        strongest = max(shares[item_id], key=shares[item_id].__getitem__)
-        score = sum(shares[item_id].values())
-        candidates.append(Candidate(item_id, score, Cause("similar_to", shares[item_id][strongest], strongest)))
+        by_seed = shares[item_id]
+        strongest, *others = sorted(by_seed, key=lambda seed: (-by_seed[seed], seed))
+        also = tuple(
+            Cause("similar_to", by_seed[seed], seed)
+            for seed in others[: OWED - 1]
+            if by_seed[seed] >= WORTH_NAMING * by_seed[strongest]
+        )
+        cause = Cause("similar_to", by_seed[strongest], strongest, also=also)
+        candidates.append(Candidate(item_id, sum(by_seed.values()), cause))
     return Ranked(candidates[:limit], model_version)
 
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from api.events import SubjectSerializer
 from apps.recommendation.asking import Ask, Recommendation
+from apps.recommendation.engine import MEMBERS
 from apps.recommendation.settings import ScenarioSettings, settings_schema
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
@@ -67,6 +68,23 @@ class ParamsField(ObjectField):
         return value
 
 
+@extend_schema_field(
+    {
+        "oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["full"]}],
+        "default": True,
+        "description": "false leaves the reasons and the parts of the scores out; full also takes each score apart into "
+        "members and events, which asks the model a second time.",
+    }
+)
+class ExplainField(serializers.BooleanField):
+    default_error_messages = {"invalid": "must be true, false or full"}
+
+    def to_internal_value(self, data: Any) -> bool | str:
+        if data == "full":
+            return "full"
+        return super().to_internal_value(data)
+
+
 class ListRequestSerializer(serializers.Serializer):
     """What makes up a list, whoever it is for. Refuses fields that it does not know, and names those that it does."""
 
@@ -92,9 +110,7 @@ class ListRequestSerializer(serializers.Serializer):
         required=False,
         help_text="What the client knows of the moment; kept with the decision. A category page needs `category` here.",
     )
-    explain = serializers.BooleanField(
-        required=False, default=True, help_text="false leaves the reasons and the parts of the scores out."
-    )
+    explain = ExplainField(required=False, default=True)
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
@@ -118,6 +134,13 @@ class AskSerializer(ListRequestSerializer):
         return Ask(**self.validated_data)
 
 
+class ReasonEventSerializer(serializers.Serializer):
+    item_id = serializers.CharField(required=False)
+    event_type = serializers.CharField(required=False)
+    event_id = serializers.UUIDField(required=False)
+    weight = serializers.FloatField(help_text="Its own share of the score.")
+
+
 class RecommendationReasonSerializer(serializers.Serializer):
     code = serializers.ChoiceField(
         [
@@ -136,11 +159,36 @@ class RecommendationReasonSerializer(serializers.Serializer):
     )
     text = serializers.CharField(help_text="In words for the subject.")
     weight = serializers.FloatField(
-        help_text="0 to 1; for because_of the share of the score that the event accounts for."
+        help_text="0 to 1; for because_of the share of the score that the named events account for together."
     )
-    item_id = serializers.CharField(required=False)
+    item_id = serializers.CharField(required=False, help_text="With event_type and event_id: the strongest one.")
     event_type = serializers.CharField(required=False)
     event_id = serializers.UUIDField(required=False)
+    events = ReasonEventSerializer(
+        many=True, required=False, help_text="Where several matter: all that the text names, the strongest first."
+    )
+
+
+class EventWeightSerializer(serializers.Serializer):
+    event_id = serializers.UUIDField()
+    weight = serializers.FloatField(help_text="Share of the item's score; below 0 where it speaks against the item.")
+
+
+class MemberSerializer(serializers.Serializer):
+    """What one member of the mixture adds to a score."""
+
+    name = serializers.ChoiceField(MEMBERS)
+    score = serializers.FloatField(help_text="Its part; all parts sum to the score.")
+    share = serializers.FloatField(help_text="The same as a share of the score.")
+    events = EventWeightSerializer(many=True, help_text="What lacks to the share is owed to no event.")
+
+
+class ReadEventSerializer(serializers.Serializer):
+    event_id = serializers.UUIDField()
+    type = serializers.CharField()
+    item_id = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    occurred_at = serializers.DateTimeField()
 
 
 class RecommendedItemSerializer(serializers.Serializer):
@@ -161,6 +209,13 @@ class RecommendedItemSerializer(serializers.Serializer):
         "each setting that touched it (freshness, price, rotation, negative_feedback) and each rule. With diversity "
         "`likeness` stands beside them: the greatest to the items above. Only where explain is true.",
     )
+    members = MemberSerializer(many=True, required=False, help_text="With explain full: the score taken apart.")
+
+
+class FullExplanationSerializer(serializers.Serializer):
+    available = serializers.BooleanField()
+    notice = serializers.CharField(allow_null=True, help_text="Why the members are missing, or what differs.")
+    events = ReadEventSerializer(many=True, help_text="What the model read, oldest first.")
 
 
 class RecommendationSerializer(serializers.Serializer):
@@ -180,6 +235,7 @@ class RecommendationSerializer(serializers.Serializer):
     notice = serializers.CharField(allow_null=True, help_text="Why the list is shorter than asked for.")
     items = RecommendedItemSerializer(many=True)
     next_cursor = serializers.CharField(allow_null=True, help_text="Asks for the next page; null: the list ends here.")
+    explanation = FullExplanationSerializer(required=False, help_text="With explain full.")
 
 
 def present(answer: Recommendation, *, explain: bool) -> dict[str, Any]:

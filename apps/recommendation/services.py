@@ -142,7 +142,7 @@ def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
 
 
 def _reasons(placed: Sequence[Placed]) -> list[list[dict[str, Any]]]:
-    titles = selectors.titles({each.candidate.cause.item_id for each in placed if each.candidate.cause.item_id})
+    titles = selectors.titles({item_id for each in placed for item_id in each.candidate.cause.item_ids})
     return [
         [
             explain(cause, titles, each.candidate.item_id)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.recommendation.api import RecommendationsView
+from apps.recommendation.explanation_api import DecisionExplanationView
 from apps.recommendation.pages_api import PagesView
 from apps.recommendation.rankings_api import RankingsView
 from apps.recommendation.rule_api import (
@@ -26,4 +27,5 @@ urlpatterns = [
     path("rules/<uuid:id>/restore", RestoreRuleView.as_view(), name="restore-rule"),
     path("rules/<uuid:id>/changes", RuleChangesView.as_view(), name="rule-changes"),
     path("rankings", RankingsView.as_view(), name="rankings"),
+    path("decisions/<uuid:id>/explanation", DecisionExplanationView.as_view(), name="decision-explanation"),
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ml.benchmark.items import beauty_items, ml_1m_items
 from ml.benchmark.placed_splits import next_buy_split, placed_buys_split, sessions_split
+from ml.benchmark.simulated import outdoor_shop
 from ml.data.columns import EventColumns, write_columns
 from ml.data.item_features import ItemFeatures
 from ml.data.splits import Split, global_time_split, leave_one_out_split
@@ -178,6 +179,14 @@ def _next_buy(data: Path, work: Path, *, types: list[str], inputs: list[str]) ->
     return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, protocol)
 
 
+def demo_outdoor(data: Path, work: Path) -> Dataset:
+    """The demonstration's outdoor shop, split by time; it is made here and needs no file."""
+    columns = outdoor_shop(work)
+    split = global_time_split(columns, validation_quantile=0.8, test_quantile=0.9, successive=True)
+    settings = {"max_length": 50, "inputs": ["type", "gap"]}
+    return Dataset(columns, split, ("ndcg@10", "hr@10"), settings, "by time, every item event of the newest tenth")
+
+
 DATASETS: dict[str, Callable[[Path, Path], Dataset]] = {
     "ml-1m": ml_1m,
     "beauty": beauty,
@@ -185,6 +194,7 @@ DATASETS: dict[str, Callable[[Path, Path], Dataset]] = {
     "retailrocket-multibehavior": retailrocket_multibehavior,
     "retailrocket-buys": retailrocket_buys,
     "retailrocket-buys-alone": retailrocket_buys_alone,
+    "demo-outdoor": demo_outdoor,
 }
 
 

@@ -198,6 +198,12 @@ class SequenceModel(nn.Module):
         probability.scatter_add_(1, (batch.item - 1).clamp(min=0), reading.copy_share[:, None] * reading.copy_weight)
         return Ranking(**vars(reading), probability=probability, generated=generated)
 
+    def pooled_after(self, events_BLD: Tensor, length_B: Tensor) -> Tensor:
+        """The pooled vectors, (B, D), after sequences of these event vectors; differentiable in them."""
+        asked = torch.zeros(events_BLD.shape[:2], dtype=torch.bool, device=events_BLD.device)
+        weight, content = self.pooling.last(*self._encode_events(events_BLD, length_B, asked), length_B)
+        return torch.einsum("bl,bld->bd", weight, content)
+
     @torch.inference_mode()
     def read(self, batch: EventBatch) -> Reading:
         """What `rank` needs before it looks at the items."""
@@ -212,9 +218,11 @@ class SequenceModel(nn.Module):
 
     def _encode(self, batch: EventBatch, asked: Tensor) -> tuple[Tensor, Tensor]:
         """States of the events, and the states that ask for the event after each, (B, L, D); `asked` (B, L) bool."""
-        events = self.embedding(batch)
+        return self._encode_events(self.embedding(batch), batch.length, asked)
+
+    def _encode_events(self, events: Tensor, length: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.encoder, BidirectionalTransformer):
-            return self.encoder(events, batch.length, asked)
+            return self.encoder(events, length, asked)
         states = self.encoder(events)
         return states, states
 

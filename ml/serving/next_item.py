@@ -12,6 +12,9 @@ from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
+from ml.explain import METHODS, method_named
+from ml.explain.network import shared_probability, usual_item
+from ml.explain.parts import NEURAL, Parts, event_recency, untrained_parts
 from ml.nn.sequence_model import Ranking, Reading
 from ml.serving.artifact import Artifact
 from ml.serving.outlook import outlook_of, usual_outlook
@@ -21,11 +24,13 @@ from ml.serving.requests import (
     NextItemRequest,
     Outlook,
     choose_items,
+    describe_members,
+    explained,
+    item_codes,
     read_history,
     spread_attention,
-    strongest_events,
 )
-from ml.serving.rules import event_recency, popular_prediction, untrained_contribution
+from ml.serving.rules import popular_prediction
 from ml.serving.scorer import Scorer
 from ml.serving.shortlist import Ranked, Shortlist, grow_shortlist, open_shortlist
 
@@ -93,9 +98,10 @@ class NextItemPredictor:
         for begin in range(0, len(known), size):
             chosen = known[begin : begin + size]
             asked = [requests[number] for number in chosen]
-            reading, ranked = self._rank(self._batch(asked, [histories[number] for number in chosen]), asked)
+            batch = self._batch(asked, [histories[number] for number in chosen])
+            reading, ranked = self._rank(batch, asked)
             for row, number in enumerate(chosen):
-                answers[number] = self._answer(requests[number], histories[number], ranked[row], reading, row)
+                answers[number] = self._answer(requests[number], histories[number], ranked[row], reading, batch, row)
         for number, request in enumerate(requests):
             if number not in answers:
                 answers[number] = popular_prediction(self.scorer.untrained, request, self.vocabulary)
@@ -127,7 +133,7 @@ class NextItemPredictor:
     def _rank(self, batch: EventBatch, requests: list[NextItemRequest]) -> tuple[Reading, list[Ranked]]:
         """The list of each request, whose histories are the batch's rows."""
         if self.shortlist is not None:
-            reading = self.scorer.model.read(batch.to(self.scorer.model.bias.device))
+            reading = self.scorer.model.read(batch)
             return reading, self.shortlist.rank(reading, requests, self.vocabulary)
         scores, ranking = self.scorer.scores(batch)
         return ranking, [self._ranked(request, scores[row], ranking, row) for row, request in enumerate(requests)]
@@ -136,7 +142,8 @@ class NextItemPredictor:
         items, item_scores = choose_items(scores, request, self.vocabulary)
         codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in items], dtype=torch.long)
         generated = ranking.generated[row, (codes - 1).clamp(min=0)] * (codes > 0)
-        return Ranked(items, item_scores, generated.float().cpu().numpy())
+        usual = usual_item(self.scorer.model, ranking.generated[row])
+        return Ranked(items, item_scores, generated.float().cpu().numpy(), usual)
 
     def _batch(self, requests: list[NextItemRequest], histories: list[History]) -> EventBatch:
         length = np.array([len(history.index) for history in histories])
@@ -151,41 +158,58 @@ class NextItemPredictor:
             time[row, known] = [request["times"][event] for event in history.index]
             values = [request["values"][event] for event in history.index]
             value[row, known] = [np.nan if given is None else given for given in values]
-        return make_batch(item, type_code, time, value, length)
+        return make_batch(item, type_code, time, value, length).to(self.scorer.model.bias.device)
 
     def _answer(
-        self, request: NextItemRequest, history: History, ranked: Ranked, reading: Reading, row: int
+        self,
+        request: NextItemRequest,
+        history: History,
+        ranked: Ranked,
+        reading: Reading,
+        batch: EventBatch,
+        row: int,
     ) -> NextItemPrediction:
-        items = ranked.items
         weight = reading.weight[row, : len(history.index)].float().cpu().numpy()
         if not self.scorer.mixture.neural:
-            weight = event_recency(history, self.scorer.untrained.window)
-        contribution = self._neural_contribution(reading, row, history, ranked) + untrained_contribution(
-            self.scorer.untrained, self.scorer.mixture, history, items, self.vocabulary
-        )
-        because, shares = strongest_events(contribution, ranked.scores, history)
-        return NextItemPrediction(
-            items=items,
+            weight = event_recency(history.item, self.scorer.untrained.window)
+        parts = self._parts(request, history, ranked, reading, batch, row)
+        prediction = NextItemPrediction(
+            items=ranked.items,
             scores=ranked.scores,
             attention=spread_attention(weight, history, len(request["items"])),
-            because=because,
-            shares=shares,
+            **explained(parts.of_events(), ranked.scores, history),
         )
+        if request.get("decompose"):
+            prediction["members"] = describe_members(parts, history)
+        return prediction
 
-    @torch.inference_mode()
-    def _neural_contribution(self, reading: Reading, row: int, history: History, ranked: Ranked) -> Floats:
-        """What each known event adds to each item's score through the network, (events, items).
-
-        A copied item is owed to the events it is copied from. The probability of a generated one is shared among the
-        events that raise its logit, in proportion to how much each does; that part of the logit is an exact sum.
-        """
-        events = len(history.index)
-        codes = torch.tensor([self.vocabulary.item_codes.get(item, 0) for item in ranked.items], dtype=torch.long)
-        known = codes > 0
-        column = (codes - 1).clamp(min=0)
-        raised = reading.logit_shares(row, self.scorer.model.table[column])[:events].clamp(min=0.0)
-        raised = raised / raised.sum(dim=0).clamp(min=1e-12)
-        copied = reading.copy_weight[row, :events, None] * (reading.item[row, :events, None] == codes)
-        share = reading.copy_share[row]
-        contribution = (1.0 - share) * torch.from_numpy(ranked.generated).to(share) * raised + share * copied
-        return (self.scorer.mixture.neural * contribution * known).float().cpu().numpy()
+    def _parts(
+        self,
+        request: NextItemRequest,
+        history: History,
+        ranked: Ranked,
+        reading: Reading,
+        batch: EventBatch,
+        row: int,
+    ) -> Parts:
+        """The parts of the scores of the ranked items. Raises ValueError for an unknown attribution."""
+        scorer = self.scorer
+        codes = item_codes(ranked.items, self.vocabulary)
+        parts = untrained_parts(scorer.untrained, scorer.mixture, history.item, codes)
+        method = method_named(request.get("attribution", METHODS[0]))
+        if not scorer.mixture.neural:
+            return parts
+        device = scorer.model.bias.device
+        events, base = shared_probability(
+            scorer.model,
+            reading,
+            batch,
+            row,
+            torch.from_numpy(codes).to(device),
+            torch.from_numpy(ranked.generated).to(device),
+            ranked.usual,
+            method,
+        )
+        parts.events[NEURAL], parts.base[NEURAL] = events.float().cpu().numpy(), base.float().cpu().numpy()
+        scorer.weigh_network(parts, codes)
+        return parts

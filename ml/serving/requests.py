@@ -9,15 +9,21 @@ from numpy.typing import NDArray
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.ranking import top_items
+from ml.explain.parts import MEMBERS, Parts
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int64]
+
+# So many events are named for each item.
+OWED = 3
 
 
 class NextItemRequest(TypedDict):
     """A subject's events, oldest first, as four lists of equal length, and what to rank.
 
-    `exclude` never comes back. With `candidates` only these are ranked. `now` is the time of asking, Unix seconds.
+    `exclude` never comes back. With `candidates` only these are ranked. `now` is the time of asking, Unix seconds. With
+    `decompose` the answer has `members`. `attribution` names one of ml.explain.METHODS by which the network's
+    part is shared among the events; the usual one is content.
     """
 
     items: list[str]
@@ -28,6 +34,24 @@ class NextItemRequest(TypedDict):
     exclude: NotRequired[list[str]]
     candidates: NotRequired[list[str] | None]
     now: NotRequired[float]
+    decompose: NotRequired[bool]
+    attribution: NotRequired[str]
+
+
+class EventPart(TypedDict):
+    """`event` is an index into the request's events; `part` is what it adds to a score, below 0 where it lowers it."""
+
+    event: int
+    part: float
+
+
+class MemberPart(TypedDict):
+    """What one member of the mixture adds to a score. The events' parts, largest first, need not sum to it: the rest
+    is owed to no event."""
+
+    name: str
+    part: float
+    events: list[EventPart]
 
 
 class NextItemPrediction(TypedDict):
@@ -35,7 +59,9 @@ class NextItemPrediction(TypedDict):
 
     attention has one weight per event of the request; over the known ones they sum to 1, unknown ones have 0. because
     holds, per item, the index of the event that contributed most, or None where no event did; shares, per item, the
-    part of its score that is owed to that event, in [0, 1], 0 where there is none.
+    part of its score that is owed to that event, in [0, 1], 0 where there is none. owed has, per item, the events that
+    contributed most, the strongest first and at most OWED, each with its part of the score. members, where they were
+    asked for, are per item the parts of its score, which sum to it.
     """
 
     items: list[str]
@@ -43,6 +69,16 @@ class NextItemPrediction(TypedDict):
     attention: list[float]
     because: list[int | None]
     shares: list[float]
+    owed: list[list[EventPart]]
+    members: NotRequired[list[list[MemberPart]]]
+
+
+class Explained(TypedDict):
+    """The fields of a NextItemPrediction that name events."""
+
+    because: list[int | None]
+    shares: list[float]
+    owed: list[list[EventPart]]
 
 
 class RankingRequest(TypedDict):
@@ -107,9 +143,14 @@ def read_history(request: NextItemRequest, vocabulary: Vocabulary, *, limit: int
             raise ValueError(f"{field} has {len(request[field])} entries where items has {events}; give one per event")
     if request["count"] < 1:
         raise ValueError("count must be 1 or more")
-    codes = np.array([vocabulary.item_codes.get(item, 0) for item in request["items"]], dtype=np.int64)
+    codes = item_codes(request["items"], vocabulary)
     index = np.flatnonzero(codes)[-limit:]
     return History(index=index, item=codes[index])
+
+
+def item_codes(items: list[str], vocabulary: Vocabulary) -> Codes:
+    """One code for each item, 0 for one that the model has never heard of."""
+    return np.array([vocabulary.item_codes.get(item, 0) for item in items], dtype=np.int64)
 
 
 def choose_items(scores: Floats, request: NextItemRequest, vocabulary: Vocabulary) -> tuple[list[str], list[float]]:
@@ -136,22 +177,49 @@ def choose_items(scores: Floats, request: NextItemRequest, vocabulary: Vocabular
     return ranked, [float(scores[code - 1]) if code else 0.0 for code in codes]
 
 
-def strongest_events(
-    contribution: Floats, scores: list[float], history: History
-) -> tuple[list[int | None], list[float]]:
-    """Per item the request's event that contributed most and its share of the score; None and 0 where none did.
+def strongest_events(contribution: Floats, history: History) -> list[list[EventPart]]:
+    """Per item the events of the request that contributed most, at most OWED, the strongest first.
 
-    contribution (events, items) holds parts of the items' scores.
+    contribution (events, items) holds parts of the items' scores; only what is above 0 counts.
     """
-    if not len(contribution):
-        return [None] * len(scores), [0.0] * len(scores)
-    because: list[int | None] = []
-    shares: list[float] = []
-    for item, event in enumerate(contribution.argmax(axis=0)):
-        part = float(contribution[event, item])
-        because.append(int(history.index[event]) if part > 0.0 else None)
-        shares.append(min(1.0, part / scores[item]) if part > 0.0 else 0.0)
-    return because, shares
+    order = np.argsort(-contribution, axis=0, kind="stable")[:OWED]
+    return [
+        [
+            EventPart(event=int(history.index[event]), part=float(contribution[event, item]))
+            for event in order[:, item]
+            if contribution[event, item] > 0.0
+        ]
+        for item in range(contribution.shape[1])
+    ]
+
+
+def explained(contribution: Floats, scores: list[float], history: History) -> "Explained":
+    """The fields of a prediction that name the events behind each item; see `strongest_events`."""
+    owed = strongest_events(contribution, history)
+    return Explained(
+        because=[events[0]["event"] if events else None for events in owed],
+        shares=[
+            min(1.0, events[0]["part"] / score) if events else 0.0 for events, score in zip(owed, scores, strict=True)
+        ],
+        owed=owed,
+    )
+
+
+def describe_members(parts: Parts, history: History) -> list[list[MemberPart]]:
+    """The parts of each item's score by member, those that add something, in the order of MEMBERS."""
+    return [
+        [
+            MemberPart(name=name, part=float(score[item]), events=_event_parts(events[:, item], history))
+            for name, score, events in zip(MEMBERS, parts.scores, parts.events, strict=True)
+            if score[item] or events[:, item].any()
+        ]
+        for item in range(parts.base.shape[1])
+    ]
+
+
+def _event_parts(part: Floats, history: History) -> list[EventPart]:
+    order = np.argsort(-np.abs(part), kind="stable")
+    return [EventPart(event=int(history.index[event]), part=float(part[event])) for event in order if part[event]]
 
 
 def spread_attention(weight: Floats, history: History, events: int) -> list[float]:

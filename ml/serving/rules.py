@@ -4,24 +4,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.ranking import top_items
-from ml.evaluation.untrained import Untrained, recency_weights, recent_items
+from ml.evaluation.untrained import Untrained, recent_items
+from ml.explain.parts import event_recency, untrained_parts
 from ml.serving.artifact import Artifact
 from ml.serving.requests import (
-    History,
+    MemberPart,
     NextItemPrediction,
     NextItemRequest,
     choose_items,
+    describe_members,
+    explained,
+    item_codes,
     read_history,
     spread_attention,
-    strongest_events,
 )
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,18 @@ class RulesPredictor:
         recent = recent_items(history.item[None], self.untrained.reach)
         scores = self.mixture.combine(self.untrained.components(recent))[0]
         items, item_scores = choose_items(scores, request, self.vocabulary)
-        contribution = untrained_contribution(self.untrained, self.mixture, history, items, self.vocabulary)
-        because, shares = strongest_events(contribution, item_scores, history)
-        return NextItemPrediction(
+        parts = untrained_parts(self.untrained, self.mixture, history.item, item_codes(items, self.vocabulary))
+        prediction = NextItemPrediction(
             items=items,
             scores=item_scores,
-            attention=spread_attention(event_recency(history, self.untrained.window), history, len(request["items"])),
-            because=because,
-            shares=shares,
+            attention=spread_attention(
+                event_recency(history.item, self.untrained.window), history, len(request["items"])
+            ),
+            **explained(parts.of_events(), item_scores, history),
         )
+        if request.get("decompose"):
+            prediction["members"] = describe_members(parts, history)
+        return prediction
 
 
 def load_rules(path: Path) -> RulesPredictor:
@@ -81,36 +84,14 @@ def load_rules(path: Path) -> RulesPredictor:
 def popular_prediction(untrained: Untrained, request: NextItemRequest, vocabulary: Vocabulary) -> NextItemPrediction:
     """What is said to a subject of whom nothing is known: the popular items, for no reason of their own."""
     items, scores = choose_items(untrained.popularity, request, vocabulary)
-    return NextItemPrediction(
+    prediction = NextItemPrediction(
         items=items,
         scores=scores,
         attention=[0.0] * len(request["items"]),
         because=[None] * len(items),
         shares=[0.0] * len(items),
+        owed=[[] for _ in items],
     )
-
-
-def event_recency(history: History, window: int) -> Floats:
-    """The rules' weight of each known event, (events,); 0 beyond the newest `window`."""
-    weight = np.zeros(len(history.item), dtype=np.float32)
-    recent = history.item[::-1][:window]
-    weight[len(weight) - len(recent) :] = recency_weights(recent[None])[0][::-1]
-    return weight
-
-
-def untrained_contribution(
-    untrained: Untrained, mixture: Mixture, history: History, items: list[str], vocabulary: Vocabulary
-) -> Floats:
-    """What each known event adds to each item's score without the network, exactly: (events, items)."""
-    chosen = np.array([vocabulary.item_codes.get(item, 0) for item in items], dtype=np.int64)
-    contribution = mixture.repeats * (history.item[:, None] == chosen).astype(np.float32)
-    recency = event_recency(history, untrained.window)
-    for event in np.flatnonzero(recency):
-        successor, weight = untrained.rules.row(int(history.item[event]))
-        contribution[event] += mixture.rules * (weight[:, None] * (successor[:, None] == chosen - 1)).sum(axis=0)
-    contribution *= recency[:, None]
-    if untrained.neighbors is not None and mixture.neighbors:
-        newest_first = history.item[::-1][: untrained.reach]
-        spoken = untrained.neighbors.contributions(newest_first, chosen)[::-1]
-        contribution[len(contribution) - len(spoken) :] += mixture.neighbors * spoken
-    return contribution
+    if request.get("decompose"):
+        prediction["members"] = [[MemberPart(name="popularity", part=score, events=[])] for score in scores]
+    return prediction

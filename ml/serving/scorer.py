@@ -1,6 +1,6 @@
 """The one way from a batch of histories to item scores, shared by evaluation and serving so that both agree."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from ml.data.batches import EventBatch
 from ml.data.item_features import ItemFeatures
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.untrained import Untrained, recent_items
+from ml.explain.parts import NEURAL, Parts
 from ml.nn.sequence_model import Ranking, SequenceModel
 from ml.serving.artifact import Artifact
 
@@ -60,6 +61,19 @@ class Scorer:
             return
         new = slice(int(np.searchsorted(codes, self.untrained.items - self.added, side="right")), None)
         components[1:, ..., new] = np.maximum(components[1:, ..., new], components[0, ..., new])
+
+    def weigh_network(self, parts: Parts, codes: NDArray[np.int64]) -> None:
+        """Turn the network's probabilities in `parts` into its share of the scores of these item codes (K,), of which
+        0 is unknown; of a new item it has the part of others too, for which it speaks."""
+        probability = parts.scores[NEURAL]
+        share = np.full(len(codes), self.mixture.neural, dtype=np.float32)
+        new = codes > self.untrained.items - self.added
+        if new.any():
+            others = np.array(astuple(self.mixture)[1:], dtype=np.float32)[:, None] * probability
+            spoken = np.maximum(others - parts.scores[1:], 0.0).sum(axis=0)
+            share[new] += (spoken / np.maximum(probability, np.finfo(np.float32).tiny))[new]
+        parts.events[NEURAL] *= share
+        parts.base[NEURAL] *= share
 
     def scores(self, batch: EventBatch) -> tuple[Floats, Ranking]:
         """Scores of all items after each history, (cases, items); columns are 0-based items."""

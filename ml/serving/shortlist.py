@@ -34,11 +34,12 @@ SCORED_CANDIDATES = 10_000
 @dataclass(frozen=True)
 class Ranked:
     """The list of one request: at most `count` items, best first, with their scores, and the softmax's part of each
-    item's probability (before the network's copies are mixed in)."""
+    item's probability (before the network's copies are mixed in). `usual` is the mean item vector (D,) under it."""
 
     items: list[str]
     scores: list[float]
     generated: Floats
+    usual: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,14 @@ class Shortlist:
             found = self._candidates(candidates, query[row : row + 1], best[0][row], reading, row, counts[row])
             codes = np.setdiff1d(found, [0, *excluded[row]])
             scores, generated = self._score(codes, reading, row, float(log_normaliser[row]))
-            ranked.append(_list(codes, scores, generated, request, vocabulary))
+            usual = self._usual(best[0][row], best[1][row])
+            ranked.append(_list(codes, scores, generated, usual, request, vocabulary))
         return ranked
+
+    @torch.inference_mode()
+    def _usual(self, codes: Codes, logits: Floats) -> torch.Tensor:
+        """The mean vector of the leaders by the softmax over them."""
+        return torch.from_numpy(logits).softmax(dim=0) @ self.scorer.model.table[torch.from_numpy(codes - 1)]
 
     def _candidates(
         self, candidates: Codes | None, query_1D: Floats, best: Codes, reading: Reading, row: int, count: int
@@ -165,7 +172,14 @@ def add_at(total_K: Floats, codes_K: Codes, codes: NDArray[np.integer], amounts:
     np.add.at(total_K, place[there], amounts[there])
 
 
-def _list(codes: Codes, scores: Floats, generated: Floats, request: NextItemRequest, vocabulary: Vocabulary) -> Ranked:
+def _list(
+    codes: Codes,
+    scores: Floats,
+    generated: Floats,
+    usual: torch.Tensor,
+    request: NextItemRequest,
+    vocabulary: Vocabulary,
+) -> Ranked:
     """The best `count`; candidates that the model has never heard of follow, with score 0."""
     best = top_items(scores, request["count"])
     items = [vocabulary.items[code - 1] for code in codes[best]]
@@ -175,6 +189,7 @@ def _list(codes: Codes, scores: Floats, generated: Floats, request: NextItemRequ
         items=items + unheard,
         scores=np.concatenate([scores[best], nothing]).tolist(),
         generated=np.concatenate([generated[best], nothing]),
+        usual=usual,
     )
 
 

@@ -1,6 +1,6 @@
 """Reads of the event log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from behavior.models import Consent, Snapshot
+from behavior.models import Consent, Event, Snapshot
 from tenancy.scope import current_tenant_id
 
 # Rows (key, after, until) of all keys of a person: an event under `key` is theirs when after < occurred_at <= until.
@@ -38,21 +38,24 @@ class RecentEvent:
     session_key: bytes | None = None
 
 
-def recent_events(subject_keys: Sequence[bytes], limit: int = 50) -> list[RecentEvent]:
+def recent_events(
+    subject_keys: Sequence[bytes], limit: int = 50, *, received_by: datetime | None = None
+) -> list[RecentEvent]:
     """The last `limit` events of a person, oldest first; `subject_keys` as `Subject.keys` gives them.
 
     Keys that the ledger of identities ties to these count too, in the same query; one index probe for each key and
-    partition.
+    partition. With `received_by`, the last that were in the log at that time.
     """
+    known, by = ("AND received_at <= %s ", [received_by]) if received_by else ("", [])
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT last.item_id, last.type, last.occurred_at, last.value, last.event_id, last.consent, "
             f"last.session_key FROM {PERSON} CROSS JOIN LATERAL ("
             "  SELECT item_id, type, occurred_at, value, event_id, consent, session_key FROM behavior_event "
             "  WHERE tenant_id = %s AND subject_key = person.key AND occurred_at > person.after "
-            "  AND occurred_at <= person.until ORDER BY occurred_at DESC LIMIT %s"
+            f"  AND occurred_at <= person.until {known}ORDER BY occurred_at DESC LIMIT %s"
             ") AS last ORDER BY last.occurred_at DESC, last.event_id DESC LIMIT %s",
-            [*person_values(subject_keys), current_tenant_id(), limit, limit],
+            [*person_values(subject_keys), current_tenant_id(), *by, limit, limit],
         )
         rows = cursor.fetchall()
     return [
@@ -67,6 +70,14 @@ def recent_events(subject_keys: Sequence[bytes], limit: int = 50) -> list[Recent
         )
         for item_id, type_, occurred_at, value, event_id, consent, session_key in reversed(rows)
     ]
+
+
+def subjects_of_events(event_ids: Collection[UUID]) -> list[bytes]:
+    """The keys of the subjects whose events these are."""
+    if not event_ids:
+        return []
+    found = Event.objects.filter(event_id__in=event_ids).values_list("subject_key", flat=True)
+    return list(dict.fromkeys(bytes(key) for key in found))
 
 
 def popular_items(

@@ -71,7 +71,7 @@ def valkey() -> redis.Redis:
 
 def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequest, seconds: float) -> Any:
     """A worker's prediction for one request. Raises NoAnswer after `seconds`, AnswerFailed where it failed."""
-    ends = time.monotonic() + min(seconds, settings.GATEWAY_DEADLINE)
+    ends = time.monotonic() + seconds
     question = Question(tenant_id, artifact, request, REPLY + uuid4().hex)
     raw = question.encode()
     try:
@@ -82,8 +82,10 @@ def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequ
             *_, nobody_wakes = pipeline.execute()
         if nobody_wakes:
             wake_worker()
-        remaining = ends - time.monotonic()
-        popped = valkey().blpop([question.reply_key], timeout=remaining) if remaining > 0 else None
+        popped = None
+        while popped is None and (remaining := ends - time.monotonic()) > 0:
+            # A longer wait in one piece would look like a hung server.
+            popped = valkey().blpop([question.reply_key], timeout=min(remaining, settings.GATEWAY_DEADLINE))
         if popped is None:
             # Given up: no worker should spend time on it.
             valkey().lrem(QUESTIONS, 1, raw)

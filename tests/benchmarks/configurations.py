@@ -21,6 +21,7 @@ FIELDS = {
     "ablation": {"budget_minutes", "metric", "table", "rows"},
     "gain": {"budget_minutes", "metric", "record", "aim", "against"},
     "forgetting": {"quantile"},
+    "faithfulness": {"budget_minutes", "requests", "threads"},
     "speed": {"epochs", "batch_size", "threads", "peer_learning_rate", "aims"},
     "equal-time": {"budget_minutes", "batch_size", "threads", "peer_learning_rate", "aim"},
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import configurations
 from tests.benchmarks.configurations import Configuration, Run
+from tests.benchmarks.faithfulness import faithfulness
 from tests.benchmarks.forgetting import forgetting
 from tests.benchmarks.records import Record, measured_commit
 from tests.benchmarks.runner import HOME, Result, Runner, machine, mean, spread
@@ -139,6 +140,7 @@ KINDS: dict[str, Callable[[Configuration, Runner], Iterator[Record]]] = {
     "ablation": ablation,
     "gain": gain,
     "forgetting": forgetting,
+    "faithfulness": faithfulness,
     "speed": speed,
     "equal-time": equal_time,
 }

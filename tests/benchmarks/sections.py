@@ -38,6 +38,12 @@ peers read its last items, Sequitur all of them, in windows. Preparing the data 
 the top 10 of all users with seen items removed. The share of the machine's peak is the count of
 `training_flops_per_event` (ml/benchmark/speed.py) over the operations a second of a large matrix product."""
 
+FAITHFULNESS = """The share of an item's score that is lost without the event that its explanation names, less the mean
+of what is lost without any one other event of the history; over the first three items of each list, on one small model.
+`low` and `high` bound it with 95% by bootstrap over the lists, `wins` is the share of other events whose absence costs
+less, `peer` what naming the event whose absence costs most would give. The mixture is what is served; of it the network
+has the share `neural`, and is judged alone too. `list_cpu_ms` is the CPU time of one list of 12 with its reasons."""
+
 INDEX = "The top 10 for one user on one thread, beside exact search over all items."
 
 SERVING = """Real requests over HTTP, from clients on the server's own machine. The value is the 99th percentile in
@@ -63,6 +69,7 @@ SECTIONS = (
     Section("Recommendation quality", ("recsys.",), QUALITY),
     Section("Ablations", ("recsys.ablation.", "recsys.forgetting."), ABLATIONS),
     Section("Training and scoring speed", ("train.", "score."), SPEED),
+    Section("Faithfulness of explanations", ("explain.",), FAITHFULNESS),
     Section("Item index", ("index.",), INDEX),
     Section("Serving", ("serve.",), SERVING),
     Section("The loop", ("loop.",), LOOP),

@@ -1,5 +1,6 @@
 """Decisions: what was answered to whom, why, and what came of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -24,6 +25,16 @@ DEGRADED = {
     "fused": "No re-ranker is trained yet: the client's order was fused with that of the next-item model.",
     "client_order": "No model answered: the client's own order came back.",
 }
+
+
+# (decision, attribution) to what console/explanation.html shows.
+Explainer = Callable[[Decision, str], dict[str, Any]]
+_explainers: dict[str, Explainer] = {}
+
+
+def explain_decisions(application: str, explainer: Explainer) -> None:
+    """Let an application take its decisions apart on their pages, when an operator asks for it."""
+    _explainers[application] = explainer
 
 
 class ScenarioField(SearchField):
@@ -76,7 +87,10 @@ class DecisionAdmin(LogAdmin):
                 "outcomes": events,
                 "degraded_text": DEGRADED.get(decision.degraded or "", decision.degraded),
                 "version": _version(decision),
+                "explainable": decision.application in _explainers,
             }
+            if "explain" in request.GET and decision.application in _explainers:
+                context |= _explainers[decision.application](decision, request.GET["explain"])
         return super().changeform_view(request, object_id, form_url, context)
 
     @display(description="Subject", empty_value="—")

@@ -13,6 +13,7 @@ from serving import gateway, inbox
 from serving.gateway import Answer
 from serving.inbox import AnswerFailed, NoAnswer
 from serving.models import ModelVersion
+from serving.replay import VersionGone, replay
 from serving.services import promote
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -152,3 +153,21 @@ def test_without_valkey_the_rules_answer(
             inbox.ask(tenant_id=tenant.id, artifact=live.artifact, request={}, seconds=0.2)
     finally:
         inbox.valkey.cache_clear()
+
+
+@pytest.mark.slow
+def test_a_version_is_asked_again_through_the_queue(
+    tenant: Tenant, live: ModelVersion, publish: Publish, request_after: RequestAfter, start_worker: StartWorker
+) -> None:
+    """One that does not answer for its line any more, with its scores taken apart."""
+    start_worker(queues="infer")
+    request = request_after("item-03", "item-04")
+    ask_until(tenant, request, None)
+    newer = publish(tenant, 2)
+    with tenant_scope(tenant.id):
+        promote(version=newer, actor="test")
+        asked = {**request, "decompose": True, "attribution": "integrated_gradients"}
+        prediction = replay(live.id, asked)
+        with pytest.raises(VersionGone):
+            replay(newer.run_id, asked)
+    assert len(prediction["members"]) == len(prediction["items"])
