@@ -36,6 +36,9 @@ def test_actions_on_rows_of_another_tenant_change_nothing(
     dialogs = {
         f"tenancy/apikey/{foreign.key.pk}/revoke": foreign.key,
         f"tenancy/apikey/{foreign.key.pk}/rotate": foreign.key,
+        f"recommendation/rule/{foreign.rule.pk}/publish": foreign.rule,
+        f"recommendation/rule/{foreign.rule.pk}/remove": foreign.rule,
+        f"catalog/savedfilter/{foreign.saved_filter.pk}/remove": foreign.saved_filter,
         f"serving/trainingrun/{foreign.running.pk}/cancel": foreign.running,
         f"serving/modelversion/{foreign.candidate.pk}/promote_version": foreign.candidate,
         f"serving/modelversion/{foreign.live.pk}/roll_back": foreign.live,
