@@ -1,6 +1,6 @@
 """The console's form of a rule: simple inputs for what most rules need, JSON for the rest."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -21,7 +21,7 @@ from console.theme import (
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 # Inputs that list values of one field of an item, and that field.
 SIMPLE_TARGETS = {"target_ids": "id", "target_categories": "categories", "target_brands": "brand"}
-# By input, the value of the rule that it gives. No input is called window: the theme's scripts would take it for theirs.
+# By input, the value of the rule that it gives. An input called window would hide the browser's own from its scripts.
 VALUE_INPUTS = {
     "position": "position",
     "factor": "factor",
@@ -116,8 +116,11 @@ class RuleForm(ServiceForm):
         super().__init__(*args, **kwargs)
         rule = self.instance
         named = {key: f"{name} ({key})" for key, name in scenarios().values_list("key", "name")}
-        self.fields["scenarios"].choices = list(({key: key for key in rule.scenarios} | named).items())
-        self.initial |= _simple_target(rule.target) | _shown_values(rule.values) | _shown_condition(rule.condition)
+        # A scenario that is gone stays chosen until the operator takes it out.
+        chosen = {key: key for key in rule.scenarios} | named
+        cast(forms.MultipleChoiceField, self.fields["scenarios"]).choices = list(chosen.items())
+        self.initial.update(_simple_target(rule.target))
+        self.initial.update(_shown_values(rule.values) | _shown_condition(rule.condition))
 
     def write(self) -> Rule:
         fields = {name: self.cleaned_data[name] for name in self.Meta.fields}
@@ -145,10 +148,8 @@ class RuleForm(ServiceForm):
 
     def _values(self) -> dict[str, Any]:
         kind = self.cleaned_data["kind"]
-        values = {
-            VALUE_INPUTS[name]: self.cleaned_data[name] for name, kinds in KINDS_OF_INPUT.items() if kind in kinds
-        }
-        return {name: value for name, value in values.items() if value not in (None, "")}
+        given = {name: self.cleaned_data[name] for name, kinds in KINDS_OF_INPUT.items() if kind in kinds}
+        return {VALUE_INPUTS[name]: value for name, value in given.items() if value not in (None, "")}
 
     def _condition(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
