@@ -7,7 +7,7 @@ from apps.recommendation.candidates import Candidate, Cause, Pooled
 from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import Kind
 from apps.recommendation.sources import Situation
-from catalog.selectors import newest_items
+from catalog.selectors import ItemFacts, newest_items
 
 # Of a target that holds more items than these the newest are taken.
 MOST_FETCHED = 200
@@ -20,7 +20,7 @@ def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled
     A personalised list has them in the model's order for the subject, any other in the order of popularity.
     """
     found = {each.candidate.item_id for each in pool}
-    facts = {}
+    facts: dict[str, ItemFacts] = {}
     for key in rules.lacking([each.facts for each in pool]):
         target = (rules.marks or {})[key]
         condition = target if situation.shelf.condition is None else target & situation.shelf.condition

@@ -89,7 +89,7 @@ class RuleAdmin(TenantModelAdmin):
         if obj is not None and not self.has_change_permission(request, obj):
             shown = ("name", "key", "kind_name", "state_label", "scenario_list", "target_text", "values_text")
             return [(None, {"fields": (*shown, "condition_text", "starts_at", "ends_at", "priority", "notes")})]
-        values = ("position", "factor", "share", "attribute", "limit", "window")
+        values = ("position", "factor", "share", "attribute", "limit", "within")
         named = ("name", "kind", *values, "scenarios", "priority", "notes")
         return [
             ("Rule", {"fields": (*named, "key") if obj else named}),

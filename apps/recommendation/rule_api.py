@@ -250,11 +250,16 @@ def _rule(number: int, given: UUID | dict[str, Any]) -> Rule:
     if isinstance(given, UUID):
         rule = Rule.objects.filter(id=given).first()
         if rule is None:
-            raise ValidationError({"rules": {number: [f"there is no rule {given}"]}})
+            raise _refused(number, [f"there is no rule {given}"])
         return rule
     rule = Rule(**{"key": f"preview-{number + 1}", **given})
     try:
         check(rule)
     except DjangoValidationError as error:
-        raise ValidationError({"rules": {number: error.message_dict}}) from error
+        raise _refused(number, error.message_dict) from error
     return rule
+
+
+def _refused(number: int, detail: Any) -> ValidationError:
+    place: dict[Any, Any] = {number: detail}
+    return ValidationError({"rules": place})

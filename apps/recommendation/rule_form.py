@@ -1,6 +1,6 @@
 """The console's form of a rule: simple inputs for what most rules need, JSON for the rest."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -21,11 +21,21 @@ from console.theme import (
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 # Inputs that list values of one field of an item, and that field.
 SIMPLE_TARGETS = {"target_ids": "id", "target_categories": "categories", "target_brands": "brand"}
-# Which kinds an input is for.
-KINDS_OF_VALUE = {
-    name: [str(kind) for kind, values in VALUES.items() if name in values]
-    for name in ("position", "factor", "share", "attribute", "limit", "window")
+# By input, the value of the rule that it gives. An input called window would hide the browser's own from its scripts.
+VALUE_INPUTS = {
+    "position": "position",
+    "factor": "factor",
+    "share": "share",
+    "attribute": "attribute",
+    "limit": "limit",
+    "within": "window",
 }
+KINDS_OF_INPUT = {
+    name: [str(kind) for kind, values in VALUES.items() if value in values] for name, value in VALUE_INPUTS.items()
+}
+
+
+SMALL_JSON = UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "class": "console-code"})
 
 
 class ListField(forms.CharField):
@@ -61,6 +71,7 @@ class RuleForm(ServiceForm):
         required=False,
         help_text='Other conditions on the items as JSON: {"range": {"field": "price", "lte": 80}}, or a saved filter: '
         '{"saved": "cheap-shoes"}. What stands above must be met too.',
+        widget=SMALL_JSON,
     )
     position = _integer("The place in the list, from 1.")
     factor = forms.FloatField(
@@ -76,7 +87,7 @@ class RuleForm(ServiceForm):
         widget=UnfoldAdminSelectWidget,
     )
     limit = _integer("At most so many.")
-    window = _integer("Within so many neighbouring places; leave empty for the whole list.")
+    within = _integer("Within so many neighbouring places; leave empty for the whole list.")
     query = ListField(label="Query has", required=False, help_text="Any of these words, separated by commas.")
     category = ListField(label="Category page", required=False, help_text="The category that the request names.")
     weekdays = forms.MultipleChoiceField(
@@ -88,7 +99,7 @@ class RuleForm(ServiceForm):
     hour_from = _integer("From this hour (0 to 23, UTC) ...")
     hour_until = _integer("... until this one (1 to 24, UTC).")
     context = PrettyJSONField(
-        label="Context", required=False, help_text='What the request must say: {"device": "mobile"}.'
+        label="Context", required=False, help_text='What the request must say: {"device": "mobile"}.', widget=SMALL_JSON
     )
 
     class Meta:
@@ -105,8 +116,11 @@ class RuleForm(ServiceForm):
         super().__init__(*args, **kwargs)
         rule = self.instance
         named = {key: f"{name} ({key})" for key, name in scenarios().values_list("key", "name")}
-        self.fields["scenarios"].choices = list(({key: key for key in rule.scenarios} | named).items())
-        self.initial |= _simple_target(rule.target) | rule.values | _shown_condition(rule.condition)
+        # A scenario that is gone stays chosen until the operator takes it out.
+        chosen = {key: key for key in rule.scenarios} | named
+        cast(forms.MultipleChoiceField, self.fields["scenarios"]).choices = list(chosen.items())
+        self.initial.update(_simple_target(rule.target))
+        self.initial.update(_shown_values(rule.values) | _shown_condition(rule.condition))
 
     def write(self) -> Rule:
         fields = {name: self.cleaned_data[name] for name in self.Meta.fields}
@@ -134,8 +148,8 @@ class RuleForm(ServiceForm):
 
     def _values(self) -> dict[str, Any]:
         kind = self.cleaned_data["kind"]
-        values = {name: self.cleaned_data[name] for name, kinds in KINDS_OF_VALUE.items() if kind in kinds}
-        return {name: value for name, value in values.items() if value not in (None, "")}
+        given = {name: self.cleaned_data[name] for name, kinds in KINDS_OF_INPUT.items() if kind in kinds}
+        return {VALUE_INPUTS[name]: value for name, value in given.items() if value not in (None, "")}
 
     def _condition(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
@@ -180,6 +194,10 @@ def _simple_target(target: Any) -> dict[str, Any]:
     return initial
 
 
+def _shown_values(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[value] for name, value in VALUE_INPUTS.items() if value in values}
+
+
 def _shown_condition(condition: dict[str, Any]) -> dict[str, Any]:
     hours = condition.get("hours", {})
     return {
@@ -194,5 +212,5 @@ def _shown_condition(condition: dict[str, Any]) -> dict[str, Any]:
 
 # By input, when the form shows it (an expression of the theme's, over the form's inputs).
 CONDITIONAL_INPUTS = {
-    name: " || ".join(f"kind == '{kind}'" for kind in kinds) for name, kinds in KINDS_OF_VALUE.items()
+    name: " || ".join(f"kind == '{kind}'" for kind in kinds) for name, kinds in KINDS_OF_INPUT.items()
 }

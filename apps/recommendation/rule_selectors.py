@@ -39,11 +39,11 @@ def changes_of(rule_id: UUID) -> QuerySet[RuleChange]:
 
 
 def differences(change: RuleChange) -> list[dict[str, Any]]:
-    """{name, before, after} of each field that the change touched."""
+    """{name, before, after} of each field that the change touched, by name."""
     before = change.before or {}
     return [
         {"name": name, "before": before.get(name), "after": value}
-        for name, value in change.after.items()
+        for name, value in sorted(change.after.items())
         if name not in before or before[name] != value
     ]
 

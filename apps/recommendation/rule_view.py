@@ -1,7 +1,7 @@
 """A rule's preview in the console: the list of a chosen subject without the rule and with it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -32,8 +32,8 @@ class PreviewForm(forms.Form):
     def __init__(self, rule: Rule, data: Mapping[str, Any] | None) -> None:
         super().__init__(data, prefix="preview")
         known = dict(scenarios().filter(is_active=True).values_list("key", "name"))
-        first = [key for key in known if key in rule.scenarios]
-        self.fields["scenario"].choices = [(key, known[key]) for key in (*first, *(known.keys() - first))]
+        own_first = sorted(known, key=lambda key: key not in rule.scenarios)
+        cast(forms.ChoiceField, self.fields["scenario"]).choices = [(key, known[key]) for key in own_first]
 
 
 def preview_context(rule: Rule, data: Mapping[str, Any]) -> dict[str, Any]:

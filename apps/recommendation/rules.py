@@ -36,8 +36,6 @@ class Pin:
 class Shaping(Protocol):
     """A rule on what stands beside what."""
 
-    key: str
-
     def narrow(
         self, positions: Sequence[int], left: Sequence[ItemFacts], placed: Sequence[ItemFacts], count: int
     ) -> Choice:

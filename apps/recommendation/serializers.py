@@ -72,8 +72,8 @@ class ParamsField(ObjectField):
     {
         "oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["full"]}],
         "default": True,
-        "description": "false leaves the reasons and the parts of the scores out; full also takes each score apart into "
-        "members and events, which asks the model a second time.",
+        "description": "false leaves the reasons and the parts of the scores out; full also takes each score apart "
+        "into members and events, which asks the model a second time.",
     }
 )
 class ExplainField(serializers.BooleanField):

@@ -87,7 +87,10 @@ class SavedFiltersView(GenericAPIView):
         return SavedFilter.objects.all()
 
     @extend_schema(
-        operation_id="list_filters", tags=["filters"], summary="A page of saved filters, in the order of their keys"
+        operation_id="list_filters",
+        tags=["filters"],
+        summary="A page of saved filters, in the order of their keys",
+        responses=SavedFilterSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())

@@ -7,10 +7,13 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.recommendation.models import Rule
+from apps.recommendation.rule_services import create_rule
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
 from behavior.subjects import read_subject
+from catalog.filter_services import put_filter
 from catalog.models import Item
 from catalog.services import upsert_items
 from decisions.services import define_scenario, record_decision
@@ -79,6 +82,14 @@ def make_version(number: int, **values: Any) -> ModelVersion:
     )
 
 
+RED = {"eq": {"field": "attributes.color", "value": "red"}}
+
+
+def make_rule(name: str) -> Rule:
+    target = {"eq": {"field": "id", "value": "sku-1"}}
+    return create_rule(actor="somebody", name=name, kind="pin", target=target, values={"position": 1})
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -89,6 +100,8 @@ class Furnished:
         with connected_as("app"), tenant_scope(tenant.id):
             upsert_items([{"id": "sku-1", "title": "Lamp", "attributes": {"color": "red"}}])
             self.scenario = define_scenario(key="home", name="Home", application="recommendation", kind="personalised")
+            self.rule = make_rule("Lamp first")
+            self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")
             self.decision = record_decision(
@@ -132,6 +145,8 @@ class Furnished:
                 upsert_items([{"id": f"more-{number}"}])
                 define_scenario(key=f"more-{number}", name="More", application="recommendation", kind="popular")
                 record_login(read_subject({"user_id": f"u{number}", "anonymous_id": f"more-{number}"}))
+                make_rule(f"More {number}")
+                put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
                 record_decision(
@@ -151,6 +166,8 @@ class Furnished:
             "behavior/identitylink": self.link,
             "behavior/quarantine": self.quarantined,
             "catalog/item": self.item,
+            "catalog/savedfilter": self.saved_filter,
+            "recommendation/rule": self.rule,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

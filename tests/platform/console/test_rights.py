@@ -26,6 +26,8 @@ SEEN_BY = {
     "behavior/cleaningreport": EVERYBODY,
     "behavior/import": EVERYBODY,
     "catalog/item": EVERYBODY,
+    "catalog/savedfilter": EVERYBODY,
+    "recommendation/rule": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
@@ -139,6 +141,17 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         FROM_OPERATOR,
         save("decisions/scenario", "scenario", name="Front", settings='{"temperature": 0.5}', is_active="on"),
         lambda f: (f.fresh(f.scenario).name, f.fresh(f.scenario).settings),
+    ),
+    "publish a rule": (
+        FROM_OPERATOR,
+        dialog("recommendation/rule", "rule", "publish"),
+        lambda f: f.fresh(f.rule).state,
+    ),
+    "remove a rule": (FROM_OPERATOR, dialog("recommendation/rule", "rule", "remove"), lambda f: f.fresh(f.rule).state),
+    "remove a saved filter": (
+        FROM_OPERATOR,
+        dialog("catalog/savedfilter", "saved_filter", "remove"),
+        lambda f: f.fresh(f.saved_filter) is None,
     ),
     "cancel a training run": (
         FROM_ANALYST,
