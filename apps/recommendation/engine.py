@@ -16,9 +16,18 @@ SIMULATION_SEED = 1
 
 
 def next_items(
-    model: str, events: Sequence[PersonalEvent], limit: int, *, exclude: Sequence[str], now: datetime
+    model: str,
+    events: Sequence[PersonalEvent],
+    limit: int,
+    *,
+    exclude: Sequence[str],
+    now: datetime,
+    candidates: Sequence[str] | None = None,
 ) -> Ranked:
-    """The best `limit` items after the subject's events (oldest first), with the event that spoke most for each."""
+    """The best `limit` items after the subject's events (oldest first), with the event that spoke most for each.
+
+    With `candidates` only these are ranked, and those that the model has never heard of come last with score 0.
+    """
     request = NextItemRequest(
         items=[event.item_id for event in events],
         types=[event.type for event in events],
@@ -26,7 +35,7 @@ def next_items(
         values=[event.value for event in events],
         count=limit,
         exclude=list(exclude),
-        candidates=None,
+        candidates=None if candidates is None else list(candidates),
         now=now.timestamp(),
     )
     answer = gateway.predict(model, request)

@@ -21,6 +21,7 @@ class Kind(TextChoices):
     SIMILAR = "similar", "Similar: what goes with the items given, or with the one viewed last"
     POPULAR = "popular", "Popular: what most subjects want"
     TRENDING = "trending", "Trending: what is wanted more than it used to be"
+    SEARCH = "search", "Search: what matches a query, ranked for this subject"
 
 
 # What an event says about interest, on the scale of one view. Being shown an item says nothing.
@@ -48,6 +49,8 @@ class ScenarioSettings:
                          catalogue
     popular_days         how far back popularity looks; trend_days: length of the recent period of a trend, compared
                          with the period four times as long before it
+    personalisation      of a search: the part of the order that the subject's taste decides, the rest is the query's
+    meaning              of a search: weight of closeness in meaning where that of the words is 1; 0 goes by words alone
     """
 
     event_weights: Mapping[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
@@ -59,6 +62,8 @@ class ScenarioSettings:
     require_known_items: bool | None = None
     popular_days: int = 30
     trend_days: int = 7
+    personalisation: float = 0.3
+    meaning: float = 1.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ScenarioSettings":
@@ -94,6 +99,8 @@ def _problem(name: str, value: Any) -> str | None:
         return "must be true, false or null"
     if name == "temperature" and not (_is_number(value, (int, float)) and (value == 0.0 or 0.01 <= value <= 10.0)):
         return "must be 0, or a number from 0.01 to 10"
+    if name in SHARES and not (_is_number(value, (int, float)) and 0.0 <= value <= 1.0):
+        return "must be a number from 0 to 1"
     if name == "bought_types" and not (
         isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(each, str) for each in value)
     ):
@@ -108,6 +115,7 @@ def _problem(name: str, value: Any) -> str | None:
     return None
 
 
+SHARES = {"personalisation", "meaning"}
 DAYS = {"exclude_bought_days": 0, "popular_days": 1, "trend_days": 1}
 
 
@@ -136,4 +144,5 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("product", "Product page", Kind.SIMILAR, MODEL),
     DefaultScenario("popular", "Popular", Kind.POPULAR),
     DefaultScenario("trending", "Trending", Kind.TRENDING),
+    DefaultScenario("search", "Search", Kind.SEARCH, MODEL),
 )
