@@ -14,7 +14,6 @@ from apps.recommendation.serializers import (
     RecommendedItemSerializer,
     SubjectField,
 )
-from behavior.parsing import Invalid, check_storable
 from catalog.serializers import ItemIdField
 from catalog.text_search import FACET_VALUES, MOST_MATCHES, Facets
 
@@ -56,13 +55,6 @@ class SearchAskSerializer(serializers.Serializer):
             raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
         return super().to_internal_value(data)
 
-    def validate_query(self, value: str) -> str:
-        try:
-            check_storable(value)
-        except Invalid as problem:
-            raise serializers.ValidationError(problem.message, code=problem.code) from None
-        return value
-
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if "cursor" not in values:
             if "query" not in values:
@@ -70,7 +62,7 @@ class SearchAskSerializer(serializers.Serializer):
             return values
         if given := [name for name in OF_THE_FIRST_PAGE if name in values]:
             message = "comes from the first page; leave it out beside a cursor, or search again without the cursor"
-            raise serializers.ValidationError({name: message for name in given})
+            raise serializers.ValidationError(dict.fromkeys(given, message))
         return values
 
     def ask(self) -> SearchAsk:

@@ -15,7 +15,7 @@ from catalog.vectors import as_text
 from tenancy.scope import current_tenant_id
 
 # So many matches of the words are ranked and counted; a query that has more is too general to rank them by words.
-MOST_MATCHES = 10_000
+MOST_MATCHES = 5_000
 # So many nearest neighbours in meaning are looked at, and from this cosine on they count as found.
 NEIGHBOURS = 200
 LEAST_SIMILARITY = 0.35
@@ -40,11 +40,16 @@ BY_FILTER = """
 SEARCH = """
     WITH words AS MATERIALIZED ({words}),
     meaning AS MATERIALIZED ({meaning}),
+    -- Apart from its join, or the id would be a coalesce(), for which no index is taken under row-level security.
+    found AS MATERIALIZED (SELECT id, relevance, similarity FROM words FULL JOIN meaning USING (id)),
     matched AS MATERIALIZED (
-        SELECT item.*, relevance, similarity,
+        SELECT item.item_id, item.categories, item.brand, item.price, relevance, similarity,
             rank() OVER (ORDER BY relevance DESC NULLS LAST) AS word_rank,
             rank() OVER (ORDER BY similarity DESC NULLS LAST) AS meaning_rank
-        FROM words FULL JOIN meaning USING (id) JOIN ({permitted}) AS item USING (id)
+        FROM found CROSS JOIN LATERAL (
+            -- OFFSET 0 keeps this an index probe for each match; as a join it would read the whole catalogue.
+            SELECT * FROM ({permitted}) AS permitted WHERE permitted.id = found.id OFFSET 0
+        ) AS item
     ),
     ranked AS (
         SELECT item_id, relevance IS NOT NULL AS has_words, similarity,

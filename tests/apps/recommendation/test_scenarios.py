@@ -52,7 +52,7 @@ def test_default_scenarios_are_made_once_and_keep_their_changes(tenant: Tenant) 
         scenarios().filter(key="home").update(settings={"exclude_seen": True})
         create_default_scenarios()
         found = dict(scenarios().values_list("key", "settings"))
-    assert found == {"home": {"exclude_seen": True}, "product": {}, "popular": {}, "trending": {}}
+    assert found == {"home": {"exclude_seen": True}, "product": {}, "popular": {}, "trending": {}, "search": {}}
 
 
 def test_a_change_of_settings_is_felt_within_two_seconds(
