@@ -72,4 +72,4 @@ def test_a_scenario_that_is_switched_off_is_unknown(shop: Tenant, api: Any) -> N
         scenarios().filter(key="trending").update(is_active=False)
     answer = api.post("recommendations", {"scenario": "trending", "subject": {"user_id": "u1"}})
     assert answer.status_code == 404
-    assert "known are: home, popular, product." in answer.json()["detail"]
+    assert "known are: home, popular, product, search." in answer.json()["detail"]

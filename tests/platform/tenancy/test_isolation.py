@@ -15,8 +15,8 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 
 RUNTIME_ROLES = [settings.DATABASE_ROLES["app"], settings.DATABASE_ROLES["console"]]
-# Block ranges of time hold no keys, the console finds the tenants of an operator before it has one in scope, and a graph
-# of vectors takes one column.
+# Block ranges of time hold no keys, the console finds the tenants of an operator before it has one in scope, and a
+# graph of vectors takes one column.
 INDEXES_ACROSS_TENANTS = {
     "event_received",
     "receipt_received",
