@@ -60,6 +60,7 @@ UNFOLD: dict[str, Any] = {
                     page("Data quality", "fact_check", "behavior_cleaningreport_changelist"),
                     page("Imports", "upload_file", "behavior_import_changelist"),
                     page("Items", "inventory_2", "catalog_item_changelist"),
+                    page("Search", "search", "catalog_itemtext_changelist"),
                 ],
             },
             {

@@ -7,14 +7,17 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.recommendation.services import create_default_scenarios
 from catalog.services import patch_item, upsert_items
 from catalog.vector_index import store_vectors, waiting_texts
 from decisions.models import Decision
 from serving import engine, text_vectors
-from tenancy.models import Tenant
+from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.database import connected_as
+from tests.platform.console.furnishing import logged_in, make_operator
 
 PostEvents = Callable[..., None]
 Search = Callable[..., dict[str, Any]]
@@ -307,3 +310,24 @@ def test_a_cursor_serves_its_own_subject(api: ApiClient, search: Search) -> None
     assert unknown.status_code == 400
     list_ = api.post("recommendations", {"scenario": "popular", "subject": {"user_id": "u1"}}).json()
     assert api.post("searches", {"cursor": list_["decision_id"], "subject": {"user_id": "u1"}}).status_code == 400
+
+
+def test_an_operator_tries_a_search_out_in_the_console(outdoor: Tenant, settings: Any) -> None:
+    with tenant_scope(outdoor.id):
+        create_default_scenarios()
+    settings.MIDDLEWARE, settings.ROOT_URLCONF = settings.MIDDLEWARE_BY_PROCESS["console"], "config.urls_console"
+    viewer = make_operator(outdoor, Role.VIEWER)
+    with connected_as("console"):
+        operator = logged_in(viewer)
+        empty = operator.get("/console/catalog/itemtext/").content.decode()
+        page = operator.get("/console/catalog/itemtext/", {"q": "waterprof <tent>"}).content.decode()
+        unknown = operator.get("/console/catalog/itemtext/", {"q": "tent", "scenario": "home"}).content.decode()
+
+    assert "Try a search" in empty
+    assert "Waterproof tent" in page
+    assert "matches “waterproof” (for “waterprof”), “tent”" in page
+    assert "no item has “waterprof”" in page
+    assert "<tent>" not in page
+    assert "name one of the kind search" in unknown
+    with tenant_scope(outdoor.id):
+        assert not Decision.objects.exists()
