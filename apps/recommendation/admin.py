@@ -1,6 +1,6 @@
-"""The console's part of this application: rules, settings judged where they are edited, decisions taken apart."""
+"""The console's part of this application: rules, searches, settings judged where they are edited, reasons."""
 
-from apps.recommendation import rule_admin  # noqa: F401
+from apps.recommendation import rule_admin, search_admin  # noqa: F401
 from apps.recommendation.explanation_view import explanation_context
 from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.settings import ScenarioSettings

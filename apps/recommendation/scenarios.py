@@ -27,6 +27,7 @@ class Kind(TextChoices):
     RECENTLY_VIEWED = "recently_viewed", "Recently viewed: what the subject looked at, newest first"
     BUY_AGAIN = "buy_again", "Buy again: what the subject bought and is likely to need again by now"
     RANKING = "ranking", "Ranking: the client's own candidates, such as those of its search, in a better order"
+    SEARCH = "search", "Search: what matches a query, ranked for this subject"
 
 
 # Lists that start from given items, which they never show.
@@ -64,4 +65,5 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("recently-viewed", "Recently viewed", Kind.RECENTLY_VIEWED),
     DefaultScenario("buy-again", "Buy again", Kind.BUY_AGAIN),
     DefaultScenario("search-rerank", "Re-ranked search", Kind.RANKING, RANKING_MODEL),
+    DefaultScenario("search", "Search", Kind.SEARCH, MODEL),
 )

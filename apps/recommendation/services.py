@@ -30,6 +30,10 @@ from decisions.services import DecidedItem, record_decision
 # Where the order is not only the source's, a list is chosen from so many times the wanted number of candidates.
 CHOSEN_FROM = 4
 LONGEST_CATEGORY = 200
+ASKED_ELSEWHERE = {
+    Kind.RANKING: "ranks candidates of the client's own: use POST rankings",
+    Kind.SEARCH: "needs a query: use POST searches",
+}
 DEFAULT_KEYS = frozenset(each.key for each in DEFAULT_SCENARIOS)
 
 
@@ -67,8 +71,8 @@ def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommen
 def _answer(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
     visitor = visitor or Visitor(ask.subject, timezone.now())
     scenario = obtain_scenario(ask.scenario)
-    if scenario.kind == Kind.RANKING:
-        raise ValidationError({"scenario": f"'{ask.scenario}' ranks candidates of the client's own: use POST rankings"})
+    if scenario.kind in ASKED_ELSEWHERE:
+        raise ValidationError({"scenario": f"'{ask.scenario}' {ASKED_ELSEWHERE[Kind(scenario.kind)]}"})
     settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
     events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]

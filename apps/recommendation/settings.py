@@ -102,6 +102,16 @@ class ScenarioSettings:
         0.5, Number(0, 1), "share of its score that an item of the same categories and brand as one just refused loses"
     )
     negative_days: int = setting(30, Whole("days", 1, 3650), "days after which half of that loss is gone")
+    personalisation: float = setting(
+        0.3,
+        Number(0, 1),
+        "of a search: the part of the order that the subject's taste decides, the rest is the query's",
+    )
+    meaning: float = setting(
+        1.0,
+        Number(0, 1),
+        "of a search: weight of closeness in meaning where that of the words is 1; 0 goes by words alone",
+    )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ScenarioSettings":

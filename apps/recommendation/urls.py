@@ -15,6 +15,7 @@ from apps.recommendation.rule_api import (
     RuleView,
     UnpublishRuleView,
 )
+from apps.recommendation.search_api import SearchesView
 
 urlpatterns = [
     path("recommendations", RecommendationsView.as_view(), name="recommendations"),
@@ -28,4 +29,5 @@ urlpatterns = [
     path("rules/<uuid:id>/changes", RuleChangesView.as_view(), name="rule-changes"),
     path("rankings", RankingsView.as_view(), name="rankings"),
     path("decisions/<uuid:id>/explanation", DecisionExplanationView.as_view(), name="decision-explanation"),
+    path("searches", SearchesView.as_view(), name="searches"),
 ]

@@ -1,9 +1,16 @@
 """What a tenant offers: items and their attributes."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
-from tenancy.models import TenantOwned
+from catalog.vectors import VectorField
+from tenancy.models import Tenant, TenantOwned
+from tenancy.scope import current_tenant_id
+
+# Of all-MiniLM-L6-v2, and of most small text encoders.
+VECTOR_DIMENSION = 384
 
 
 class Item(TenantOwned):
@@ -60,3 +67,64 @@ class SavedFilter(TenantOwned):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ItemText(TenantOwned):
+    """What full text search reads of an item. `id` is the item's own.
+
+    `document` holds its words by weight: A title and id, B brand and categories, C attributes, D description.
+    `encoder` names the encoder that has read the text as it is now; empty while none has.
+    """
+
+    document = SearchVectorField()
+    content_hash = models.BinaryField(max_length=32)
+    encoder = models.CharField(max_length=16, blank=True, db_collation="C")
+    item_updated_at = models.DateTimeField(help_text="the item as it was at this time")
+
+    class Meta:
+        indexes = [
+            GinIndex("tenant", "document", name="item_text_document"),
+            models.Index("tenant", "encoder", name="item_text_encoder"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class ItemVector(TenantOwned):
+    """Where an item's text lies among the meanings that a text encoder tells apart. `id` is the item's own."""
+
+    # Its index is a graph that knows no tenant; the migration makes it.
+    embedding = VectorField(dimension=VECTOR_DIMENSION)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class ItemWord(models.Model):
+    """A word that the tenant's items use, and its stem: what a mistyped query is corrected to.
+
+    Words stay when the last item with them goes; a correction to one of those finds nothing and costs no more.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "word")
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, default=current_tenant_id, editable=False, db_index=False, related_name="+"
+    )
+    word = models.CharField(max_length=100, db_collation="C")
+    stem = models.CharField(max_length=100, db_collation="C")
+    is_name = models.BooleanField(help_text="in a title, a brand or a category: others are not corrected to")
+
+    class Meta:
+        indexes = [
+            models.Index("tenant", "stem", name="item_word_stem"),
+            GinIndex(
+                "tenant",
+                OpClass("word", name="gin_trgm_ops"),
+                name="item_word_trigrams",
+                condition=models.Q(is_name=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.word

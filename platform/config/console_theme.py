@@ -62,6 +62,7 @@ UNFOLD: dict[str, Any] = {
                     page("Imports", "upload_file", "behavior_import_changelist"),
                     page("Items", "inventory_2", "catalog_item_changelist"),
                     page("Saved filters", "filter_alt", "catalog_savedfilter_changelist"),
+                    page("Search", "search", "catalog_itemtext_changelist"),
                 ],
             },
             {

@@ -220,6 +220,8 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
     "refresh-purchase-habits": {"task": "recommendation.refresh_purchase_habits", "schedule": 900.0},
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
+    "index-changed-items": {"task": "catalog.index_changed_items", "schedule": 15.0},
+    "encode-item-texts": {"task": "serving.encode_item_texts", "schedule": 15.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
 }
 

@@ -1,7 +1,6 @@
 """The room's door to `ml/`: predictors in memory, rules without a model, training tasks.
 
-torch is imported where it is first needed: a web process that asks a worker, and a worker of another queue, never
-load it.
+torch is imported where it is first needed: a web process that asks a worker never loads it.
 """
 
 import os
@@ -21,6 +20,7 @@ from serving.once import Once
 
 if TYPE_CHECKING:
     from ml.data.item_features import ItemFeatures
+    from ml.nn.text_encoder import TextEncoder
     from ml.serving.pool import PredictorPool
     from ml.tasks import Task
 
@@ -80,6 +80,14 @@ def describe_items(
 
     cache = text_cache(settings.SNAPSHOTS / str(tenant_id))
     return describe_items(folder, attributes=attributes, texts=texts, cache=cache)
+
+
+def text_encoder() -> "TextEncoder":
+    """The pretrained encoder that TEXT_ENCODER names. Raises ValueError where there is none."""
+    from ml.nn.text_encoder import encoder_name, pretrained_encoder
+
+    limit_threads()
+    return pretrained_encoder(encoder_name())
 
 
 def training_task(name: str) -> "Task[Any]":

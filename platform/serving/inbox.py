@@ -53,9 +53,21 @@ class Question:
     def encode(self) -> str:
         return json.dumps([self.tenant_id, self.artifact, self.request, self.reply_key])
 
-    @classmethod
-    def decode(cls, raw: str | bytes) -> "Question":
-        return cls(*json.loads(raw))
+
+@dataclass(frozen=True)
+class TextQuestion:
+    """A text whose vector is asked for."""
+
+    text: str
+    reply_key: str
+
+    def encode(self) -> str:
+        return json.dumps([self.text, self.reply_key])
+
+
+def decode(raw: str | bytes) -> Question | TextQuestion:
+    fields = json.loads(raw)
+    return TextQuestion(*fields) if len(fields) == 2 else Question(*fields)
 
 
 @Once
@@ -71,8 +83,16 @@ def valkey() -> redis.Redis:
 
 def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequest, seconds: float) -> Any:
     """A worker's prediction for one request. Raises NoAnswer after `seconds`, AnswerFailed where it failed."""
+    return _ask(Question(tenant_id, artifact, request, REPLY + uuid4().hex), seconds)["prediction"]
+
+
+def ask_vector(text: str, *, seconds: float) -> list[float]:
+    """A worker's vector of a text. Raises as `ask` does."""
+    return cast(list[float], _ask(TextQuestion(text, REPLY + uuid4().hex), seconds)["vector"])
+
+
+def _ask(question: Question | TextQuestion, seconds: float) -> dict[str, Any]:
     ends = time.monotonic() + seconds
-    question = Question(tenant_id, artifact, request, REPLY + uuid4().hex)
     raw = question.encode()
     try:
         with valkey().pipeline(transaction=False) as pipeline:
@@ -93,10 +113,10 @@ def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequ
         raise NoAnswer(f"Valkey or broker: {error}") from error
     if popped is None:
         raise NoAnswer(f"no worker answered within {seconds:.3f} s")
-    answer = json.loads(popped[1])
+    answer: dict[str, Any] = json.loads(popped[1])
     if "error" in answer:
         raise AnswerFailed(answer["error"])
-    return answer["prediction"]
+    return answer
 
 
 def wake_worker() -> None:
@@ -109,13 +129,13 @@ def begin_draining() -> None:
     valkey().delete(WAKING)
 
 
-def take(count: int) -> list[Question]:
+def take(count: int) -> list[Question | TextQuestion]:
     """Up to `count` waiting questions, oldest first."""
     waiting = cast(list[bytes] | None, valkey().lpop(QUESTIONS, count))
-    return [Question.decode(raw) for raw in waiting or []]
+    return [decode(raw) for raw in waiting or []]
 
 
-def reply(answers: Sequence[tuple[Question, dict[str, Any]]]) -> None:
+def reply(answers: Sequence[tuple[Question | TextQuestion, dict[str, Any]]]) -> None:
     with valkey().pipeline(transaction=False) as pipeline:
         for question, answer in answers:
             pipeline.rpush(question.reply_key, json.dumps(answer))

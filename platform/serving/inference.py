@@ -1,13 +1,14 @@
 """The worker's side of the gateway: waiting questions in, one forward pass per artifact, an answer to each."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
-from serving import engine, inbox, new_items
+from serving import engine, inbox, new_items, text_vectors
 from serving.artifacts import resolve_artifact
-from serving.inbox import Question
+from serving.inbox import Question, TextQuestion
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +31,32 @@ def drain() -> int:
     return answered
 
 
-def answer(questions: list[Question]) -> list[tuple[Question, dict[str, Any]]]:
-    """Each question with {"prediction"} or {"error"}."""
+def answer(questions: Sequence[Question | TextQuestion]) -> list[tuple[Question | TextQuestion, dict[str, Any]]]:
+    """Each question with {"prediction"}, {"vector"} or {"error"}."""
     groups: dict[tuple[int, str], list[Question]] = defaultdict(list)
+    texts: list[TextQuestion] = []
     for question in questions:
-        groups[question.tenant_id, question.artifact].append(question)
-    return [pair for group in groups.values() for pair in _answer_group(group)]
+        if isinstance(question, TextQuestion):
+            texts.append(question)
+        else:
+            groups[question.tenant_id, question.artifact].append(question)
+    answers: list[tuple[Question | TextQuestion, dict[str, Any]]] = []
+    for group in groups.values():
+        answers += _answer_group(group)
+    return answers + _answer_texts(texts)
+
+
+def _answer_texts(questions: list[TextQuestion]) -> list[tuple[TextQuestion, dict[str, Any]]]:
+    if not questions:
+        return []
+    try:
+        vectors = text_vectors.encode_if_loaded([question.text for question in questions])
+    except Exception as error:
+        log.exception("texts_not_encoded", texts=len(questions))
+        return [(question, {"error": f"{type(error).__name__}: {error}"}) for question in questions]
+    if vectors is None:
+        return [(question, {"error": "the text encoder is not loaded"}) for question in questions]
+    return [(question, {"vector": vector.tolist()}) for question, vector in zip(questions, vectors, strict=True)]
 
 
 def _answer_group(group: list[Question]) -> list[tuple[Question, dict[str, Any]]]:

@@ -7,7 +7,8 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from serving import inference, new_items
+from catalog.vector_index import has_vectors
+from serving import inference, new_items, text_vectors
 from serving.artifacts import resolve_artifact
 from serving.inbox import DRAIN_TASK
 from serving.leases import let_go, release_expired
@@ -18,6 +19,9 @@ from tenancy.selectors import active_tenant_ids
 from tenancy.tasks import enqueue_for_each_tenant, tenant_task
 
 log = structlog.get_logger(__name__)
+
+# As often as beat sends them; one that has waited for longer than that is of no use.
+ENCODING_SECONDS = 15.0
 
 
 @tenant_task(name="serving.train", queue="train", scoped=False, acks_late=False)
@@ -47,19 +51,35 @@ def load_version(artifact: str) -> None:
     new_items.load(current_tenant_id(), resolve_artifact(current_tenant_id(), artifact))
 
 
+@shared_task(name="serving.encode_item_texts", queue="default")
+def encode_item_texts() -> None:
+    enqueue_for_each_tenant(encode_item_texts_of_tenant)
+
+
+@tenant_task(name="serving.encode_item_texts_of_tenant", scoped=False, expires=ENCODING_SECONDS)
+def encode_item_texts_of_tenant() -> None:
+    """Not on the queue of the predictions, which would wait for it."""
+    if text_vectors.some_wait():
+        text_vectors.encode_waiting()
+
+
 @worker_ready.connect
 def load_live_versions(sender: Any, **_: Any) -> None:
     """A worker of the infer queue loads what is live before the first question comes."""
     if "infer" not in sender.app.amqp.queues.consume_from:
         return
+    searches_by_meaning = False
     for tenant_id in active_tenant_ids():
         with tenant_scope(tenant_id):
+            searches_by_meaning = searches_by_meaning or has_vectors()
             artifacts = [deployment.live_version.artifact for deployment in deployments()]
         for artifact in artifacts:
             try:
                 new_items.load(tenant_id, resolve_artifact(tenant_id, artifact))
             except Exception:
                 log.exception("live_version_not_loaded", tenant=tenant_id, artifact=artifact)
+    if searches_by_meaning:
+        text_vectors.load_encoder()
 
 
 @worker_shutting_down.connect

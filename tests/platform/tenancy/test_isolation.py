@@ -15,9 +15,22 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 
 RUNTIME_ROLES = [settings.DATABASE_ROLES["app"], settings.DATABASE_ROLES["console"]]
-# Block ranges of time hold no keys, and the console finds the tenants of an operator before it has one in scope.
-INDEXES_ACROSS_TENANTS = {"event_received", "receipt_received", "tenancy_membership_user_id_69c4e8b6"}
-DEFINER_FUNCTIONS = {"make_partitions", "tenancy_active_tenants", "tenancy_operator_role"}
+# Block ranges of time hold no keys, the console finds the tenants of an operator before it has one in scope, and a
+# graph of vectors takes one column.
+INDEXES_ACROSS_TENANTS = {
+    "event_received",
+    "receipt_received",
+    "tenancy_membership_user_id_69c4e8b6",
+    "item_vector_embedding",
+}
+DEFINER_FUNCTIONS = {
+    "make_partitions",
+    "tenancy_active_tenants",
+    "tenancy_operator_role",
+    "catalog_match_words",
+    "catalog_match_meaning",
+    "catalog_similar_words",
+}
 
 TENANT_RELATIONS = """
     SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relrowsecurity AS protected,
