@@ -22,6 +22,7 @@ from serving.replay import NoReplay, VersionGone
 SAME_SCORE = 0.001
 # Lists that the model ranks after all the events that count.
 PREDICTED = (Kind.PERSONALISED, Kind.CATEGORY)
+OTHERWISE_PREDICTED = (Kind.NEXT_IN_SESSION, Kind.RANKING, Kind.SEARCH)
 # Reasons that speak of another source than the model.
 FROM_ELSEWHERE = ("popular", "trending", "newest")
 
@@ -120,8 +121,10 @@ def _cannot_be_asked(decision: Decision) -> str | None:
     scenario = selectors.scenarios().filter(key=decision.scenario).first()
     if scenario is None:
         return f"The scenario {decision.scenario} is gone, and with it which events counted."
-    if scenario.kind not in PREDICTED:
+    if scenario.kind in OTHERWISE_PREDICTED:
         return "A list of this kind cannot be taken apart: its reasons are all that is kept of it."
+    if scenario.kind not in PREDICTED:
+        return "This list was counted and not predicted: its reasons are all that stood behind it."
     if decision.model_version is None or decision.subject_key is None:
         return "No model had a part in this list: its reasons are all that stood behind it."
     return None
