@@ -6,6 +6,7 @@ from api.decisions import DecisionView
 from api.events import EventsView
 from api.items import ItemBatchView, ItemsView, ItemView
 from api.model_versions import ModelVersionsView, ModelVersionView, PromoteView, RollbackView
+from api.scenario_kpi import ScenarioKpiView
 from api.training_runs import CancelTrainingRunView, TrainingRunsView, TrainingRunView
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("items/batch", ItemBatchView.as_view(), name="item-batch"),
     path("items/<path:item_id>", ItemView.as_view(), name="item"),
     path("decisions/<uuid:id>", DecisionView.as_view(), name="decision"),
+    path("scenarios/<slug:key>/kpi", ScenarioKpiView.as_view(), name="scenario-kpi"),
     path("models", ModelVersionsView.as_view(), name="models"),
     path("models/<uuid:id>", ModelVersionView.as_view(), name="model"),
     path("models/<uuid:id>/promote", PromoteView.as_view(), name="promote-model"),

@@ -219,6 +219,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
+    "refresh-kpi": {"task": "decisions.refresh_kpi", "schedule": 60.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
 }
 
@@ -231,6 +232,11 @@ MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
+
+# Attribution ---------------------------------------------------------------------------------------------------------
+# How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.
+CLICK_WINDOW_MINUTES = float(env("CLICK_WINDOW_MINUTES", "30"))
+PURCHASE_WINDOW_DAYS = float(env("PURCHASE_WINDOW_DAYS", "7"))
 
 LOGGING_CONFIG = None
 configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))
