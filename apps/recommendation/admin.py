@@ -1,6 +1,68 @@
-"""The console's part of this application: scenario settings are judged where they are edited."""
+"""The console's part of this application: how scenarios are edited and previewed."""
 
-from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
-from console.pages.scenarios import check_scenario_settings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-check_scenario_settings(APPLICATION, ScenarioSettings.from_dict)
+from apps.recommendation.asking import Ask
+from apps.recommendation.scenarios import APPLICATION, Kind, ScenarioSettings
+from apps.recommendation.services import preview_scenario
+from behavior.subjects import Subject
+from console.scenario_applications import PreviewedItem, PreviewedList, ScenarioApplication, register_application
+from console.setting_fields import Words
+from decisions.models import Scenario
+
+WORDS = {
+    "event_weights": Words(
+        "Weights of events",
+        "What an event says about interest, one a line. Types that are not named weigh 1; 0 leaves a type out.",
+    ),
+    "exclude_bought_days": Words(
+        "Leave out what was bought, days", "Items bought within so many days; 0 lets them in."
+    ),
+    "bought_types": Words("Events that mean bought", "Separated by commas."),
+    "exclude_seen": Words("Leave out what was seen", "Items that the person has any event with."),
+    "temperature": Words("Exploration", "0 gives the best list; higher values, up to 10, draw from it."),
+    "filter": Words(
+        "Filter", 'Which items may appear, such as {"eq": {"field": "categories", "value": "tents"}}; null: all.'
+    ),
+    "require_known_items": Words(
+        "Only items of the catalogue", "Left open, items that only the log knows show while there is no catalogue."
+    ),
+    "popular_days": Words("Popularity looks back, days"),
+    "trend_days": Words("A trend looks back, days", "The period is compared with the one four times as long before."),
+}
+
+
+def preview(
+    scenario: Scenario, settings: Mapping[str, Any], subject: Subject, items: Sequence[str], count: int
+) -> PreviewedList:
+    # As parameters of one request, with every setting named, they replace what is stored.
+    whole = ScenarioSettings.from_dict(settings).to_dict()
+    answer = preview_scenario(scenario, Ask(scenario.key, subject, count, items=items, params=whole))
+    return PreviewedList(
+        [
+            PreviewedItem(
+                item_id=item["id"],
+                score=item["score"],
+                parts=parts,
+                reasons=[reason["text"] for reason in item["reasons"]],
+                rules=item["rules"],
+            )
+            for item, parts in zip(answer.items, answer.parts, strict=True)
+        ],
+        answer.degraded,
+        answer.notice,
+    )
+
+
+register_application(
+    ScenarioApplication(
+        name=APPLICATION,
+        title="Recommendation",
+        kinds=Kind.choices,
+        settings_class=ScenarioSettings,
+        check=ScenarioSettings.from_dict,
+        preview=preview,
+        words=WORDS,
+    )
+)

@@ -54,8 +54,12 @@ def recommend(ask: Ask) -> Recommendation:
 
 def preview(ask: Ask) -> Recommendation:
     """The answer that `recommend` would give, without recording it."""
+    return preview_scenario(_find_scenario(ask.scenario), ask)
+
+
+def preview_scenario(scenario: Scenario, ask: Ask) -> Recommendation:
+    """The answer of a scenario that may be switched off, or not be stored at all."""
     now = timezone.now()
-    scenario = _find_scenario(ask.scenario)
     settings = ScenarioSettings.from_dict(scenario.settings).changed(ask.params)
     events = selectors.personal_events(ask.subject.keys, settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
@@ -83,6 +87,7 @@ def preview(ask: Ask) -> Recommendation:
         degraded=_degraded(pool),
         items=_decided(placed, ask),
         notice=_notice(len(placed), ask),
+        parts=[{each.candidate.cause.code: each.candidate.score, **each.adjusted.factors} for each in placed],
     )
 
 

@@ -198,6 +198,8 @@ SPECTACULAR_SETTINGS = {
 }
 # Where clients reach the API, as the console's examples show it.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
+# Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
+IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
 
 # Queues --------------------------------------------------------------------------------------------------------------

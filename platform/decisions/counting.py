@@ -1,8 +1,8 @@
 """Keeps the counts behind the KPI of scenarios up to date: new lists are added, and what came of them is judged.
 
 An event counts for the list whose decision it names, if its item was in that list and it came in time: impressions and
-clicks within CLICK_WINDOW_MINUTES after the decision, carts and purchases within PURCHASE_WINDOW_DAYS. An event names one
-decision, so each conversion counts once, for the list that the client says it came from (the last one touched).
+clicks within CLICK_WINDOW_MINUTES after the decision, carts and purchases within PURCHASE_WINDOW_DAYS. An event names
+one decision, so each conversion counts once, for the list that the client says it came from (the last one touched).
 """
 
 from dataclasses import dataclass
