@@ -1,8 +1,5 @@
 """The console's part of this application: how scenarios are edited and previewed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from apps.recommendation.asking import Ask
 from apps.recommendation.scenarios import APPLICATION, Kind, ScenarioSettings
 from apps.recommendation.services import preview_scenario
@@ -33,22 +30,19 @@ WORDS = {
 }
 
 
-def preview(
-    scenario: Scenario, settings: Mapping[str, Any], subject: Subject, items: Sequence[str], count: int
-) -> PreviewedList:
-    # As parameters of one request, with every setting named, they replace what is stored.
-    whole = ScenarioSettings.from_dict(settings).to_dict()
-    answer = preview_scenario(scenario, Ask(scenario.key, subject, count, items=items, params=whole))
+def preview(scenario: Scenario, subject: Subject, page: str, count: int) -> PreviewedList:
+    items, context = ([page], {"category": page}) if page else ([], {})
+    answer = preview_scenario(scenario, Ask(scenario.key, subject, count, items=items, context=context))
     return PreviewedList(
         [
             PreviewedItem(
                 item_id=item["id"],
                 score=item["score"],
-                parts=parts,
+                parts=item.get("parts", {}),
                 reasons=[reason["text"] for reason in item["reasons"]],
                 rules=item["rules"],
             )
-            for item, parts in zip(answer.items, answer.parts, strict=True)
+            for item in answer.items
         ],
         answer.degraded,
         answer.notice,
@@ -60,7 +54,7 @@ register_application(
         name=APPLICATION,
         title="Recommendation",
         kinds=Kind.choices,
-        settings_class=ScenarioSettings,
+        defaults=lambda kind: ScenarioSettings(),
         check=ScenarioSettings.from_dict,
         preview=preview,
         words=WORDS,

@@ -56,6 +56,7 @@ EXAMPLES = [
                         }
                     ],
                     "rules": [],
+                    "parts": {"source": 0.0713},
                 }
             ],
             "next_cursor": None,

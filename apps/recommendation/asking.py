@@ -1,6 +1,6 @@
 """What is asked of the application, and what it answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -27,8 +27,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A list with all that stood behind it. `notice` says why it is shorter than asked for; `parts` says for each item
-    what its score is the product of, by name."""
+    """A list with all that stood behind it. `notice` says why it is shorter than asked for."""
 
     decision_id: UUID
     scenario: Scenario
@@ -37,4 +36,3 @@ class Recommendation:
     degraded: str | None
     items: list[DecidedItem]
     notice: str | None
-    parts: Sequence[Mapping[str, float]] = ()

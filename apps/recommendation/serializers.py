@@ -115,6 +115,9 @@ class RecommendedItemSerializer(serializers.Serializer):
     propensity = serializers.FloatField(help_text="Probability of this item at this rank under the policy.")
     reasons = RecommendationReasonSerializer(many=True)
     rules = serializers.ListField(child=serializers.CharField(), help_text="Operator rules that touched the item.")
+    parts = serializers.DictField(
+        child=serializers.FloatField(), help_text="What the score is the product of: `source` and a factor by name."
+    )
 
 
 class RecommendationSerializer(serializers.Serializer):

@@ -87,7 +87,6 @@ def preview_scenario(scenario: Scenario, ask: Ask) -> Recommendation:
         degraded=_degraded(pool),
         items=_decided(placed, ask),
         notice=_notice(len(placed), ask),
-        parts=[{each.candidate.cause.code: each.candidate.score, **each.adjusted.factors} for each in placed],
     )
 
 
@@ -101,6 +100,7 @@ def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
             propensity=each.propensity,
             reasons=why,
             rules=each.rules,
+            parts={"source": each.candidate.score, **each.adjusted.factors},
         )
         for rank, (each, why) in enumerate(zip(placed, reasons, strict=True), start=1)
     ]

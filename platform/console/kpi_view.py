@@ -129,6 +129,7 @@ def _charts(kpi: Kpi) -> list[dict[str, str]]:
     return [
         {
             "title": "Lists with a click, an add to cart, a purchase",
+            "type": "bar",
             "data": chart_data(labels, rates),
             "options": chart_options(x="UTC", y="% of lists", legend=True),
         },

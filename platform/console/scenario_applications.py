@@ -29,26 +29,26 @@ class PreviewedList:
     notice: str | None = None
 
 
-# preview(scenario, settings, subject, items that the page is about, count); it records nothing. Raises ValidationError
-# for settings that cannot be used.
-Preview = Callable[[Scenario, Mapping[str, Any], Subject, Sequence[str], int], PreviewedList]
+# preview(scenario, subject, page, count) for the scenario as it is in memory; `page` is the item or category that the
+# list stands beside, or empty. It records nothing, and raises ValidationError where there can be no list.
+Preview = Callable[[Scenario, Subject, str, int], PreviewedList]
 
 
 @dataclass(frozen=True)
 class ScenarioApplication:
-    """`settings_class` is a dataclass with a default for each field; `check` raises ValidationError that names the
-    settings that cannot be used."""
+    """`defaults` gives the settings of a kind where none is changed, an instance of a dataclass with typed fields;
+    `check` raises ValidationError that names the settings that cannot be used."""
 
     name: str
     title: str
     kinds: Sequence[tuple[str, str]]
-    settings_class: type
+    defaults: Callable[[str], Any]
     check: Callable[[dict[str, Any]], object]
     preview: Preview
     words: Mapping[str, Words] = field(default_factory=dict)
 
-    def settings(self) -> list[Setting]:
-        return settings_of(self.settings_class, self.words)
+    def settings(self, kind: str) -> list[Setting]:
+        return settings_of(self.defaults(kind), self.words)
 
 
 _applications: dict[str, ScenarioApplication] = {}

@@ -109,7 +109,7 @@ class ScenarioForm(ServiceForm):
 def scenario_form(scenario: Scenario, **values: Any) -> type[ScenarioForm]:
     """The form of this scenario, with a field for each setting of its application; `values` are set on the class."""
     application = find_application(scenario.application)
-    settings = tuple(application.settings()) if application else ()
+    settings = tuple(application.settings(scenario.kind)) if application else ()
     members = {each.field_name: each.field for each in settings}
     return type(
         "ScenarioForm", (ScenarioForm,), members | values | {"application": application, "setting_list": settings}

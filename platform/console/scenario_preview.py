@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -31,8 +30,8 @@ UNKNOWN_SUBJECT = Subject(bytes(32), None, None)
 
 @dataclass(frozen=True)
 class Card:
-    """How one item of a list is shown; `move` is the number of places that it went up (down where negative), None for
-    an item that the other list does not have."""
+    """How one item of a list is shown; `move` is the number of places that it stands above its place in the other list
+    (below where negative), None where the other list does not have it."""
 
     rank: int
     item_id: str
@@ -64,14 +63,17 @@ def subject_choices() -> list[tuple[str, str]]:
 
 
 def preview_columns(
-    application: ScenarioApplication, scenario: Scenario, changed: Mapping[str, Any], asked: QueryDict
+    application: ScenarioApplication, stored: Scenario, changed: Scenario, asked: QueryDict
 ) -> list[Column]:
-    """The list now and the list with the settings changed. Raises ValidationError for an impossible subject or item."""
-    subject, items = _subject(asked), _items(asked)
-    lists = [application.preview(scenario, each, subject, items, COUNT) for each in (scenario.settings, changed)]
+    """The lists of the scenario as it is stored and as it is changed, for the subject and page that the form asks for.
+
+    Raises ValidationError for a subject or page that cannot be one, and where there can be no list.
+    """
+    subject, page = _subject(asked), _page(asked)
+    lists = [application.preview(each, subject, page, COUNT) for each in (stored, changed)]
     known = find_items({item.item_id for each in lists for item in each.items})
     now, then = lists
-    return [_column("Now", now, then, known, is_new=False), _column("With your changes", then, now, known, is_new=True)]
+    return [_column("Now", now, then, known), _column("With your changes", then, now, known)]
 
 
 def _subject(asked: QueryDict) -> Subject:
@@ -92,21 +94,19 @@ def _subject(asked: QueryDict) -> Subject:
         raise ValidationError(f"The id {error.reasons[0]['message']}.") from error
 
 
-def _items(asked: QueryDict) -> list[str]:
-    given = asked.get("preview_item", "").strip()
+def _page(asked: QueryDict) -> str:
+    given = asked.get("preview_page", "").strip()
     if "\x00" in given or len(given) > 200:
-        raise ValidationError("The item's id cannot be one.")
-    return [given] if given else []
+        raise ValidationError("The page cannot be that of an item or a category.")
+    return given
 
 
-def _column(
-    title: str, shown: PreviewedList, other: PreviewedList, known: Mapping[str, Item], *, is_new: bool
-) -> Column:
+def _column(title: str, shown: PreviewedList, other: PreviewedList, known: Mapping[str, Item]) -> Column:
     elsewhere = {item.item_id: rank for rank, item in enumerate(other.items, start=1)}
     cards = []
     for rank, item in enumerate(shown.items, start=1):
         there = elsewhere.get(item.item_id)
-        move = None if there is None else (there - rank if is_new else rank - there)
+        move = None if there is None else there - rank
         cards.append(_card(rank, item, known.get(item.item_id), move))
     return Column(title, cards, shown.degraded, shown.notice)
 

@@ -2,7 +2,7 @@
 
 import collections.abc
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -49,18 +49,17 @@ class Setting:
         return _plain(stored.get(self.name, self.default))
 
 
-def settings_of(settings_class: type, words: Mapping[str, Words]) -> list[Setting]:
-    """One entry for each field of the dataclass, all of which have defaults."""
-    hints = get_type_hints(settings_class)
+def settings_of(defaults: Any, words: Mapping[str, Words]) -> list[Setting]:
+    """One entry for each field of the dataclass of which `defaults` is an instance."""
+    hints = get_type_hints(type(defaults))
     found = []
-    for each in fields(settings_class):
-        default = each.default if each.default_factory is MISSING else each.default_factory()
+    for each in fields(defaults):
         said = words.get(each.name) or Words(each.name.replace("_", " ").capitalize())
-        found.append(Setting(each.name, default, _field(hints[each.name], default, said)))
+        found.append(Setting(each.name, getattr(defaults, each.name), _field(hints[each.name], said)))
     return found
 
 
-def _field(hint: Any, default: Any, words: Words) -> forms.Field:
+def _field(hint: Any, words: Words) -> forms.Field:
     said: dict[str, Any] = {"label": words.label, "help_text": words.help_text, "required": False}
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     optional = NoneType in kinds

@@ -38,8 +38,8 @@ class Scenario(TenantOwned):
 class Decision(models.Model):
     """One answer with all that stood behind it. Append-only; partitioned by month of `decided_at`.
 
-    `items` holds {id, rank, score, propensity, reasons, rules} in the order that was served. A propensity is the
-    probability of this item at this rank, given the items above it, under `policy`.
+    `items` holds {id, rank, score, propensity, reasons, rules, parts?} in the order that was served. A propensity is
+    the probability of this item at this rank, given the items above it, under `policy`.
     """
 
     decision_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

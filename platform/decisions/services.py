@@ -1,14 +1,18 @@
 """Writes: scenarios and decisions."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from datetime import datetime
+from typing import Any, NotRequired, TypedDict
 from uuid import UUID
+
+from django.utils import timezone
 
 from decisions.models import Decision, Scenario
 
 
 class DecidedItem(TypedDict):
-    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it."""
+    """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it;
+    `parts` are what the score is made of, by name."""
 
     id: str
     rank: int
@@ -16,6 +20,7 @@ class DecidedItem(TypedDict):
     propensity: float
     reasons: list[Any]
     rules: list[str]
+    parts: NotRequired[dict[str, float]]
 
 
 def record_decision(
@@ -32,8 +37,12 @@ def record_decision(
     model_version: UUID | None = None,
     variant: str | None = None,
     degraded: str | None = None,
+    decided_at: datetime | None = None,
 ) -> Decision:
-    """Store an answer for the tenant in scope with one INSERT. `decision_id` must be a fresh uuid7."""
+    """Store an answer for the tenant in scope with one INSERT.
+
+    `decision_id` must be a fresh uuid7. A `decided_at` of the past is for demonstrations: the id must carry it too.
+    """
     return Decision.objects.create(
         decision_id=decision_id,
         application=application,
@@ -47,6 +56,7 @@ def record_decision(
         request=request,
         items=list(items),
         latency_ms=latency_ms,
+        decided_at=decided_at or timezone.now(),
     )
 
 

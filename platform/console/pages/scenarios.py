@@ -1,5 +1,6 @@
 """Scenarios: where an application answers, and how. Made, edited beside a live preview, judged by their KPI."""
 
+from copy import copy
 from typing import Any
 from uuid import UUID
 
@@ -64,7 +65,7 @@ class ScenarioAdmin(TenantModelAdmin):
         form = scenario_form(obj)
         fields = [each.field_name for each in form.setting_list]
         return [
-            (None, {"fields": ("name", ("key", "kind"), "model", "is_active", "seen_at")}),
+            (None, {"fields": ("name", "key", "kind", "model", "is_active", "seen_at")}),
             *([("Settings", {"fields": fields})] if fields else []),
             (
                 "Expert view: the settings as JSON",
@@ -108,7 +109,7 @@ class ScenarioAdmin(TenantModelAdmin):
         """The form has called the service."""
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        messages.success(request, f"{obj.name} is made. Change its settings here, and look at the preview below.")
+        messages.success(request, f"{obj.name} is made. Change its settings here, and watch the preview.")
         return HttpResponseRedirect(self.page_of(obj))
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
@@ -121,18 +122,15 @@ class ScenarioAdmin(TenantModelAdmin):
         application = find_application(scenario.application)
         if application is None or not self.has_change_permission(request, scenario):
             raise PermissionDenied
-        form = scenario_form(scenario, writes=False)(request.POST or None, instance=scenario)
-        stored = dict(scenario.settings)
-        problems, columns = [], []
-        if form.is_bound and not form.is_valid():
-            problems = _problems_in_words(form)
-        settings = form.cleaned_data["settings"] if form.is_bound and not problems else stored
-        # Validating a form writes its values into the scenario, and the list of now rests on the stored ones.
-        scenario.settings = stored
-        try:
-            columns = preview_columns(application, scenario, settings, request.POST)
-        except ValidationError as error:
-            problems += error.messages
+        changed = copy(scenario)
+        form = scenario_form(scenario, writes=False)(request.POST or None, instance=changed)
+        problems = _problems_in_words(form) if form.is_bound and not form.is_valid() else []
+        columns = []
+        if not problems:
+            try:
+                columns = preview_columns(application, scenario, changed, request.POST)
+            except ValidationError as error:
+                problems = error.messages
         return render(request, "console/scenario_preview.html", {"problems": problems, "columns": columns})
 
     def undo_view(self, request: HttpRequest, object_id: UUID, change_id: UUID) -> HttpResponse:
@@ -165,6 +163,7 @@ class ScenarioAdmin(TenantModelAdmin):
             **self.frame(title=f"{scenario.name}: KPI"),
             **kpi_context(scenario.key, request.GET.get("days")),
             "opts": self.opts,
+            "original": scenario,
             "scenario": scenario,
         }
         return TemplateResponse(request, "console/scenario_kpi.html", context)

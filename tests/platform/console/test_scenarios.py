@@ -210,7 +210,7 @@ def test_a_scenario_that_is_switched_off_is_previewed_all_the_same(shop: Shop) -
         ({"preview_kind": "user_id"}, "Write the id"),
         ({"preview_kind": "user_id", "preview_id": "null"}, "The id"),
         ({"preview_kind": "key:nonsense"}, "choose another one"),
-        ({"preview_item": "x" * 201}, "cannot be one"),
+        ({"preview_page": "x" * 201}, "cannot be that"),
     ],
 )
 def test_a_preview_that_cannot_be_made_says_why(shop: Shop, changes: dict[str, str], complaint: str) -> None:
