@@ -163,7 +163,7 @@ def present(kpi: Kpi) -> dict[str, Any]:
 
 
 def _figures(figures: Figures) -> dict[str, Any]:
-    return {name: getattr(figures, name) for name in FiguresSerializer().fields}
+    return {name: getattr(figures, name) for name in FiguresSerializer().get_fields()}
 
 
 def _coverage(coverage: Coverage) -> dict[str, float | None]:

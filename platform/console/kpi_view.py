@@ -31,7 +31,7 @@ class Row:
 
 
 def kpi_context(scenario: str, chosen: str | None) -> dict[str, Any]:
-    days = int(chosen if chosen in RANGES else DEFAULT_RANGE)  # type: ignore[arg-type]
+    days = int(chosen if chosen in RANGES else DEFAULT_RANGE)
     today = timezone.now().astimezone(UTC).date()
     kpi = scenario_kpi(scenario, Period(today - timedelta(days=days - 1), today))
     return {

@@ -1,7 +1,7 @@
 """Forms that make and edit a scenario: a field for each setting, and all of them as JSON."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -31,7 +31,7 @@ class NewScenarioForm(ServiceForm):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
-        self.fields["kind"].choices = kind_choices()
+        cast(forms.ChoiceField, self.fields["kind"]).choices = kind_choices()
 
     def clean(self) -> dict[str, Any]:
         application, _, self.cleaned_data["kind"] = str(self.cleaned_data.get("kind", "")).partition("/")
@@ -66,7 +66,7 @@ class ScenarioForm(ServiceForm):
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
         self.initial["seen_at"] = self.instance.updated_at.isoformat()
-        self.initial |= {each.field_name: each.shown(self.instance.settings) for each in self.setting_list}
+        self.initial.update({each.field_name: each.shown(self.instance.settings) for each in self.setting_list})
 
     def clean(self) -> dict[str, Any]:
         # Clients that know no fields post the settings as JSON alone.

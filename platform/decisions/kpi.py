@@ -213,7 +213,7 @@ def _figures_by_day(scenario: str, period: Period, currency: str | None) -> dict
         days[day].add(Figures(lists=lists, items=items, degraded_lists=degraded, latencies={bucket: lists}))
     for day, *counts, revenue, squares, other in _query(OUTCOMES, scenario, period, currency=currency):
         names = ("seen", "clicked", "carted", "bought", "lists_clicked", "lists_carted", "lists_bought")
-        counted = dict(zip(names, map(int, counts), strict=True))
+        counted: dict[str, Any] = dict(zip(names, map(int, counts), strict=True))
         days[day].add(Figures(**counted, revenue=revenue, revenue_squares=squares, other_currency=other))
     return days
 
