@@ -37,9 +37,12 @@ OUTCOMES = """
     GROUP BY 1"""
 # Items that were shown and have left the catalogue, or are hidden now, count for neither side of the share.
 COVERAGE = """
-    SELECT count(*), count(shown.item_id) FROM catalog_item AS item LEFT JOIN (
-        SELECT DISTINCT item_id FROM decisions_shownitem
+    SELECT count(*), count(*) FILTER (WHERE is_now), count(*) FILTER (WHERE is_before)
+    FROM catalog_item AS item LEFT JOIN (
+        SELECT item_id, bool_or(day >= %(middle)s) AS is_now, bool_or(day < %(middle)s) AS is_before
+        FROM decisions_shownitem
         WHERE tenant_id = %(tenant)s AND scenario = %(scenario)s AND day >= %(since)s AND day <= %(until)s
+        GROUP BY item_id
     ) AS shown USING (item_id)
     WHERE tenant_id = %(tenant)s AND available AND NOT hidden"""
 
@@ -193,14 +196,15 @@ def scenario_kpi(scenario: str, period: Period) -> Kpi:
     whole = Period(period.before.since, period.until)
     [(currency,)] = _query(CURRENCY, scenario, whole)
     days = _figures_by_day(scenario, whole, currency)
+    [(catalogue, shown, shown_before)] = _query(COVERAGE, scenario, whole, middle=period.since)
     return Kpi(
         scenario=scenario,
         period=period,
         total=_sum([days[day] for day in period.days]),
         before=_sum([days[day] for day in period.before.days]),
         days={day: days[day] for day in period.days},
-        coverage=_coverage(scenario, period),
-        coverage_before=_coverage(scenario, period.before),
+        coverage=Coverage(catalogue, shown),
+        coverage_before=Coverage(catalogue, shown_before),
         currency=currency,
         counted_until=counted_until(),
         windows=windows(),
@@ -223,11 +227,6 @@ def _sum(figures: Sequence[Figures]) -> Figures:
     for each in figures:
         total.add(each)
     return total
-
-
-def _coverage(scenario: str, period: Period) -> Coverage:
-    [(catalogue, shown)] = _query(COVERAGE, scenario, period)
-    return Coverage(catalogue, shown)
 
 
 def _query(sql: str, scenario: str, period: Period, **values: Any) -> list[tuple[Any, ...]]:

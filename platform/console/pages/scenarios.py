@@ -183,7 +183,7 @@ class ScenarioAdmin(TenantModelAdmin):
 
 def _problems_in_words(form: ScenarioForm) -> list[str]:
     return [
-        f"{form.fields[name].label or name}: {message}" if name in form.fields else message
+        f"{form.fields[name].label or name}: {message}" if name in form.fields else str(message)
         for name, messages in form.errors.items()
         for message in messages
     ]

@@ -15,7 +15,7 @@ from behavior.models import Event
 from catalog.services import upsert_items
 from decisions.counting import recount_kpi, refresh_kpi
 from decisions.kpi import Figures, Kpi, Period, mean_of, scenario_kpi, share
-from decisions.models import Decision, ListCount, ListOutcome
+from decisions.models import Decision, ListCount, ListOutcome, ShownItem
 from decisions.services import record_decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -156,6 +156,7 @@ def test_revenue_of_several_currencies_is_not_added_up(scope: Tenant) -> None:
 
 
 def test_the_period_before_and_other_scenarios_are_kept_apart(scope: Tenant) -> None:
+    upsert_items([{"id": "tent"}, {"id": "boot"}])
     give_list("tent", scenario="cart")
     follow(give_list("tent"), "click", "tent")
     kpi = today()
@@ -163,8 +164,11 @@ def test_the_period_before_and_other_scenarios_are_kept_apart(scope: Tenant) -> 
     ListCount.objects.create(
         scenario="home", day=day - timedelta(days=1), latency_bucket=9, lists=7, items=7, degraded=0
     )
+    for item in ("tent", "boot"):
+        ShownItem.objects.create(scenario="home", day=day - timedelta(days=1), item_id=item, lists=7)
     kpi = today()
     assert (kpi.total.lists, kpi.before.lists) == (1, 7)
+    assert (kpi.coverage.share, kpi.coverage_before.share) == (0.5, 1.0)
     assert list(kpi.days) == [day]
 
 
