@@ -9,13 +9,14 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
 FOLDER = Path(__file__).parent / "screenshots"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-# File -> the list, and whether its first row is opened.
-PAGES = {
+# File -> the list, whether its first row is opened, and the link that is followed there.
+PAGES: dict[str, tuple[Any, ...]] = {
     "dashboard": ("/console/", False),
     "events": ("/console/behavior/event/", False),
     "quarantine": ("/console/behavior/quarantine/?state=open", False),
@@ -23,6 +24,8 @@ PAGES = {
     "training-run": ("/console/serving/trainingrun/?state=succeeded", True),
     "model-version": ("/console/serving/modelversion/?state=live", True),
     "decision": ("/console/decisions/decision/", True),
+    "scenario": ("/console/decisions/scenario/?q=home", True),
+    "scenario-kpi": ("/console/decisions/scenario/?q=home", True, "KPI"),
 }
 
 
@@ -43,8 +46,8 @@ def main() -> None:
         log_in(page, options.email, options.password)
         if options.tenant:
             switch_to(page, options.tenant)
-        for name, (address, opens_first) in PAGES.items():
-            take(page, name, address, opens_first)
+        for name, (address, opens_first, *link) in PAGES.items():
+            take(page, name, address, opens_first, *link)
         browser.close()
 
 
@@ -63,7 +66,7 @@ def switch_to(page: Page, tenant: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def take(page: Page, name: str, address: str, opens_first: bool) -> None:
+def take(page: Page, name: str, address: str, opens_first: bool, link: str | None = None) -> None:
     page.goto(address)
     if opens_first:
         first = page.locator("#result_list tbody a").first
@@ -71,6 +74,8 @@ def take(page: Page, name: str, address: str, opens_first: bool) -> None:
             print(f"{name}: left out, the list {address} is empty")
             return
         first.click()
+    if link:
+        page.get_by_role("link", name=link, exact=True).click()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=FOLDER / f"{name}.png")
     print(f"{name}: {FOLDER / name}.png")

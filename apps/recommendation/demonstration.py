@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from apps.recommendation.demonstration_visits import serve_visitors
 from apps.recommendation.engine import simulated_shop
 from apps.recommendation.habits import refresh_purchase_habits
 from apps.recommendation.scenarios import MODEL
@@ -110,6 +111,18 @@ def ensure_training(tenant_id: int) -> TrainingRun | None:
             return None
         active = runs.filter(status__in=ACTIVE_STATUSES).first()
         return active or request_training(model=MODEL, task="next_item", config=TRAINING, requested_by="demo")
+
+
+def ensure_visits(shop: Shop, tenant_id: int, *, state: State, save: Save, say: Say) -> None:
+    """Lists that were served lately, with what came of them; once."""
+    known = state[shop.slug]
+    if "lists" in known:
+        return
+    lists = known["subjects"] // 2
+    serve_visitors(tenant_id, simulated_shop(shop.theme, subjects=known["subjects"]), lists=lists)
+    known["lists"] = lists
+    save()
+    say(f"{shop.name}: {lists:,} lists served, and what came of them")
 
 
 def training_state(tenant_id: int, run: TrainingRun) -> TrainingRun:

@@ -44,7 +44,7 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
     """
     started = time.perf_counter()
     ask = resume(ask)
-    answer = _answer(ask, visitor)
+    answer = _answer(obtain_scenario(ask.scenario), ask, visitor)
     session_key = ask.subject.session_key
     record_decision(
         decision_id=answer.decision_id,
@@ -65,14 +65,21 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
 
 def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
     """The answer that `recommend` would give, without recording it; `book` takes the place of the published rules."""
-    return _answer(resume(ask), book=book)
+    ask = resume(ask)
+    return _answer(obtain_scenario(ask.scenario), ask, book=book)
 
 
-def _answer(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
-    visitor = visitor or Visitor(ask.subject, timezone.now())
-    scenario = obtain_scenario(ask.scenario)
+def preview_scenario(scenario: Scenario, ask: Ask) -> Recommendation:
+    """The answer of a scenario that may be switched off, or not be stored at all."""
+    return _answer(scenario, ask)
+
+
+def _answer(
+    scenario: Scenario, ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None
+) -> Recommendation:
     if scenario.kind in ASKED_ELSEWHERE:
-        raise ValidationError({"scenario": f"'{ask.scenario}' {ASKED_ELSEWHERE[Kind(scenario.kind)]}"})
+        raise ValidationError({"scenario": f"'{scenario.key}' {ASKED_ELSEWHERE[Kind(scenario.kind)]}"})
+    visitor = visitor or Visitor(ask.subject, timezone.now())
     settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
     events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]

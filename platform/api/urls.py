@@ -14,6 +14,7 @@ from api.identities import (
 from api.items import ItemBatchView, ItemsView, ItemView
 from api.model_versions import ModelVersionsView, ModelVersionView, PromoteView, RollbackView
 from api.saved_filters import SavedFiltersView, SavedFilterView
+from api.scenario_kpi import ScenarioKpiView
 from api.training_runs import CancelTrainingRunView, TrainingRunsView, TrainingRunView
 
 urlpatterns = [
@@ -29,6 +30,7 @@ urlpatterns = [
     path("filters", SavedFiltersView.as_view(), name="saved-filters"),
     path("filters/<slug:key>", SavedFilterView.as_view(), name="saved-filter"),
     path("decisions/<uuid:id>", DecisionView.as_view(), name="decision"),
+    path("scenarios/<slug:key>/kpi", ScenarioKpiView.as_view(), name="scenario-kpi"),
     path("models", ModelVersionsView.as_view(), name="models"),
     path("models/<uuid:id>", ModelVersionView.as_view(), name="model"),
     path("models/<uuid:id>/promote", PromoteView.as_view(), name="promote-model"),

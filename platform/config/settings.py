@@ -198,6 +198,8 @@ SPECTACULAR_SETTINGS = {
 }
 # Where clients reach the API, as the console's examples show it.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
+# Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
+IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
 
 # Queues --------------------------------------------------------------------------------------------------------------
@@ -222,6 +224,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
     "index-changed-items": {"task": "catalog.index_changed_items", "schedule": 15.0},
     "encode-item-texts": {"task": "serving.encode_item_texts", "schedule": 15.0},
+    "refresh-kpi": {"task": "decisions.refresh_kpi", "schedule": 60.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
 }
 
@@ -234,6 +237,11 @@ MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
+
+# Attribution ---------------------------------------------------------------------------------------------------------
+# How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.
+CLICK_WINDOW_MINUTES = float(env("CLICK_WINDOW_MINUTES", "30"))
+PURCHASE_WINDOW_DAYS = float(env("PURCHASE_WINDOW_DAYS", "7"))
 
 LOGGING_CONFIG = None
 configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))

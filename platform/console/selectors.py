@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
 
-from behavior.models import CleaningReport, Event, ItemPopularity, Quarantine, Snapshot
+from behavior.models import CleaningReport, Consent, Event, ItemPopularity, Quarantine, Snapshot
 from behavior.selectors import last_snapshot
 from decisions.models import Decision
 from serving.models import TrainingRun
@@ -131,3 +131,14 @@ def _time_quality() -> dict[str, int]:
             [current_tenant_id(), NEWEST_EVENTS],
         )
         return dict[str, Any](cursor.fetchall())
+
+
+def newest_subjects(count: int) -> list[bytes]:
+    """Keys of the subjects that did something last and agreed to personalisation, from the newest events."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject_key, consent FROM behavior_event WHERE tenant_id = %s ORDER BY event_id DESC LIMIT %s",
+            [current_tenant_id(), NEWEST_EVENTS // 10],
+        )
+        agreed = (bytes(key) for key, consent in cursor.fetchall() if consent & Consent.PERSONALISATION)
+        return list(dict.fromkeys(agreed))[:count]

@@ -1,8 +1,11 @@
 """Writes: scenarios and decisions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 from uuid import UUID
+
+from django.utils import timezone
 
 from decisions.models import Decision, Scenario
 
@@ -10,7 +13,8 @@ from decisions.models import Decision, Scenario
 class DecidedItem(TypedDict):
     """One served item. `rank` counts from 1; `propensity` lies in (0, 1]; `rules` names the rules that touched it.
 
-    `parts` says what adds up to the score, by name, where that was asked for.
+    `parts` are what the score is made of, by name, where that was asked for: of a list the factors, of a ranking the
+    summands.
     """
 
     id: str
@@ -36,8 +40,12 @@ def record_decision(
     model_version: UUID | None = None,
     variant: str | None = None,
     degraded: str | None = None,
+    decided_at: datetime | None = None,
 ) -> Decision:
-    """Store an answer for the tenant in scope with one INSERT. `decision_id` must be a fresh uuid7."""
+    """Store an answer for the tenant in scope with one INSERT.
+
+    `decision_id` must be a fresh uuid7. A `decided_at` of the past is for demonstrations: the id must carry it too.
+    """
     return Decision.objects.create(
         decision_id=decision_id,
         application=application,
@@ -51,6 +59,7 @@ def record_decision(
         request=request,
         items=list(items),
         latency_ms=latency_ms,
+        decided_at=decided_at or timezone.now(),
     )
 
 

@@ -98,6 +98,8 @@ def pages_of(furnished: Furnished) -> list[str]:
     addresses = ["/console/", "/console/behavior/cleaningreport/", "/console/behavior/import/"]
     for page, row in furnished.rows().items():
         addresses += [f"/console/{page}/", f"/console/{page}/{row.pk}/change/"]
+    scenario = f"/console/decisions/scenario/{furnished.scenario.pk}"
+    addresses += [f"{scenario}/kpi/", "/console/decisions/scenario/add/"]
     return [*addresses, "/console/tenancy/apikey/add/", "/console/serving/trainingrun/add/"]
 
 

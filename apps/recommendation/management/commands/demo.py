@@ -16,7 +16,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.recommendation.demonstration import LOGIN, SHOPS, State, ensure_training, fill_shop, training_state
+from apps.recommendation.demonstration import (
+    LOGIN,
+    SHOPS,
+    Shop,
+    State,
+    ensure_training,
+    ensure_visits,
+    fill_shop,
+    training_state,
+)
 from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 
 START_SECONDS = 120.0
@@ -68,12 +77,16 @@ class Command(BaseCommand):
 
     def _fill(self, state: State, subjects: int) -> None:
         waiting: list[tuple[str, int, TrainingRun]] = []
+        tenants: list[tuple[Shop, int]] = []
         for shop in SHOPS:
             tenant_id = fill_shop(shop, subjects=subjects, state=state, save=lambda: self._save(state), say=self._say)
+            tenants.append((shop, tenant_id))
             if run := ensure_training(tenant_id):
                 waiting.append((shop.name, tenant_id, run))
         for name, tenant_id, run in waiting:
             self._wait_for(name, tenant_id, run)
+        for shop, tenant_id in tenants:
+            ensure_visits(shop, tenant_id, state=state, save=lambda: self._save(state), say=self._say)
 
     def _wait_for(self, name: str, tenant_id: int, run: TrainingRun) -> None:
         shown = ""

@@ -1,0 +1,70 @@
+"""What an application tells the console of its scenarios: their kinds and settings, and how to preview one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from behavior.subjects import Subject
+from console.setting_fields import Setting, Words, settings_of
+from decisions.models import Scenario
+
+
+@dataclass(frozen=True)
+class PreviewedItem:
+    """An item of a previewed list. `parts` says what the score is made of: a number by its name, to be multiplied."""
+
+    item_id: str
+    score: float
+    parts: Mapping[str, float]
+    reasons: Sequence[str]
+    rules: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PreviewedList:
+    """The list that would be served. `degraded` and `notice` are as in an answer of the API."""
+
+    items: Sequence[PreviewedItem]
+    degraded: str | None = None
+    notice: str | None = None
+
+
+# preview(scenario, subject, page, count) for the scenario as it is in memory; `page` is the item or category that the
+# list stands beside, or empty. It records nothing, and raises ValidationError where there can be no list.
+Preview = Callable[[Scenario, Subject, str, int], PreviewedList]
+
+
+@dataclass(frozen=True)
+class ScenarioApplication:
+    """`defaults` gives the settings of a kind where none is changed, an instance of a dataclass with typed fields;
+    `check` raises ValidationError that names the settings that cannot be used."""
+
+    name: str
+    title: str
+    kinds: Sequence[tuple[str, str]]
+    defaults: Callable[[str], Any]
+    check: Callable[[dict[str, Any]], object]
+    preview: Preview
+    words: Mapping[str, Words] = field(default_factory=dict)
+
+    def settings(self, kind: str) -> list[Setting]:
+        return settings_of(self.defaults(kind), self.words)
+
+
+_applications: dict[str, ScenarioApplication] = {}
+
+
+def register_application(application: ScenarioApplication) -> None:
+    """Let the console edit and preview the scenarios of an application."""
+    _applications[application.name] = application
+
+
+def find_application(name: str) -> ScenarioApplication | None:
+    return _applications.get(name)
+
+
+def kind_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Kinds of scenario by application, for a select; a value is `application/kind`."""
+    return [
+        (each.title, [(f"{each.name}/{kind}", label) for kind, label in each.kinds]) for each in _applications.values()
+    ]

@@ -1,0 +1,184 @@
+"""Keeps the counts behind the KPI of scenarios up to date: new lists are added, and what came of them is judged.
+
+An event counts for the list whose decision it names, if its item was in that list and it came in time: impressions and
+clicks within CLICK_WINDOW_MINUTES after the decision, carts and purchases within PURCHASE_WINDOW_DAYS. An event names
+one decision, so each conversion counts once, for the list that the client says it came from (the last one touched).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from behavior.event_types import PURCHASES
+from behavior.models import LogPosition
+from behavior.storing import settle_log
+from decisions.models import ListCount, ListOutcome, ShownItem
+from tenancy.scope import current_tenant_id
+
+LISTS, OUTCOMES = "lists of scenarios", "outcomes of lists"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+# A list is committed within moments of `decided_at`, and its id carries nearly the same time.
+COMMITTED_AFTER = timedelta(seconds=30)
+ID_SLACK = timedelta(minutes=10)
+# A client's clock may say that the click came before the list.
+CLOCK_SLACK = timedelta(minutes=5)
+# An event that arrives later than this after its window is no longer looked for.
+LATE = timedelta(days=28)
+
+CLICKS = frozenset({"click", "view"})
+CARTS = frozenset({"add_to_cart", "cart"})
+
+# Latencies fall into buckets that grow by a tenth from 0.1 ms to 10 s, the last one open.
+FASTEST_MS, SLOWEST_MS, BUCKETS = 0.1, 10_000.0, 120
+
+COUNT_LISTS = """
+    INSERT INTO decisions_listcount AS known (tenant_id, scenario, day, latency_bucket, lists, items, degraded)
+    SELECT %(tenant)s, scenario, (decided_at AT TIME ZONE 'UTC')::date,
+        width_bucket(
+            ln(greatest(latency_ms, %(fastest)s)), ln(%(fastest)s::float8), ln(%(slowest)s::float8), %(buckets)s
+        ) - 1 AS bucket,
+        count(*), sum(jsonb_array_length(items)), count(degraded)
+    FROM decisions_decision
+    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s
+        AND decided_at >= %(since)s AND decided_at < %(until)s
+    GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
+    ON CONFLICT (tenant_id, scenario, day, latency_bucket) DO UPDATE SET lists = known.lists + excluded.lists,
+        items = known.items + excluded.items, degraded = known.degraded + excluded.degraded"""
+COUNT_ITEMS = """
+    INSERT INTO decisions_shownitem AS known (tenant_id, scenario, day, item_id, lists)
+    SELECT %(tenant)s, scenario, (decided_at AT TIME ZONE 'UTC')::date, item ->> 'id', count(*)
+    FROM decisions_decision CROSS JOIN jsonb_array_elements(items) AS item
+    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s
+        AND decided_at >= %(since)s AND decided_at < %(until)s AND item ->> 'id' IS NOT NULL
+    GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
+    ON CONFLICT (tenant_id, scenario, day, item_id) DO UPDATE SET lists = known.lists + excluded.lists"""
+JUDGE_OUTCOMES = """
+    WITH touched AS (
+        SELECT DISTINCT decision_id FROM behavior_event
+        WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s
+            AND decision_id IS NOT NULL
+    ),
+    list AS MATERIALIZED (
+        SELECT decision_id, scenario, decided_at, items FROM touched JOIN decisions_decision USING (decision_id)
+        WHERE tenant_id = %(tenant)s AND decided_at >= %(earliest)s
+    ),
+    followed AS (
+        SELECT list.decision_id, scenario, decided_at, type, item_id, value, currency
+        FROM list JOIN behavior_event AS event
+            ON event.tenant_id = %(tenant)s AND event.decision_id = list.decision_id
+                AND event.received_at >= %(earliest)s AND event.received_at < %(until)s
+        WHERE items @> jsonb_build_array(jsonb_build_object('id', item_id))
+            AND occurred_at >= decided_at - %(clock_slack)s::interval
+            AND occurred_at < decided_at + CASE WHEN type = ANY(%(short)s)
+                THEN %(click_window)s::interval ELSE %(purchase_window)s::interval END
+    ),
+    paid AS (
+        SELECT decision_id, mode() WITHIN GROUP (ORDER BY currency) AS currency FROM followed
+        WHERE type = ANY(%(purchases)s) GROUP BY 1
+    )
+    INSERT INTO decisions_listoutcome
+        (tenant_id, decision_id, scenario, decided_at, seen, clicked, carted, bought, revenue, currency)
+    SELECT %(tenant)s, decision_id, scenario, decided_at,
+        count(DISTINCT item_id) FILTER (WHERE type = 'impression'),
+        count(DISTINCT item_id) FILTER (WHERE type = ANY(%(clicks)s)),
+        count(DISTINCT item_id) FILTER (WHERE type = ANY(%(carts)s)),
+        count(DISTINCT item_id) FILTER (WHERE type = ANY(%(purchases)s)),
+        coalesce(sum(value) FILTER (WHERE type = ANY(%(purchases)s) AND value > 0
+            AND followed.currency IS NOT DISTINCT FROM paid.currency), 0),
+        paid.currency
+    FROM followed LEFT JOIN paid USING (decision_id)
+    GROUP BY decision_id, scenario, decided_at, paid.currency ORDER BY decision_id
+    ON CONFLICT (tenant_id, decision_id) DO UPDATE SET seen = excluded.seen, clicked = excluded.clicked,
+        carted = excluded.carted, bought = excluded.bought, revenue = excluded.revenue, currency = excluded.currency"""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How long after a decision an event counts for it."""
+
+    click: timedelta
+    purchase: timedelta
+
+
+def windows() -> Windows:
+    return Windows(
+        timedelta(minutes=settings.CLICK_WINDOW_MINUTES),
+        timedelta(days=settings.PURCHASE_WINDOW_DAYS),
+    )
+
+
+def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
+    """Count the lists and the events that came since the last refresh.
+
+    Each list is added once: its reader's position moves in the same transaction, and the row is locked, so refreshes
+    follow each other. What came of a list is counted anew whenever an event names it, so an event that comes late or
+    twice does no harm.
+    """
+    outcomes = _place(OUTCOMES)
+    lists = _place(LISTS)
+    until = max(lists.position, timezone.now() - committed_after)
+    _execute(
+        (COUNT_LISTS, COUNT_ITEMS),
+        since=lists.position,
+        until=until,
+        first_id=_first_id(lists.position - ID_SLACK),
+        fastest=FASTEST_MS,
+        slowest=SLOWEST_MS,
+        buckets=BUCKETS,
+    )
+    _move(lists, until)
+    settled, allowed = settle_log(), windows()
+    _execute(
+        (JUDGE_OUTCOMES,),
+        since=outcomes.position,
+        until=settled,
+        earliest=outcomes.position - LATE - allowed.purchase,
+        clock_slack=CLOCK_SLACK,
+        click_window=allowed.click,
+        purchase_window=allowed.purchase,
+        short=["impression", *CLICKS],
+        clicks=list(CLICKS),
+        carts=list(CARTS),
+        purchases=list(PURCHASES),
+    )
+    _move(outcomes, settled)
+
+
+def recount_kpi() -> None:
+    """Forget all counts and make them anew from the decisions and the log, as after a change of the windows."""
+    for counted in (ListCount, ShownItem, ListOutcome):
+        counted.objects.all().delete()
+    for reader in (OUTCOMES, LISTS):
+        _move(_place(reader), NEVER)
+    refresh_kpi()
+
+
+def counted_until() -> datetime | None:
+    """The time up to which lists are counted; None before the first refresh."""
+    return LogPosition.objects.filter(reader=LISTS).values_list("position", flat=True).first()
+
+
+def _place(reader: str) -> LogPosition:
+    LogPosition.objects.get_or_create(reader=reader, defaults={"position": NEVER})
+    return LogPosition.objects.select_for_update().get(reader=reader)
+
+
+def _move(place: LogPosition, position: datetime) -> None:
+    place.position = position
+    place.save(update_fields=["position"])
+
+
+def _execute(statements: tuple[str, ...], **values: Any) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, values | {"tenant": current_tenant_id()})
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The least id of version 7 made at this time or later."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

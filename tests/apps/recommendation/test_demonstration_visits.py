@@ -1,0 +1,33 @@
+"""The demonstration's visitors leave lists with outcomes, so that the KPI pages are not empty."""
+
+from datetime import UTC, timedelta
+
+from django.utils import timezone
+
+from apps.recommendation.demonstration_visits import serve_visitors
+from apps.recommendation.engine import simulated_shop
+from apps.recommendation.services import create_default_scenarios
+from catalog.services import upsert_items
+from decisions.kpi import Period, scenario_kpi
+from decisions.models import Decision
+from decisions.selectors import get_decision
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+
+
+def test_lists_are_spread_over_days_and_have_outcomes(tenant: Tenant) -> None:
+    world = simulated_shop("outdoor", subjects=40)
+    with tenant_scope(tenant.id):
+        create_default_scenarios()
+        upsert_items(world.catalogue())
+    serve_visitors(tenant.id, world, lists=60)
+
+    today = timezone.now().astimezone(UTC).date()
+    with tenant_scope(tenant.id):
+        keys = set(Decision.objects.values_list("scenario", flat=True))
+        kpi = [scenario_kpi(key, Period(today - timedelta(days=20), today)) for key in keys]
+        oldest = Decision.objects.earliest("decided_at")
+        assert get_decision(oldest.decision_id) == oldest
+    assert sum(each.total.lists for each in kpi) == 60
+    assert sum(each.total.seen for each in kpi) == 12 * 60
+    assert sum(each.total.lists_clicked for each in kpi) > 0

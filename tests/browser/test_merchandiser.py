@@ -1,0 +1,170 @@
+"""A merchandiser's walk: make a scenario, change it beside the preview, publish it, and see its KPI move."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.recommendation.demonstration_visits import subject_of
+from apps.recommendation.engine import simulated_shop
+from behavior.popularity import refresh_item_popularity
+from behavior.services import store_events
+from catalog.services import upsert_items
+from decisions.counting import refresh_kpi
+from ml.simulation import World
+from tenancy.api_scopes import API_SCOPES
+from tenancy.models import Role, Tenant
+from tenancy.scope import tenant_scope
+from tenancy.services import create_api_key
+from tests.browser.conftest import slow_hash
+from tests.platform.console.furnishing import make_operator
+
+pytestmark = pytest.mark.browser
+VISITORS = 25
+
+
+@pytest.fixture
+def world() -> World:
+    return simulated_shop("outdoor", subjects=60)
+
+
+@pytest.fixture
+def past(tenant: Tenant, world: World) -> list[dict[str, Any]]:
+    """What the visitors of the shop did so far."""
+    events = list(islice(world.events(), 2_000))
+    with tenant_scope(tenant.id):
+        upsert_items(world.catalogue())
+    with tenant_scope(tenant.id):
+        store_events(events=events, source="test", historical=True)
+    with tenant_scope(tenant.id):
+        refresh_item_popularity()
+    return events
+
+
+def somebody_who_saw(items: Collection[str], past: Sequence[dict[str, Any]]) -> str:
+    """A user who viewed one of the items, bought nothing, and agreed to personalisation."""
+    by_user: dict[str, list[dict[str, Any]]] = {}
+    for event in past:
+        if user_id := (event.get("subject") or {}).get("user_id"):
+            by_user.setdefault(user_id, []).append(event)
+    return next(
+        user_id
+        for user_id, events in by_user.items()
+        if all(event["type"] != "purchase" and event["consent"]["personalisation"] for event in events)
+        and any(event["type"] == "view" and event.get("item_id") in items for event in events)
+    )
+
+
+@pytest.fixture
+def operator(tenant: Tenant) -> str:
+    email = f"merchandiser@{tenant.slug}.example"
+    with slow_hash():
+        make_operator(tenant, Role.OPERATOR, email)
+    return email
+
+
+class Visitors:
+    """Visitors of the simulated shop who ask the real API for lists, and tell it how they react."""
+
+    def __init__(self, address: str, tenant: Tenant, world: World) -> None:
+        self.address, self.tenant, self.world = address, tenant, world
+        with tenant_scope(tenant.id):
+            _, self.key = create_api_key(name="shop", scopes=list(API_SCOPES))
+
+    def come(self, count: int) -> None:
+        for visitor in self.world.subject_ids[:count]:
+            ask = {"scenario": "front", "subject": subject_of(visitor), "count": 12}
+            answer = self._post("recommendations", ask)
+            shown = [item["id"] for item in answer["items"]]
+            now = datetime.now(UTC) - timedelta(seconds=1)
+            reaction = self.world.respond(visitor, shown, now, decision_id=answer["decision_id"])
+            sent = self._post("events", {"events": reaction})
+            assert sent["counts"]["ok"] == len(reaction)
+        with tenant_scope(self.tenant.id):
+            refresh_kpi(committed_after=timedelta(0))
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}/api/v1/{path}", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def keep_picture(page: Page, name: str) -> None:
+    """A picture for the documentation, where SCREENSHOTS names a folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+def figure(page: Page, title: str) -> str:
+    return page.locator(f'[data-figure="{title}"] td').nth(1).inner_text()
+
+
+def test_the_walk_of_a_merchandiser(
+    page: Page,
+    log_in: Callable[[str], None],
+    tenant: Tenant,
+    world: World,
+    past: list[dict[str, Any]],
+    operator: str,
+    start_server: Callable[..., str],
+) -> None:
+    log_in(operator)
+
+    # Make a scenario.
+    page.get_by_role("link", name="Scenarios").click()
+    page.goto("/console/decisions/scenario/add/")
+    page.get_by_label("Name").fill("Front page")
+    page.get_by_label("Key").fill("front")
+    page.get_by_label("Kind").select_option("recommendation/popular")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Front page is made.")).to_be_visible()
+
+    # Change it, and look at the list of one visitor before and after.
+    now, then = page.get_by_label("Now"), page.get_by_label("With your changes")
+    expect(now.locator("li")).to_have_count(8)
+    shown = now.locator("li").evaluate_all("cards => cards.map(card => card.dataset.item)")
+    page.locator("#preview_kind").select_option("user_id")
+    page.locator("#preview_id").fill(somebody_who_saw(shown, past))
+    page.get_by_label("Leave out what was seen").check()
+    expect(now.locator("li.leaves").first).to_be_visible()
+    expect(then.locator("li.new").first).to_be_visible()
+    keep_picture(page, "scenario")
+
+    # A rule is added here, on its own pages.
+
+    # Publish: from now on the shop's visitors get it.
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("It answers like this within two seconds.")).to_be_visible()
+    expect(page.get_by_text("settings.exclude_seen: default → true")).to_be_visible()
+
+    # Its KPI, before anybody came.
+    page.get_by_role("link", name="KPI").click()
+    expect(page.get_by_text("No list of this time has been counted")).to_be_visible()
+
+    # Visitors come, and the KPI move.
+    visitors = Visitors(start_server(), tenant, world)
+    visitors.come(VISITORS)
+    page.reload()
+    assert figure(page, "Lists served") == str(VISITORS)
+    assert figure(page, "Items seen") == str(12 * VISITORS)
+    first_clicks = figure(page, "Lists with a click")
+    assert first_clicks != "0.00 %"
+    visitors.come(2 * VISITORS)
+    page.reload()
+    assert figure(page, "Lists served") == str(3 * VISITORS)
+    assert figure(page, "Lists with a click") != first_clicks
+    keep_picture(page, "scenario-kpi")
+
+    # A change of mind: back to the state before.
+    page.get_by_role("link", name="Edit the scenario").click()
+    page.get_by_role("button", name="Back to before").click()
+    expect(page.get_by_text("as it was before this change")).to_be_visible()
+    expect(page.get_by_label("Leave out what was seen")).not_to_be_checked()

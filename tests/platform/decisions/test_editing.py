@@ -1,0 +1,82 @@
+"""Changes of scenarios: kept with their author, undone, and never lost to somebody else's."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, transaction
+
+from decisions.editing import change_scenario, create_scenario, scenario_changes, undo_change
+from decisions.models import Scenario, ScenarioChange
+from tenancy.models import Tenant
+
+
+def make(**values: Any) -> Scenario:
+    values = {
+        "key": "home",
+        "name": "Home",
+        "application": "recommendation",
+        "kind": "popular",
+        "actor": "ada",
+    } | values
+    return create_scenario(**values)
+
+
+def test_a_history_says_who_changed_what(scope: Tenant) -> None:
+    home = make()
+    change_scenario(scenario_id=home.id, values={"settings": {"popular_days": 7}}, actor="bob")
+
+    changed, made = scenario_changes("home")
+    assert (made.action, made.actor, made.before) == ("created", "ada", None)
+    assert (changed.action, changed.actor) == ("changed", "bob")
+    assert (changed.before["settings"], changed.after["settings"]) == ({}, {"popular_days": 7})
+
+
+def test_a_change_of_nothing_is_no_change(scope: Tenant) -> None:
+    home = make()
+    change_scenario(scenario_id=home.id, values={"name": "Home", "settings": {}}, actor="bob")
+    assert scenario_changes("home").count() == 1
+
+
+def test_undo_goes_back_to_the_state_before_and_can_be_undone(scope: Tenant) -> None:
+    home = make()
+    change_scenario(scenario_id=home.id, values={"is_active": False}, actor="bob")
+    change_scenario(scenario_id=home.id, values={"name": "Front"}, actor="bob")
+
+    switched_off = scenario_changes("home")[1]
+    undone = undo_change(change_id=switched_off.id, actor="ada")
+    assert (undone.is_active, undone.name) == (True, "Home")
+
+    back = undo_change(change_id=scenario_changes("home")[0].id, actor="ada")
+    assert (back.is_active, back.name) == (False, "Front")
+    assert [each.action for each in scenario_changes("home")] == ["undone", "undone", "changed", "changed", "created"]
+
+
+def test_the_making_of_a_scenario_cannot_be_undone(scope: Tenant) -> None:
+    make()
+    with pytest.raises(ValidationError, match="switch it off"):
+        undo_change(change_id=scenario_changes("home")[0].id, actor="ada")
+
+
+def test_two_operators_do_not_overwrite_each_other(scope: Tenant) -> None:
+    home = make()
+    change_scenario(scenario_id=home.id, values={"name": "Front"}, actor="bob", seen_at=home.updated_at)
+    with pytest.raises(ValidationError, match="bob has changed"):
+        change_scenario(scenario_id=home.id, values={"name": "Start"}, actor="ada", seen_at=home.updated_at)
+    assert Scenario.objects.get().name == "Front"
+
+
+def test_a_key_is_used_once(scope: Tenant) -> None:
+    make()
+    with pytest.raises(ValidationError) as refused:
+        make(name="Another")
+    assert "key" in refused.value.message_dict
+    assert Scenario.objects.count() == 1
+
+
+def test_history_cannot_be_rewritten(scope: Tenant) -> None:
+    make()
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+        ScenarioChange.objects.update(actor="nobody")
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+        ScenarioChange.objects.all().delete()
