@@ -79,7 +79,7 @@ class ParamsField(ObjectField):
 class ExplainField(serializers.BooleanField):
     default_error_messages = {"invalid": "must be true, false or full"}
 
-    def to_internal_value(self, data: Any) -> bool | str:
+    def to_internal_value(self, data: Any) -> Any:
         if data == "full":
             return "full"
         return super().to_internal_value(data)

@@ -93,7 +93,7 @@ def store_logins(logins: Sequence[Login], *, source: str, without_rows: Collecti
     logins = [login for login in logins if login.row not in without_rows]
     if not logins:
         return
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "source": source,
         "ids": " ".join(str(uuid7()) for _ in logins),
