@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -18,7 +19,7 @@ class Adjusted:
     pooled: Pooled
     factors: dict[str, float]
 
-    @property
+    @cached_property
     def score(self) -> float:
         return self.pooled.candidate.score * prod(self.factors.values())
 
