@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from django.utils import timezone
+from numpy.typing import NDArray
 from uuid_utils.compat import uuid7
 
 from behavior.clock import to_micros
@@ -67,11 +68,11 @@ class Login:
 
 
 def find_logins(
-    columns: Mapping[str, Sequence[Any]], keyring: Keyring, rows: Sequence[int], event_ids: Sequence[Any]
+    columns: Mapping[str, Sequence[Any]], keyring: Keyring, numbers: NDArray[np.int32], event_ids: Sequence[Any]
 ) -> list[Login]:
     """Where devices change hands within a batch's judged columns, in order of time; needs no database.
 
-    `rows` are the numbers that the batch's caller gave its rows. A visitor with one user has one login, however many
+    `numbers` are those that the batch's caller gave its rows. A visitor with one user has one login, however many
     events carry both ids.
     """
     users, visitors = columns["user_id"], columns["anonymous_id"]
@@ -88,7 +89,7 @@ def find_logins(
     user_keys = keyring.keys("user_id", {users[row] for row in changes})
     visitor_keys = keyring.keys("anonymous_id", last)
     return [
-        Login(int(rows[row]), visitor_keys[visitors[row]], user_keys[users[row]], times[row], str(event_ids[row]))
+        Login(int(numbers[row]), visitor_keys[visitors[row]], user_keys[users[row]], times[row], str(event_ids[row]))
         for row in changes
     ]
 
@@ -101,7 +102,7 @@ def store_logins(logins: Sequence[Login], *, source: str, without_rows: Collecti
     logins = [login for login in logins if login.row not in without_rows]
     if not logins:
         return
-    values = {
+    values: dict[str, int | str] = {
         "tenant": current_tenant_id(),
         "source": source,
         "ids": " ".join(str(uuid7()) for _ in logins),
