@@ -46,7 +46,7 @@ class CandidatesField(serializers.Field):
             raise serializers.ValidationError(f"must be a list, not {json_type(data)}", code="wrong_type")
         if not 1 <= len(data) <= MOST_CANDIDATES:
             raise serializers.ValidationError(f"has {len(data)} entries; send 1 to {MOST_CANDIDATES}", code="length")
-        problems: Any = {}
+        problems: dict[Any, Any] = {}
         candidates: dict[str, RankingCandidate] = {}
         for number, raw in enumerate(data):
             try:
