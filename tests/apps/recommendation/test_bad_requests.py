@@ -51,7 +51,7 @@ GOOD = {"scenario": "home", "subject": {"user_id": "u1"}}
         ({"scenarios": "home"}, "/scenarios", "not a field"),
         ({"scenario": "a b"}, "/scenario", "slug"),
         ({"scenario": ["home"]}, "/scenario", "slug"),
-        ({"explain": "perhaps"}, "/explain", "must be true, false or full"),
+        ({"explain": "perhaps"}, "/explain", "boolean"),
     ],
 )
 def test_a_bad_field_is_named_with_the_cure(

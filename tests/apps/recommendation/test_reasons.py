@@ -1,13 +1,18 @@
 """Reasons in words."""
 
 import re
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.recommendation.candidates import Cause
+from apps.recommendation.engine import _cause
 from apps.recommendation.reasons import DID, OF_ITEMS, SAID, explain
+from apps.recommendation.selectors import PersonalEvent
+from ml.serving.requests import EventPart
 
 TITLES = {"tent": "Tent 4", "boot": "Boot 5"}
 
@@ -49,6 +54,15 @@ def test_several_events_are_told_together_each_with_its_weight() -> None:
         {"item_id": "tent", "event_type": "view", "event_id": "e1", "weight": 0.4},
         {"item_id": "boot", "event_type": "purchase", "event_id": "e2", "weight": 0.3},
     ]
+
+
+def test_an_event_is_named_beside_the_strongest_where_it_adds_half_as_much() -> None:
+    now = datetime.now(UTC)
+    events = [PersonalEvent(item, "view", now, None, uuid4()) for item in ("tent", "boot", "mug")]
+    owed = [EventPart(event=2, part=0.2), EventPart(event=0, part=0.1), EventPart(event=1, part=0.09)]
+    cause = _cause(events, 0.5, owed)
+    assert [(each.item_id, each.weight) for each in (cause, *cause.also)] == [("mug", 0.4), ("tent", 0.2)]
+    assert cause.item_ids == {"mug", "tent"}
 
 
 @pytest.mark.parametrize(
