@@ -42,13 +42,13 @@ def next_items(
     if answer.prediction is None:
         return Ranked([], degraded=answer.degraded)
     prediction = answer.prediction
-    candidates = [
+    ranked = [
         Candidate(item_id, score, _cause(events, because, share))
         for item_id, score, because, share in zip(
             prediction["items"], prediction["scores"], prediction["because"], prediction["shares"], strict=True
         )
     ]
-    return Ranked(candidates, answer.model_version, answer.degraded)
+    return Ranked(ranked, answer.model_version, answer.degraded)
 
 
 def _cause(events: Sequence[PersonalEvent], because: int | None, share: float) -> Cause:

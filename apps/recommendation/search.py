@@ -16,7 +16,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.recommendation import search_ranking, selectors
-from apps.recommendation.candidates import Candidate, fill
+from apps.recommendation.candidates import Source, fill
 from apps.recommendation.reasons import explain
 from apps.recommendation.scenarios import APPLICATION, MODEL, Kind, ScenarioSettings
 from apps.recommendation.search_ranking import RankedMatch
@@ -195,8 +195,8 @@ def _decide(page: Sequence[RankedMatch], query: TextQuery, ask: SearchAsk) -> li
 
 def _popular(ask: SearchAsk, settings: ScenarioSettings, shelf: Shelf) -> tuple[list[DecidedItem], str]:
     """What is popular among the permitted items, or else new, and which of both it is."""
-    sources = [partial(selectors.popular_items, settings), shelf.newest_items]
-    candidates: list[Candidate] = fill(ask.count, sources, shelf.permitted).candidates
+    sources: list[Source] = [partial(selectors.popular_items, settings), shelf.newest_items]
+    candidates = fill(ask.count, sources, shelf.permitted).candidates
     items = [
         DecidedItem(
             id=each.item_id,
