@@ -47,9 +47,10 @@ def _text(title: str, brand: str, categories: Sequence[str], description: str) -
 def store_vectors(texts: Sequence[WaitingText], vectors: Iterable[Any], *, encoder: str) -> None:
     """`vectors` (N, VECTOR_DIMENSION), one for each text; one of zeros says that the text holds nothing."""
     told = [(text, vector) for text, vector in zip(texts, vectors, strict=True) if any(vector)]
-    values: list[Any] = [[text.id for text, _ in told], [as_text(vector) for _, vector in told]]
+    ids = [text.id for text, _ in told]
+    embeddings = [as_text(vector) for _, vector in told]
     with connection.cursor() as cursor:
-        cursor.execute(WRITE_VECTORS, [current_tenant_id(), *values])
+        cursor.execute(WRITE_VECTORS, [current_tenant_id(), ids, embeddings])
     ItemText.objects.filter(id__in=[text.id for text in texts]).update(encoder=encoder)
 
 

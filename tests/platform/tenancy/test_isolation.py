@@ -28,7 +28,6 @@ DEFINER_FUNCTIONS = {
     "tenancy_active_tenants",
     "tenancy_operator_role",
     "catalog_match_words",
-    "catalog_match_meaning",
     "catalog_similar_words",
 }
 
