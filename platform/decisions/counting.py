@@ -151,10 +151,12 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
 
 def recount_kpi() -> None:
     """Forget all counts and make them anew from the decisions and the log, as after a change of the windows."""
+    # Both rows are locked first, in the order of a refresh, so that none counts in between.
+    places = [_place(reader) for reader in (OUTCOMES, LISTS)]
     for counted in (ListCount, ShownItem, ListOutcome):
         counted.objects.all().delete()
-    for reader in (OUTCOMES, LISTS):
-        _move(_place(reader), NEVER)
+    for place in places:
+        _move(place, NEVER)
     refresh_kpi()
 
 
