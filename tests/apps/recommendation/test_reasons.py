@@ -88,7 +88,9 @@ def test_names_with_braces_are_only_names() -> None:
     assert text(viewed("{0}", type="{item}")) == "because you interacted with {0} ({item})"
 
 
-words = st.text(st.characters(blacklist_characters="{}", blacklist_categories=["Cs"]), min_size=1, max_size=20)
+words = st.text(st.characters(blacklist_characters="{}", blacklist_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda word: "None" not in word and word.strip("_ ")
+)
 items = st.none() | words
 codes = st.sampled_from([*SAID, *OF_ITEMS, "because_of"]) | words
 causes = st.builds(
@@ -107,6 +109,6 @@ def test_every_cause_has_a_text_without_raw_placeholders(
 ) -> None:
     cause = both(first, *(both(Cause(first.code, each.weight, each.item_id, each.event_type)) for each in others))
     reason = explain(cause, titles, recommended)
-    assert reason["text"].strip("_ ") or not first.code.strip("_ ")
-    assert not re.search(r"[{}]|None", reason["text"].replace(first.code, ""))
+    assert reason["text"].strip()
+    assert not re.search(r"[{}]|None", reason["text"])
     assert 0.0 <= reason["weight"] <= 1.0
