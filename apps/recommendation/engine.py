@@ -19,7 +19,19 @@ def next_items(
     model: str, events: Sequence[PersonalEvent], limit: int, *, exclude: Sequence[str], now: datetime
 ) -> Ranked:
     """The best `limit` items after the subject's events (oldest first), with the event that spoke most for each."""
-    request = NextItemRequest(
+    return _ranked(events, gateway.predict(model, _request(events, limit, exclude, now)))
+
+
+def next_items_of_many(
+    model: str, asked: Sequence[tuple[Sequence[PersonalEvent], int, Sequence[str]]], *, now: datetime
+) -> list[Ranked]:
+    """`next_items` for many subjects in one batch; each asks with its events, its limit and what it excludes."""
+    answers = gateway.predict_many(model, [_request(events, limit, exclude, now) for events, limit, exclude in asked])
+    return [_ranked(events, answer) for (events, _, _), answer in zip(asked, answers, strict=True)]
+
+
+def _request(events: Sequence[PersonalEvent], limit: int, exclude: Sequence[str], now: datetime) -> NextItemRequest:
+    return NextItemRequest(
         items=[event.item_id for event in events],
         types=[event.type for event in events],
         times=[event.occurred_at.timestamp() for event in events],
@@ -29,7 +41,9 @@ def next_items(
         candidates=None,
         now=now.timestamp(),
     )
-    answer = gateway.predict(model, request)
+
+
+def _ranked(events: Sequence[PersonalEvent], answer: gateway.Answer) -> Ranked:
     if answer.prediction is None:
         return Ranked([], degraded=answer.degraded)
     prediction = answer.prediction

@@ -136,4 +136,5 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("product", "Product page", Kind.SIMILAR, MODEL),
     DefaultScenario("popular", "Popular", Kind.POPULAR),
     DefaultScenario("trending", "Trending", Kind.TRENDING),
+    DefaultScenario("email", "E-mail batch", Kind.PERSONALISED, MODEL),
 )

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.scenarios import APPLICATION, ScenarioSettings
 from behavior.models import Consent
-from behavior.selectors import recent_events
+from behavior.selectors import RecentEvent, recent_events
 from catalog.filters import parse_filter
 from catalog.models import Item
 from catalog.selectors import eligible_items, newest_items
@@ -69,9 +69,14 @@ class PersonalEvent:
 
 def personal_events(subject_keys: Sequence[bytes], settings: ScenarioSettings) -> list[PersonalEvent]:
     """The subject's last events that count, oldest first."""
+    return counted_events(recent_events(subject_keys, EVENTS_READ), settings)
+
+
+def counted_events(events: Sequence[RecentEvent], settings: ScenarioSettings) -> list[PersonalEvent]:
+    """Those of a subject's last events (oldest first) that the model may read and reads."""
     counted = [
         PersonalEvent(event.item_id, event.type, event.occurred_at, event.value, event.event_id)
-        for event in recent_events(subject_keys, EVENTS_READ)
+        for event in events
         if event.item_id and event.personalisation_consent and settings.weight(event.type) > 0
     ]
     return counted[-EVENTS_KEPT:]
@@ -79,8 +84,15 @@ def personal_events(subject_keys: Sequence[bytes], settings: ScenarioSettings) -
 
 def excluded_items(subject_keys: Sequence[bytes], settings: ScenarioSettings, now: datetime) -> set[str]:
     """Items that the subject bought lately, or has seen at all, as the settings ask; one query, or none."""
+    return set().union(*excluded_items_by_key(subject_keys, settings, now).values())
+
+
+def excluded_items_by_key(
+    subject_keys: Sequence[bytes], settings: ScenarioSettings, now: datetime
+) -> dict[bytes, set[str]]:
+    """The same for each of many keys; keys without such items are left out."""
     if not (settings.exclude_seen or settings.exclude_bought_days):
-        return set()
+        return {}
     conditions = ""
     values: list[Any] = [current_tenant_id(), list(subject_keys), Consent.PERSONALISATION]
     if not settings.exclude_seen:
@@ -88,11 +100,12 @@ def excluded_items(subject_keys: Sequence[bytes], settings: ScenarioSettings, no
         values += [list(settings.bought_types), now - timedelta(days=settings.exclude_bought_days)]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT item_id FROM behavior_event WHERE tenant_id = %s AND subject_key = ANY(%s) "
-            f"AND item_id IS NOT NULL AND consent & %s <> 0 {conditions}",
+            "SELECT subject_key, array_agg(DISTINCT item_id) FROM behavior_event "
+            "WHERE tenant_id = %s AND subject_key = ANY(%s) "
+            f"AND item_id IS NOT NULL AND consent & %s <> 0 {conditions} GROUP BY subject_key",
             values,
         )
-        return {row[0] for row in cursor.fetchall()}
+        return {bytes(key): set(item_ids) for key, item_ids in cursor.fetchall()}
 
 
 # Interest counts back from the newest hour of the log, so that a history that was imported long ago has its trends too.

@@ -65,7 +65,17 @@ class ParamsField(ObjectField):
         return value
 
 
-class AskSerializer(serializers.Serializer):
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know, and names those that it does."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class AskSerializer(StrictSerializer):
     """A request for recommendations."""
 
     scenario = serializers.SlugField(max_length=50, help_text="Key of the scenario, such as home.")
@@ -86,12 +96,6 @@ class AskSerializer(serializers.Serializer):
         required=False, help_text="What the client knows of the moment; kept with the decision."
     )
     explain = serializers.BooleanField(required=False, default=True, help_text="false leaves the reasons out.")
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
 
     def ask(self) -> Ask:
         return Ask(**self.validated_data)

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from apps.recommendation import engine, selectors
 from apps.recommendation.candidates import Candidate, Pool, Source, fill
+from apps.recommendation.reads import LIVE, Reads
 from apps.recommendation.reasons import EXPLORED, explain
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, MODEL, Kind, ScenarioSettings
 from apps.recommendation.selectors import PersonalEvent, Shelf, UnknownScenario
@@ -25,6 +26,7 @@ from decisions.services import DecidedItem, record_decision
 # Exploration draws from so many times the wanted number of candidates.
 EXPLORED_POOL = 4
 SMALLEST_SCORE = 1e-9
+DEFAULT_KEYS = {each.key for each in DEFAULT_SCENARIOS}
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,14 @@ def recommend(ask: Ask) -> Recommendation:
     return answer
 
 
-def preview(ask: Ask) -> Recommendation:
-    """The answer that `recommend` would give, without recording it."""
+def preview(ask: Ask, reads: Reads = LIVE) -> Recommendation:
+    """The answer that `recommend` would give, without recording it. It writes nothing, so it can be asked twice."""
     now = timezone.now()
-    scenario = _find_scenario(ask.scenario)
+    scenario = obtain_scenario(ask.scenario)
     settings = ScenarioSettings.from_dict(scenario.settings).changed(ask.params)
-    events = selectors.personal_events(ask.subject.keys, settings)
+    events = reads.personal_events(ask.subject.keys, settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
-    excluded = {*ask.exclude, *selectors.excluded_items(ask.subject.keys, settings, now)}
+    excluded = {*ask.exclude, *reads.excluded_items(ask.subject.keys, settings, now)}
     if scenario.kind == Kind.SIMILAR:
         excluded |= set(seeds)
     shelf = Shelf(
@@ -100,10 +102,10 @@ def preview(ask: Ask) -> Recommendation:
     )
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
-    sources = _sources(scenario, settings, events=events, seeds=seeds, shelf=shelf, now=now)
-    pool = fill(ask.count * (EXPLORED_POOL if settings.temperature else 1), sources, shelf.permitted)
+    sources = _sources(scenario, settings, events=events, seeds=seeds, shelf=shelf, now=now, reads=reads)
+    pool = fill(ask.count * (EXPLORED_POOL if settings.temperature else 1), sources, partial(reads.permitted, shelf))
     decision_id = uuid7()
-    items = _decide(pool.candidates, policy, ask, decision_id=decision_id)
+    items = _decide(pool.candidates, policy, ask, decision_id=decision_id, reads=reads)
     return Recommendation(
         decision_id=decision_id,
         scenario=scenario,
@@ -123,21 +125,27 @@ def _sources(
     seeds: Sequence[str],
     shelf: Shelf,
     now: datetime,
+    reads: Reads,
 ) -> list[Source]:
     """Where candidates come from: the scenario's own source first, then what fills up a short list."""
     model = scenario.model or MODEL
-    fallback: list[Source] = [partial(selectors.popular_items, settings), shelf.newest_items]
+    fallback: list[Source] = [
+        partial(reads.popular_items, settings),
+        partial(reads.newest_items, shelf),
+    ]
     if scenario.kind == Kind.TRENDING:
-        return [partial(selectors.trending_items, settings), *fallback]
+        return [partial(reads.trending_items, settings), *fallback]
     if scenario.kind == Kind.SIMILAR:
         return [partial(engine.similar_items, model, seeds), *fallback]
     # A subject of whom nothing is known gets what is popular, which is no failure of the model.
     if scenario.kind == Kind.PERSONALISED and events:
-        return [partial(engine.next_items, model, events, exclude=sorted(shelf.excluded), now=now), *fallback]
+        return [partial(reads.next_items, model, events, exclude=sorted(shelf.excluded), now=now), *fallback]
     return fallback
 
 
-def _decide(candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decision_id: UUID) -> list[DecidedItem]:
+def _decide(
+    candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decision_id: UUID, reads: Reads
+) -> list[DecidedItem]:
     """Order the candidates by the policy, with the propensity and the reasons of each."""
     drawn = [(position, 1.0) for position in range(len(candidates))]
     if policy.temperature:
@@ -146,7 +154,8 @@ def _decide(candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decisi
         scores = [math.log(max(candidate.score, SMALLEST_SCORE)) for candidate in candidates]
         choice = choose(policy, scores=scores, count=ask.count, decision_id=decision_id)
         drawn = list(zip(choice.positions, choice.propensities, strict=True))
-    reasons = _reasons([(candidates[position], position >= ask.count) for position, _ in drawn]) if ask.explain else []
+    chosen = [(candidates[position], position >= ask.count) for position, _ in drawn]
+    reasons = _reasons(chosen, reads) if ask.explain else []
     return [
         DecidedItem(
             id=candidates[position].item_id,
@@ -160,9 +169,9 @@ def _decide(candidates: Sequence[Candidate], policy: Policy, ask: Ask, *, decisi
     ]
 
 
-def _reasons(chosen: Sequence[tuple[Candidate, bool]]) -> list[list[dict[str, Any]]]:
+def _reasons(chosen: Sequence[tuple[Candidate, bool]], reads: Reads) -> list[list[dict[str, Any]]]:
     """Reasons of each chosen candidate; True marks one that only exploration brought into the list."""
-    titles = selectors.titles({candidate.cause.item_id for candidate, _ in chosen if candidate.cause.item_id})
+    titles = reads.titles({candidate.cause.item_id for candidate, _ in chosen if candidate.cause.item_id})
     return [
         [explain(cause, titles, each.item_id) for cause in ((each.cause, EXPLORED) if drawn else (each.cause,))]
         for each, drawn in chosen
@@ -196,12 +205,15 @@ def create_default_scenarios() -> None:
     )
 
 
-def _find_scenario(key: str) -> Scenario:
-    """A tenant's first request finds the default scenarios, whoever made the tenant."""
+def obtain_scenario(key: str) -> Scenario:
+    """The active scenario of this key; the first request finds the default ones, however old the tenant is.
+
+    Raises UnknownScenario that lists the known keys.
+    """
     try:
         return selectors.find_scenario(key)
     except UnknownScenario:
-        if selectors.scenarios().exists():
+        if key not in DEFAULT_KEYS and selectors.scenarios().exists():
             raise
     create_default_scenarios()
     return selectors.find_scenario(key)

@@ -40,6 +40,34 @@ def recent_events(subject_keys: Sequence[bytes], limit: int = 50) -> list[Recent
     ]
 
 
+@dataclass(frozen=True)
+class History:
+    """A subject's last events, oldest first. `agreed` says whether the newest one carries consent to personalise."""
+
+    events: list[RecentEvent]
+    agreed: bool
+
+
+def histories(subject_keys: Sequence[bytes], limit: int = 50) -> dict[bytes, History]:
+    """The last `limit` events of each key that has any; one statement for all keys."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT wanted.key, last.item_id, last.type, last.occurred_at, last.value, last.event_id, last.consent "
+            "FROM unnest(%s::bytea[]) AS wanted(key) CROSS JOIN LATERAL ("
+            "  SELECT item_id, type, occurred_at, value, event_id, consent FROM behavior_event "
+            "  WHERE tenant_id = %s AND subject_key = wanted.key ORDER BY occurred_at DESC LIMIT %s"
+            ") AS last ORDER BY wanted.key, last.occurred_at, last.event_id",
+            [list(dict.fromkeys(subject_keys)), current_tenant_id(), limit],
+        )
+        rows = cursor.fetchall()
+    found: dict[bytes, list[RecentEvent]] = {}
+    for key, item_id, type_, occurred_at, value, event_id, consent in rows:
+        agreed = bool(consent & Consent.PERSONALISATION)
+        event = RecentEvent(item_id, type_, occurred_at, value, event_id, agreed)
+        found.setdefault(bytes(key), []).append(event)
+    return {key: History(events, events[-1].personalisation_consent) for key, events in found.items()}
+
+
 def popular_items(
     since: datetime | None = None,
     count: int = 50,

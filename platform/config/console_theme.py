@@ -70,6 +70,13 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Recommendation",
+                "items": [
+                    page("Batches", "outgoing_mail", "recommendation_batch_changelist"),
+                    page("Data sufficiency", "rule", "recommendation_scenariodata_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),

@@ -220,6 +220,8 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
+    "tend-batches": {"task": "recommendation.tend_batches", "schedule": 15.0},
+    "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
 }
 
 # Engine --------------------------------------------------------------------------------------------------------------
@@ -231,6 +233,13 @@ MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
+
+# Batches --------------------------------------------------------------------------------------------------------------
+BATCHES = Path(env("BATCHES") or VAR / "batches")
+BATCH_CHUNK = int(env("BATCH_CHUNK", "200"))  # subjects that a worker takes at a time
+BATCH_LEASE = float(env("BATCH_LEASE", "120"))  # seconds after which a chunk is taken from a silent worker
+BATCH_WORKERS = int(env("BATCH_WORKERS", "8"))  # chunks of one batch that are under way at a time, at most
+BATCH_KEPT_DAYS = int(env("BATCH_KEPT_DAYS", "7"))  # after which an exported file is deleted
 
 LOGGING_CONFIG = None
 configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))

@@ -52,7 +52,7 @@ def test_default_scenarios_are_made_once_and_keep_their_changes(tenant: Tenant) 
         scenarios().filter(key="home").update(settings={"exclude_seen": True})
         create_default_scenarios()
         found = dict(scenarios().values_list("key", "settings"))
-    assert found == {"home": {"exclude_seen": True}, "product": {}, "popular": {}, "trending": {}}
+    assert found == {"home": {"exclude_seen": True}, "product": {}, "popular": {}, "trending": {}, "email": {}}
 
 
 def test_a_change_of_settings_is_felt_within_two_seconds(
@@ -72,4 +72,4 @@ def test_a_scenario_that_is_switched_off_is_unknown(shop: Tenant, api: Any) -> N
         scenarios().filter(key="trending").update(is_active=False)
     answer = api.post("recommendations", {"scenario": "trending", "subject": {"user_id": "u1"}})
     assert answer.status_code == 404
-    assert "known are: home, popular, product." in answer.json()["detail"]
+    assert "known are: email, home, popular, product." in answer.json()["detail"]
