@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -129,13 +129,12 @@ class BatchAdmin(TenantModelAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         batch = self.get_object(request, str(object_id))
-        wanted = set()
+        possible = ""
         if batch is not None and batch.status in ACTIVE_BATCHES:
-            wanted = {"cancel"}
+            possible = "cancel"
         elif batch is not None and batch.file_bytes is not None:
-            wanted = {"delete_file"}
-        actions = super().get_actions_detail(request, object_id)
-        return [each for each in actions if each.action_name.rpartition("_batch_")[2] in wanted]
+            possible = "delete_file"
+        return [each for each in super().get_actions_detail(request, object_id) if each.path == possible]
 
     def refreshes(self, request: HttpRequest, object_id: str | None) -> bool:
         active = self.get_queryset(request).filter(status__in=ACTIVE_BATCHES)
@@ -207,8 +206,12 @@ class BatchAdmin(TenantModelAdmin):
         },
     )
     def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        batch = discard(self.row(request, object_id).id)
-        messages.success(request, "The batch is cancelled.")
+        batch = self.row(request, object_id)
+        if batch.status in ACTIVE_BATCHES:
+            discard(batch.id)
+            messages.success(request, "The batch is cancelled.")
+        else:
+            messages.error(request, "The batch has ended already.")
         return go_to(self.page_of(batch))
 
     @action(
