@@ -39,9 +39,13 @@ STATUS_COLOURS = {
 ASKED = ("scenario", "count", "format", "filter", "params")
 
 
+def active_scenarios() -> list[tuple[str, str]]:
+    return list(scenarios().filter(is_active=True).values_list("key", "name"))
+
+
 class BatchForm(ServiceForm):
     requested_by = ""  # set by the page
-    scenario = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
+    scenario = forms.ChoiceField(choices=active_scenarios, widget=UnfoldAdminSelectWidget)
     count = forms.IntegerField(
         label="Items in each list", min_value=1, max_value=MOST_ITEMS, widget=UnfoldAdminIntegerFieldWidget
     )
@@ -56,11 +60,6 @@ class BatchForm(ServiceForm):
     class Meta:
         model = Batch
         fields = ASKED
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        known = scenarios().filter(is_active=True).values_list("key", "name")
-        self.fields["scenario"].choices = list(known)  # type: ignore[attr-defined]
 
     def clean_filter(self) -> dict[str, Any] | None:
         return self._object("filter")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as parquet
 from django.conf import settings
+from django.db import transaction
 from django.http import FileResponse
 
 from apps.recommendation.batch_lists import COLUMNS
@@ -89,8 +90,14 @@ def remove_part(chunk: BatchChunk) -> None:
 
 
 def remove_parts(batch_id: UUID) -> None:
-    shutil.rmtree(folder_of(batch_id) / "parts", ignore_errors=True)
+    """Once the transaction has committed."""
+    _remove_after_commit(folder_of(batch_id) / "parts")
 
 
 def remove_files(batch_id: UUID) -> None:
-    shutil.rmtree(folder_of(batch_id), ignore_errors=True)
+    """Once the transaction has committed."""
+    _remove_after_commit(folder_of(batch_id))
+
+
+def _remove_after_commit(folder: Path) -> None:
+    transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -159,7 +159,7 @@ def finish(batch_id: UUID) -> None:
     batch.finished_at = timezone.now()
     batch.save()
     batch.chunks.all().delete()
-    transaction.on_commit(lambda: batch_files.remove_parts(batch_id))
+    batch_files.remove_parts(batch_id)
 
 
 def fail(batch_id: UUID, error: str) -> None:
@@ -188,7 +188,7 @@ def discard(batch_id: UUID) -> Batch:
 
 def _clear(batch_id: UUID) -> None:
     BatchChunk.objects.filter(batch_id=batch_id).delete()
-    transaction.on_commit(lambda: batch_files.remove_files(batch_id))
+    batch_files.remove_files(batch_id)
 
 
 def expire() -> int:

@@ -29,7 +29,8 @@ Post = Callable[..., None]
 FILL = """
     INSERT INTO behavior_event (event_id, tenant_id, received_at, occurred_at, time_quality, subject_key, type, item_id,
         source, consent, decision_id)
-    SELECT ('01890000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, %(tenant)s, now(), now() - number * interval '1 second', 'client',
+    SELECT ('01890000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, %(tenant)s, now(),
+        now() - number * interval '1 second', 'client',
         decode(lpad(to_hex(number %% 20000), 64, '0'), 'hex'), CASE number %% 10 WHEN 0 THEN 'purchase' ELSE 'view' END,
         'item-' || lpad((number %% 15)::text, 2, '0'), 'test', 3, CASE number %% 50 WHEN 0 THEN gen_random_uuid() END
     FROM generate_series(1, %(count)s) AS number"""
