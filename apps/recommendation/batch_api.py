@@ -161,7 +161,12 @@ class BatchesView(IdempotentWrites, GenericAPIView):
     required_scopes = SCOPES
     serializer_class = BatchSerializer
 
-    @extend_schema(operation_id="list_batches", tags=["recommendations"], summary="Batches, newest first")
+    @extend_schema(
+        operation_id="list_batches",
+        tags=["recommendations"],
+        summary="Batches, newest first",
+        responses=BatchSerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
         return self.get_paginated_response(present(*(self.paginate_queryset(batches()) or [])))
 

@@ -94,7 +94,12 @@ class ScenariosView(GenericAPIView):
     serializer_class = ScenarioSerializer
     page_ordering = "key"
 
-    @extend_schema(operation_id="list_scenarios", tags=["scenarios"], summary="Scenarios, in the order of their keys")
+    @extend_schema(
+        operation_id="list_scenarios",
+        tags=["scenarios"],
+        summary="Scenarios, in the order of their keys",
+        responses=ScenarioSerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
         if not scenarios().exists():
             create_default_scenarios()

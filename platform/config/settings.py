@@ -195,6 +195,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Training runs and batches have the same states.
+    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "serving.models.RunStatus"},
 }
 # Where clients reach the API, as the console's examples show it.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
