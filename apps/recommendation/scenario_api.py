@@ -41,6 +41,7 @@ EXAMPLE = OpenApiExample(
 
 
 class ScenarioSerializer(serializers.ModelSerializer):
+    model = serializers.CharField(read_only=True, help_text="Line of models that answers; empty where none does.")
     state = serializers.SerializerMethodField(help_text="active, or off: requests for it are refused.")
 
     class Meta:
