@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from apps.recommendation import engine, selectors
+from apps.recommendation import selectors
 from apps.recommendation.candidates import Candidate, Cause, Pooled
 from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import Kind
 from apps.recommendation.sources import Situation
-from catalog.selectors import ItemFacts, newest_items
+from catalog.selectors import ItemFacts
 
 # Of a target that holds more items than these the newest are taken.
 MOST_FETCHED = 200
@@ -24,9 +24,9 @@ def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled
     for key in rules.lacking([each.facts for each in pool]):
         target = (rules.marks or {})[key]
         condition = target if situation.shelf.condition is None else target & situation.shelf.condition
-        facts |= situation.shelf.permitted(
-            [each for each in newest_items(MOST_FETCHED, condition=condition) if each not in found | facts.keys()]
-        )
+        newest = situation.reads.newest_items(MOST_FETCHED, condition)
+        unseen = [each for each in newest if each not in found | facts.keys()]
+        facts |= situation.reads.permitted(situation.shelf, unseen)
     source = max((each.source for each in pool), default=-1) + 1
     return [Pooled(each, facts[each.item_id], source) for each in _ordered(situation, list(facts))]
 
@@ -35,7 +35,7 @@ def _ordered(situation: Situation, item_ids: Sequence[str]) -> list[Candidate]:
     if not item_ids:
         return []
     if situation.scenario.kind == Kind.PERSONALISED and situation.events:
-        ranked = engine.next_items(
+        ranked = situation.reads.next_items(
             situation.model,
             situation.events,
             len(item_ids),
