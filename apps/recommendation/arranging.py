@@ -71,6 +71,9 @@ def arrange(
 
     Each place is drawn anew by the policy, so that its propensity is exact whatever narrowed the choice.
     """
+    if not (policy.temperature or rules.pins or rules.shaping or settings.diversity or settings.category_window):
+        best_first = sorted(candidates, key=lambda each: (each.pooled.source, -each.score))[:count]
+        return [Placed(each, 1.0, explored=False, rules=[*rules.factors(each.pooled.facts)]) for each in best_first]
     facts = [each.pooled.facts for each in candidates]
     source_of = [each.pooled.source for each in candidates]
     scores = np.array([each.score for each in candidates], dtype=np.float64)

@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from apps.recommendation import batch_files
 from apps.recommendation.batch_lists import Made, make_lists
-from apps.recommendation.batches import announce
+from apps.recommendation.batches import NOBODY, announce, ask_of
 from apps.recommendation.models import Batch, BatchChunk, BatchStatus, ChunkStatus
+from apps.recommendation.paging import request_of
 from apps.recommendation.scenarios import APPLICATION
 from decisions.services import record_decisions
 from tenancy.tasks import enqueue, task_scope
@@ -89,7 +90,7 @@ def _record(batch: Batch, chunk: BatchChunk, made: Made) -> None:
         degraded=made.degraded,
         error="",
     )
-    asked = {"batch": str(batch.id), "count": batch.count, "filter": batch.filter, "params": batch.params}
+    asked = {"batch": str(batch.id), **request_of(ask_of(batch, NOBODY))}
     record_decisions(
         application=APPLICATION,
         scenario=batch.scenario,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.recommendation.candidates import Candidate, Cause, Ranked
 from apps.recommendation.selectors import PersonalEvent
-from ml.explain import METHODS, parts
+from ml.explain import METHODS, Method, parts
 from ml.serving.requests import OWED, EventPart, NextItemPrediction, NextItemRequest, RankingRequest
 from ml.simulation import World, WorldConfig
 from serving import gateway
@@ -16,8 +16,11 @@ from serving.replay import replay as replay_version
 
 SHOPS = {"outdoor": WorldConfig.outdoor(), "grocery": WorldConfig.grocery()}
 SIMULATION_SEED = 1
-# Ways to share the network's part of a score among the events, the usual one first.
+# Ways to share the network's part of a score among the events. Lists take the first, which costs nothing; where a
+# person asks, the most faithful one may take its fifth of a second.
 ATTRIBUTIONS = METHODS
+LIST_ATTRIBUTION: Method = "content"
+FAITHFUL_ATTRIBUTION: Method = "integrated_gradients"
 MEMBERS = parts.MEMBERS
 # What matters at least so much as the strongest event is named beside it.
 WORTH_NAMING = 0.5

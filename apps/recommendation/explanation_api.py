@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.recommendation.engine import ATTRIBUTIONS
+from apps.recommendation.engine import ATTRIBUTIONS, FAITHFUL_ATTRIBUTION, LIST_ATTRIBUTION
 from apps.recommendation.explanations import explain_decision
 from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.serializers import (
@@ -29,9 +29,9 @@ class AttributionSerializer(serializers.Serializer):
     attribution = serializers.ChoiceField(
         ATTRIBUTIONS,
         required=False,
-        default=ATTRIBUTIONS[0],
-        help_text="How the network's part is shared among the events. content is quick, attention the same for all "
-        "items; integrated_gradients follows each event through the encoder and takes a moment.",
+        default=FAITHFUL_ATTRIBUTION,
+        help_text="How the network's part is shared among the events. integrated_gradients follows each event through "
+        "the encoder and takes a moment; content is what lists go by; attention is the same for all items.",
     )
 
 
@@ -151,7 +151,7 @@ def _find(decision_id: UUID) -> Decision:
 def full_explanation(answer: Recommendation, subject: Subject) -> dict[str, Any]:
     """What `explain: full` adds to an answer: its items with their members, the events that the model read, and why
     that is missing where it is."""
-    explanation = explain_decision(get_decision(answer.decision_id), keys=subject.keys)
+    explanation = explain_decision(get_decision(answer.decision_id), LIST_ATTRIBUTION, keys=subject.keys)
     members = {item["id"]: item["members"] for item in explanation.items}
     return {
         "items": [{**item, "members": members[item["id"]]} for item in answer.items],

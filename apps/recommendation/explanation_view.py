@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from apps.recommendation.engine import ATTRIBUTIONS, MEMBERS
+from apps.recommendation.engine import ATTRIBUTIONS, FAITHFUL_ATTRIBUTION, MEMBERS
 from apps.recommendation.explanations import EventWeight, ExplainedItem, ReadEvent, explain_decision
 from decisions.models import Decision
 
@@ -23,9 +23,9 @@ EVENTS_SHOWN = 5
 
 
 def explanation_context(decision: Decision, attribution: str) -> dict[str, Any]:
-    """Context of console/explanation.html; an unknown attribution is read as the usual one."""
+    """Context of console/explanation.html; an unknown attribution is read as the most faithful one."""
     if attribution not in ATTRIBUTIONS:
-        attribution = ATTRIBUTIONS[0]
+        attribution = FAITHFUL_ATTRIBUTION
     explanation = explain_decision(decision, attribution)
     highest = max((item["replayed_score"] or 0.0 for item in explanation.items), default=0.0)
     events = {event["event_id"]: event for event in explanation.events}

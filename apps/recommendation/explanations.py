@@ -79,7 +79,7 @@ class Explanation:
 
 
 def explain_decision(
-    decision: Decision, attribution: str = engine.ATTRIBUTIONS[0], keys: Sequence[bytes] = ()
+    decision: Decision, attribution: str = engine.FAITHFUL_ATTRIBUTION, keys: Sequence[bytes] = ()
 ) -> Explanation:
     """Ask the version that answered once more, about the events that were in the log then.
 

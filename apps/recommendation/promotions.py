@@ -1,16 +1,18 @@
 """Items that a pin or a promotion wants and that no source gave: fetched from the catalogue."""
 
 from collections.abc import Sequence
+from itertools import chain, islice
 
 from apps.recommendation import selectors
 from apps.recommendation.candidates import Candidate, Cause, Pooled
 from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import Kind
 from apps.recommendation.sources import Situation
-from catalog.selectors import ItemFacts
 
 # Of a target that holds more items than these the newest are taken.
 MOST_FETCHED = 200
+# For each place that a rule wants, so many of them are left to choose from.
+CHOSEN_FROM = 4
 
 
 def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled]) -> list[Pooled]:
@@ -19,16 +21,23 @@ def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled
     They come after every other source, so they stand only where a rule puts them, or where the list would be short.
     A personalised list has them in the model's order for the subject, any other in the order of popularity.
     """
-    found = {each.candidate.item_id for each in pool}
-    facts: dict[str, ItemFacts] = {}
-    for key in rules.lacking([each.facts for each in pool]):
+    shelf = situation.shelf
+    known = {each.candidate.item_id for each in pool}.union(shelf.excluded)
+    missing = rules.lacking([each.facts for each in pool])
+    fetched: dict[str, list[str]] = {}
+    for key in missing:
         target = (rules.marks or {})[key]
-        condition = target if situation.shelf.condition is None else target & situation.shelf.condition
+        condition = target if shelf.condition is None else target & shelf.condition
         newest = situation.reads.newest_items(MOST_FETCHED, condition)
-        unseen = [each for each in newest if each not in found | facts.keys()]
-        facts |= situation.reads.permitted(situation.shelf, unseen)
+        fetched[key] = [each for each in newest if each not in known]
+    ordered = _ordered(situation, list(dict.fromkeys(chain.from_iterable(fetched.values()))))
+    kept: set[str] = set()
+    for key, item_ids in fetched.items():
+        own = set(item_ids)
+        kept.update(islice((each.item_id for each in ordered if each.item_id in own), CHOSEN_FROM * missing[key]))
+    facts = situation.reads.permitted(shelf, list(kept)) if kept else {}
     source = max((each.source for each in pool), default=-1) + 1
-    return [Pooled(each, facts[each.item_id], source) for each in _ordered(situation, list(facts))]
+    return [Pooled(each, facts[each.item_id], source) for each in ordered if each.item_id in facts]
 
 
 def _ordered(situation: Situation, item_ids: Sequence[str]) -> list[Candidate]:

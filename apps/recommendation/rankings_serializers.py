@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.recommendation.ranking_features import RankingCandidate
 from apps.recommendation.rankings import DEFAULT_SCENARIO, Ranking, RankingAsk
-from apps.recommendation.serializers import ObjectField, RecommendedItemSerializer, SubjectField
+from apps.recommendation.serializers import ObjectField, SubjectField
 from behavior.parsing import Invalid, json_type, parse_id, parse_number
 from catalog.serializers import ItemIdField
 
@@ -46,7 +46,7 @@ class CandidatesField(serializers.Field):
             raise serializers.ValidationError(f"must be a list, not {json_type(data)}", code="wrong_type")
         if not 1 <= len(data) <= MOST_CANDIDATES:
             raise serializers.ValidationError(f"has {len(data)} entries; send 1 to {MOST_CANDIDATES}", code="length")
-        problems: dict[int, Any] = {}
+        problems: dict[Any, Any] = {}
         candidates: dict[str, RankingCandidate] = {}
         for number, raw in enumerate(data):
             try:
@@ -139,9 +139,13 @@ class RankingReasonSerializer(serializers.Serializer):
     event_id = serializers.UUIDField(required=False)
 
 
-class RankedItemSerializer(RecommendedItemSerializer):
+class RankedItemSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    rank = serializers.IntegerField(help_text="From 1.")
     score = serializers.FloatField(help_text="Compares within this list alone.")
+    propensity = serializers.FloatField(help_text="Probability of this item at this rank under the policy.")
     reasons = RankingReasonSerializer(many=True, help_text="With explain.")
+    rules = serializers.ListField(child=serializers.CharField(), help_text="None touch a ranking.")
     parts = serializers.DictField(
         child=serializers.FloatField(), required=False, help_text="With explain: what adds up to the score, by feature."
     )

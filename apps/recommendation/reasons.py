@@ -61,12 +61,16 @@ def _behind(cause: Cause) -> dict[str, Any]:
 
 def _text(causes: Sequence[Cause], titles: Mapping[str, str]) -> str:
     code = causes[0].code
-    if causes[0].item_id is None:
+    if code in SAID or causes[0].item_id is None:
         return SAID.get(code, code.replace("_", " "))
-    named = [titles.get(cause.item_id or "") or cause.item_id or "" for cause in causes]
+    named = [
+        (_did(cause.event_type or ""), titles.get(cause.item_id) or cause.item_id)
+        for cause in causes
+        if cause.item_id is not None
+    ]
     if code in OF_ITEMS:
-        return _put(OF_ITEMS[code], _listed(list(dict.fromkeys(named))))
-    acts = list(dict.fromkeys(zip((_did(cause.event_type or "") for cause in causes), named, strict=True)))
+        return _put(OF_ITEMS[code], _listed(list(dict.fromkeys(title for _, title in named))))
+    acts = list(dict.fromkeys(named))
     # "viewed the tent and bought it"
     done = [
         _put(did, "it" if number and title == acts[number - 1][1] else title)

@@ -60,16 +60,19 @@ class Cap:
         self, positions: Sequence[int], left: Sequence[ItemFacts], placed: Sequence[ItemFacts], count: int
     ) -> Choice:
         near = placed if self.window is None else placed[max(0, len(placed) - self.window + 1) :]
-        counts = Counter(name for each in near for name in self._names(each))
-        kept = [each for each in positions if all(counts[name] < self.limit for name in self._names(left[each]))]
+        counts = Counter(name for each in near for name in set(self._names(each)))
+        full = {name for name, number in counts.items() if number >= self.limit}
+        kept = [each for each in positions if full.isdisjoint(self._names(left[each]))] if full else positions
         if not kept:
             return Choice(positions, (self.key + RELAXED,))
         return Choice(kept, () if kept[0] == positions[0] else (self.key,))
 
-    def _names(self, facts: ItemFacts) -> set[str]:
+    def _names(self, facts: ItemFacts) -> Sequence[str]:
         if self.has_target and self.key not in facts.marks:
-            return set()
-        return set(facts.categories) if self.attribute == "category" else {facts.brand} - {""}
+            return ()
+        if self.attribute == "category":
+            return facts.categories
+        return (facts.brand,) if facts.brand else ()
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,12 @@ class ActiveRules:
         """By rule, what it multiplies the item's score by."""
         return {key: factor for key, factor in self.multipliers.items() if key in facts.marks}
 
-    def lacking(self, found: Sequence[ItemFacts]) -> list[str]:
-        """Keys of the pins and promotions for which there are too few items among those found."""
+    def lacking(self, found: Sequence[ItemFacts]) -> dict[str, int]:
+        """How many items are missing among those found, by pin and promotion for which there are too few."""
         counts = Counter(mark for each in found for mark in each.marks)
-        promotions = [each for each in self.shaping if isinstance(each, Promotion)]
-        return [
-            *(pin.key for pin in self.pins if not counts[pin.key]),
-            *(each.key for each in promotions if counts[each.key] < each.wanted(self.count)),
-        ]
+        wanted = {pin.key: 1 for pin in self.pins}
+        wanted |= {each.key: each.wanted(self.count) for each in self.shaping if isinstance(each, Promotion)}
+        return {key: number - counts[key] for key, number in wanted.items() if counts[key] < number}
 
     def choice(self, rank: int, left: Sequence[ItemFacts], placed: Sequence[ItemFacts]) -> Choice:
         """Which of the candidates that are left may stand at a rank (from 1), after those placed before.

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from apps.recommendation import search_ranking, selectors
 from apps.recommendation.arranging import Placed, adjust, arrange
-from apps.recommendation.candidates import Candidate, Cause, Pooled, fill
+from apps.recommendation.candidates import Candidate, Cause, Pooled, Source, fill
 from apps.recommendation.reasons import explain
 from apps.recommendation.rule_book import active_rules
 from apps.recommendation.scenarios import APPLICATION, MODEL, Kind, scenario_settings
@@ -244,7 +244,7 @@ def _decide(page: Sequence[tuple[RankedMatch, Placed | None]], query: TextQuery,
 
 def _popular(ask: SearchAsk, settings: ScenarioSettings, shelf: Shelf) -> tuple[list[DecidedItem], str]:
     """What is popular among the permitted items, or else new, and which of both it is."""
-    sources = [partial(selectors.popular_items, settings), shelf.newest_items]
+    sources: list[Source] = [partial(selectors.popular_items, settings), shelf.newest_items]
     candidates = [each.candidate for each in fill(ask.count, sources, shelf.permitted).candidates]
     items = [
         DecidedItem(

@@ -209,5 +209,9 @@ def titles(item_ids: Collection[str]) -> dict[str, str]:
     """Titles of the items that have one."""
     if not item_ids:
         return {}
-    known = Item.objects.filter(item_id__in=item_ids).exclude(title="")
-    return dict(known.values_list("item_id", "title"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT item_id, title FROM catalog_item WHERE tenant_id = %s AND item_id = ANY(%s) AND title <> ''",
+            [current_tenant_id(), list(item_ids)],
+        )
+        return dict(cursor.fetchall())

@@ -77,9 +77,9 @@ class ParamsField(ObjectField):
     }
 )
 class ExplainField(serializers.BooleanField):
-    default_error_messages = {"invalid": "must be true, false or full"}
+    default_error_messages = {"invalid": "must be a boolean or full"}
 
-    def to_internal_value(self, data: Any) -> bool | str:
+    def to_internal_value(self, data: Any) -> bool | str:  # type: ignore[override]
         if data == "full":
             return "full"
         return super().to_internal_value(data)

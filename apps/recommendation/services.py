@@ -66,9 +66,10 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
 
 
 def preview(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
-    """The answer that `recommend` would give, without recording it; `book` takes the place of the published rules.
+    """The answer that `recommend` would give, without recording it, so it can be asked twice.
 
-    It writes nothing, so it can be asked twice.
+    `visitor` is the request's subject where something of it has been read already; `book` takes the place of the
+    published rules.
     """
     ask = resume(ask)
     return _answer(obtain_scenario(ask.scenario), ask, visitor, book=book)

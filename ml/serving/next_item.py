@@ -12,7 +12,7 @@ from ml.data.activity import EVENTS_COUNTED
 from ml.data.batches import EventBatch, make_batch
 from ml.data.item_features import ItemFeatures
 from ml.data.vocabulary import UNKNOWN_TYPE, Vocabulary
-from ml.explain import METHODS, method_named
+from ml.explain import METHODS, Method, method_named
 from ml.explain.network import shared_probability, usual_item
 from ml.explain.parts import NEURAL, Parts, event_recency, untrained_parts
 from ml.nn.sequence_model import Ranking, Reading
@@ -24,7 +24,6 @@ from ml.serving.requests import (
     NextItemRequest,
     Outlook,
     choose_items,
-    describe_members,
     explained,
     item_codes,
     read_history,
@@ -172,31 +171,31 @@ class NextItemPredictor:
         weight = reading.weight[row, : len(history.index)].float().cpu().numpy()
         if not self.scorer.mixture.neural:
             weight = event_recency(history.item, self.scorer.untrained.window)
-        parts = self._parts(request, history, ranked, reading, batch, row)
-        prediction = NextItemPrediction(
+        method = method_named(request.get("attribution", METHODS[0]))
+
+        def parts_of(run: slice) -> Parts:
+            return self._parts(history, ranked.part(run), reading, batch, row, method)
+
+        return NextItemPrediction(
             items=ranked.items,
             scores=ranked.scores,
             attention=spread_attention(weight, history, len(request["items"])),
-            **explained(parts.of_events(), ranked.scores, history),
+            **explained(parts_of, ranked.scores, history, decompose=request.get("decompose", False)),
         )
-        if request.get("decompose"):
-            prediction["members"] = describe_members(parts, history)
-        return prediction
 
     def _parts(
         self,
-        request: NextItemRequest,
         history: History,
         ranked: Ranked,
         reading: Reading,
         batch: EventBatch,
         row: int,
+        method: Method,
     ) -> Parts:
-        """The parts of the scores of the ranked items. Raises ValueError for an unknown attribution."""
+        """The parts of the scores of the ranked items."""
         scorer = self.scorer
         codes = item_codes(ranked.items, self.vocabulary)
         parts = untrained_parts(scorer.untrained, scorer.mixture, history.item, codes)
-        method = method_named(request.get("attribution", METHODS[0]))
         if not scorer.mixture.neural:
             return parts
         device = scorer.model.bias.device

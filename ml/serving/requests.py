@@ -1,5 +1,6 @@
 """What a next-item predictor is asked and what it answers: plain JSON, so that the same dict travels any way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NotRequired, Protocol, TypedDict
 
@@ -16,6 +17,8 @@ Codes = NDArray[np.int64]
 
 # So many events are named for each item.
 OWED = 3
+# Items whose scores are taken apart at once: a list of a whole catalogue would need too much memory.
+ITEMS_AT_ONCE = 2_048
 
 
 class NextItemRequest(TypedDict):
@@ -79,6 +82,7 @@ class Explained(TypedDict):
     because: list[int | None]
     shares: list[float]
     owed: list[list[EventPart]]
+    members: NotRequired[list[list[MemberPart]]]
 
 
 class RankingRequest(TypedDict):
@@ -193,16 +197,23 @@ def strongest_events(contribution: Floats, history: History) -> list[list[EventP
     ]
 
 
-def explained(contribution: Floats, scores: list[float], history: History) -> "Explained":
-    """The fields of a prediction that name the events behind each item; see `strongest_events`."""
-    owed = strongest_events(contribution, history)
-    return Explained(
-        because=[events[0]["event"] if events else None for events in owed],
-        shares=[
-            min(1.0, events[0]["part"] / score) if events else 0.0 for events, score in zip(owed, scores, strict=True)
-        ],
-        owed=owed,
-    )
+def explained(
+    parts_of: Callable[[slice], Parts], scores: list[float], history: History, *, decompose: bool
+) -> Explained:
+    """The fields of a prediction that say what its items' scores are owed to; `parts_of` takes those of a run of items
+    apart."""
+    found = Explained(because=[], shares=[], owed=[])
+    members: list[list[MemberPart]] = []
+    for begin in range(0, len(scores), ITEMS_AT_ONCE):
+        run = slice(begin, begin + ITEMS_AT_ONCE)
+        parts = parts_of(run)
+        found["owed"] += strongest_events(parts.of_events(), history)
+        if decompose:
+            members += describe_members(parts, history)
+    for score, owed in zip(scores, found["owed"], strict=True):
+        found["because"].append(owed[0]["event"] if owed else None)
+        found["shares"].append(min(1.0, owed[0]["part"] / score) if owed else 0.0)
+    return Explained(**found, members=members) if decompose else found
 
 
 def describe_members(parts: Parts, history: History) -> list[list[MemberPart]]:

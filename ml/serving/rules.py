@@ -9,14 +9,13 @@ from ml.data.vocabulary import Vocabulary
 from ml.evaluation.mixture import Mixture
 from ml.evaluation.ranking import top_items
 from ml.evaluation.untrained import Untrained, recent_items
-from ml.explain.parts import event_recency, untrained_parts
+from ml.explain.parts import Parts, event_recency, untrained_parts
 from ml.serving.artifact import Artifact
 from ml.serving.requests import (
     MemberPart,
     NextItemPrediction,
     NextItemRequest,
     choose_items,
-    describe_members,
     explained,
     item_codes,
     read_history,
@@ -61,18 +60,19 @@ class RulesPredictor:
         recent = recent_items(history.item[None], self.untrained.reach)
         scores = self.mixture.combine(self.untrained.components(recent))[0]
         items, item_scores = choose_items(scores, request, self.vocabulary)
-        parts = untrained_parts(self.untrained, self.mixture, history.item, item_codes(items, self.vocabulary))
-        prediction = NextItemPrediction(
+        codes = item_codes(items, self.vocabulary)
+
+        def parts_of(run: slice) -> Parts:
+            return untrained_parts(self.untrained, self.mixture, history.item, codes[run])
+
+        return NextItemPrediction(
             items=items,
             scores=item_scores,
             attention=spread_attention(
                 event_recency(history.item, self.untrained.window), history, len(request["items"])
             ),
-            **explained(parts.of_events(), item_scores, history),
+            **explained(parts_of, item_scores, history, decompose=request.get("decompose", False)),
         )
-        if request.get("decompose"):
-            prediction["members"] = describe_members(parts, history)
-        return prediction
 
 
 def load_rules(path: Path) -> RulesPredictor:

@@ -41,6 +41,9 @@ class Ranked:
     generated: Floats
     usual: torch.Tensor
 
+    def part(self, run: slice) -> "Ranked":
+        return Ranked(self.items[run], self.scores[run], self.generated[run], self.usual)
+
 
 @dataclass(frozen=True)
 class Shortlist:

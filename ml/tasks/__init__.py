@@ -10,6 +10,9 @@ from ml.tasks.search_ranking_config import SearchRankingConfig
 from ml.training.progress import Progress
 
 TASKS: dict[str, Task[Any]] = {"next_item": NextItemTask(), "search_ranking": SearchRankingTask()}
-CONFIGURATIONS = {"next_item": NextItemConfig, "search_ranking": SearchRankingConfig}
+CONFIGURATIONS: dict[str, type[NextItemConfig] | type[SearchRankingConfig]] = {
+    "next_item": NextItemConfig,
+    "search_ranking": SearchRankingConfig,
+}
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

@@ -238,7 +238,7 @@ class _UndoView(IdempotentWrites):
     required_scopes = {"DELETE": "identities:write"}
     kind: IdentityLink.Kind
 
-    def undo(self, request: Request, id: UUID) -> Response:
+    def take_apart(self, request: Request, id: UUID) -> Response:
         try:
             row = undo(link_id=id, kind=self.kind, actor=actor_of(request))
         except IdentityLink.DoesNotExist:
@@ -258,7 +258,7 @@ class IdentityLinkView(_UndoView):
         responses=IdentityLinkSerializer,
     )
     def delete(self, request: Request, id: UUID) -> Response:
-        return self.undo(request, id)
+        return self.take_apart(request, id)
 
 
 class IdentityMergeView(_UndoView):
@@ -273,4 +273,4 @@ class IdentityMergeView(_UndoView):
         responses=IdentityLinkSerializer,
     )
     def delete(self, request: Request, id: UUID) -> Response:
-        return self.undo(request, id)
+        return self.take_apart(request, id)

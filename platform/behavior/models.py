@@ -139,7 +139,7 @@ class IdentityLink(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("tenant", "from_key", models.F("since").desc(), name="identity_link_from"),
+            models.Index("tenant", "from_key", "kind", models.F("since").desc(), name="identity_link_from"),
             models.Index("tenant", "to_key", "kind", models.F("since").desc(), name="identity_link_to"),
         ]
 

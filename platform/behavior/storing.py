@@ -151,7 +151,9 @@ def prepare(judged: Judged, made_at: datetime, keyring: Keyring, first_row: int 
     table = pa.table({name: made.get(name, columns.get(name)) for name in STAGED}, schema=SCHEMA)
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=False))
-    return Prepared(len(rows), buffer.getbuffer(), identities, find_logins(columns, keyring, numbers, event_ids))
+    return Prepared(
+        len(rows), buffer.getbuffer(), identities, find_logins(columns, keyring, numbers.tolist(), event_ids)
+    )
 
 
 def stage(prepared: Prepared, *, behind_staged: bool) -> None:

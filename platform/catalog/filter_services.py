@@ -7,7 +7,6 @@ from typing import Any
 from catalog.filters import FilterError
 from catalog.models import SavedFilter
 from catalog.saved_filters import (
-    MAX_PARAMETERS,
     Definition,
     check_definition,
     find_definition,
@@ -58,8 +57,6 @@ def put_filter(
     could not use the new one.
     """
     definition = Definition(expression, parameters or {})
-    if len(definition.parameters) > MAX_PARAMETERS:
-        raise FilterError(("parameters",), f"holds more than {MAX_PARAMETERS} parameters")
     found = SavedFilter.objects.select_for_update().filter(key=key).first()
     if found is None and SavedFilter.objects.count() >= MOST_FILTERS:
         raise FilterError(("key",), f"there are {MOST_FILTERS} saved filters already; remove one first")
@@ -67,7 +64,7 @@ def put_filter(
     if found is not None:
         _check_users(key, definition)
     saved = found or SavedFilter(key=key)
-    saved.expression, saved.parameters = expression, dict(definition.parameters)
+    saved.expression, saved.parameters = expression, parameters or {}
     saved.description, saved.updated_by = description, actor
     saved.clean_fields()
     saved.save()

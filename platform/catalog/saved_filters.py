@@ -94,6 +94,8 @@ def check_definition(key: str, definition: Definition, *, find: Find | None = No
     """Raises FilterError when the filter could not be used with some value of each parameter's type."""
     known = find or find_definition
     declared = definition.parameters
+    if not isinstance(declared, dict) or len(declared) > MAX_PARAMETERS:
+        raise FilterError(("parameters",), f"must be an object of at most {MAX_PARAMETERS} parameters by name")
     used = parameter_names(definition.expression)
     for name, declaration in declared.items():
         _check_declaration(name, declaration)

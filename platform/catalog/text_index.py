@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Left
 
 from behavior.models import LogPosition
@@ -26,7 +26,7 @@ PAGE = 500
 DESCRIPTION_READ = 1_000
 # Another analysis of the same texts needs another number, so that all items are read anew.
 ANALYSIS = 1
-COLUMNS = ("id", "updated_at", "item_id", "title", "brand", "categories", "attributes", "start")
+COLUMNS = ("id", "updated_at", "item_id", "title", "brand", "categories", "attributes", "start", "known_hash")
 
 WRITE_TEXTS = """
     INSERT INTO catalog_itemtext AS known (id, tenant_id, document, content_hash, encoder, item_updated_at)
@@ -51,15 +51,20 @@ TOUCH_TEXTS = """
     FROM unnest(%s::uuid[], %s::timestamptz[]) AS row(id, updated_at)
     WHERE tenant_id = %s AND catalog_itemtext.id = row.id
 """
+# Words that are known already are left out before the insert, which would lock them even where it changes nothing, and
+# items that share a word would be written one after the other.
 WRITE_WORDS = """
-    INSERT INTO catalog_itemword AS known (tenant_id, word, stem, is_name)
-    SELECT %s, word, stem, is_name
+    INSERT INTO catalog_itemword AS word (tenant_id, word, stem, is_name)
+    SELECT %(tenant)s, row.word, row.stem, row.is_name
     FROM (
-        SELECT word, is_name, array_to_string(tsvector_to_array(to_tsvector('english', word)), '') AS stem
-        FROM unnest(%s::text[], %s::boolean[]) AS given(word, is_name)
+        SELECT given.word, is_name, array_to_string(tsvector_to_array(to_tsvector('english', given.word)), '') AS stem
+        FROM unnest(%(words)s::text[], %(are_names)s::boolean[]) AS given(word, is_name)
     ) AS row
-    WHERE stem <> '' ORDER BY word
-    ON CONFLICT (tenant_id, word) DO UPDATE SET is_name = true WHERE excluded.is_name AND NOT known.is_name
+    WHERE stem <> '' AND NOT EXISTS (
+        SELECT FROM catalog_itemword AS known
+        WHERE known.tenant_id = %(tenant)s AND known.word = row.word AND known.is_name >= row.is_name)
+    ORDER BY row.word
+    ON CONFLICT (tenant_id, word) DO UPDATE SET is_name = true WHERE excluded.is_name AND NOT word.is_name
 """
 
 
@@ -106,7 +111,9 @@ def index_changed_items() -> bool:
 
 
 def _items() -> QuerySet[Item]:
-    return Item.objects.annotate(start=Left("description", DESCRIPTION_READ))
+    """Items with the start of their description, and the hash of the text that the index has of them."""
+    known = ItemText.objects.filter(id=OuterRef("id")).values("content_hash")
+    return Item.objects.annotate(start=Left("description", DESCRIPTION_READ), known_hash=Subquery(known))
 
 
 def _database_time() -> datetime:
@@ -122,10 +129,10 @@ def _write(page: Sequence[tuple[Any, ...]]) -> None:
     rows: list[dict[str, Any]] = []
     words: dict[str, bool] = {}
     same: dict[UUID, datetime] = {}
-    known = _known_hashes([row[0] for row in page])
-    for id, updated_at, *columns in page:
+    for id, updated_at, *columns, known_hash in page:
         item, of_item = _read(id, *columns)
-        if known.get(id) == (content_hash := item.content_hash):
+        content_hash = item.content_hash
+        if known_hash is not None and bytes(known_hash).hex() == content_hash:
             same[id] = updated_at
             continue
         rows.append(vars(item) | {"content_hash": content_hash, "item_updated_at": updated_at.isoformat()})
@@ -135,18 +142,9 @@ def _write(page: Sequence[tuple[Any, ...]]) -> None:
     with connection.cursor() as cursor:
         if rows:
             cursor.execute(WRITE_TEXTS, [tenant_id, json.dumps(rows)])
-            cursor.execute(WRITE_WORDS, [tenant_id, list(words), list(words.values())])
+            cursor.execute(WRITE_WORDS, {"tenant": tenant_id, "words": list(words), "are_names": list(words.values())})
         if same:
             cursor.execute(TOUCH_TEXTS, [list(same), list(same.values()), tenant_id])
-
-
-def _known_hashes(ids: Sequence[UUID]) -> dict[UUID, str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, encode(content_hash, 'hex') FROM catalog_itemtext WHERE tenant_id = %s AND id = ANY(%s)",
-            [current_tenant_id(), list(ids)],
-        )
-        return dict(cursor.fetchall())
 
 
 def _read(

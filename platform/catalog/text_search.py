@@ -126,7 +126,7 @@ def search_items_by_text(
     `exclude` keeps items out of the matches, not out of the counts.
     """
     found = _search(BY_WORDS if query else NO_WORDS, query, vector, meaning_weight, condition, exclude, limit, facets)
-    if found.is_capped and condition is not None and len(found.matches) < limit:
+    if found.is_capped and len(found.matches) < limit:
         found = _search(BY_FILTER, query, vector, meaning_weight, condition, exclude, limit, facets)
     return found
 

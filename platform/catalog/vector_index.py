@@ -1,6 +1,6 @@
 """Vectors of the items' texts: which are missing, and storing them. The encoder itself lies above this room."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -44,12 +44,13 @@ def _text(title: str, brand: str, categories: Sequence[str], description: str) -
     return "\n".join(part.strip() for part in parts if part.strip())
 
 
-def store_vectors(texts: Sequence[WaitingText], vectors: Sequence[Any], *, encoder: str) -> None:
+def store_vectors(texts: Sequence[WaitingText], vectors: Iterable[Any], *, encoder: str) -> None:
     """`vectors` (N, VECTOR_DIMENSION), one for each text; one of zeros says that the text holds nothing."""
     told = [(text, vector) for text, vector in zip(texts, vectors, strict=True) if any(vector)]
-    values = [[text.id for text, _ in told], [as_text(vector) for _, vector in told]]
+    ids = [text.id for text, _ in told]
+    embeddings = [as_text(vector) for _, vector in told]
     with connection.cursor() as cursor:
-        cursor.execute(WRITE_VECTORS, [current_tenant_id(), *values])
+        cursor.execute(WRITE_VECTORS, [current_tenant_id(), ids, embeddings])
     ItemText.objects.filter(id__in=[text.id for text in texts]).update(encoder=encoder)
 
 

@@ -195,8 +195,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    # Training runs and batches have the same states.
-    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "serving.models.RunStatus"},
+    "ENUM_NAME_OVERRIDES": {
+        "RuleKindEnum": "apps.recommendation.models.RuleKind",
+        # Training runs and batches have the same states.
+        "JobStatusEnum": "serving.models.RunStatus",
+    },
 }
 # Where clients reach the API, as the console's examples show it.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
@@ -246,7 +249,7 @@ TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 # How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.
 CLICK_WINDOW_MINUTES = float(env("CLICK_WINDOW_MINUTES", "30"))
 PURCHASE_WINDOW_DAYS = float(env("PURCHASE_WINDOW_DAYS", "7"))
-# Batches --------------------------------------------------------------------------------------------------------------
+# Batches -------------------------------------------------------------------------------------------------------------
 BATCHES = Path(env("BATCHES") or VAR / "batches")
 BATCH_CHUNK = int(env("BATCH_CHUNK", "200"))  # subjects that a worker takes at a time
 BATCH_LEASE = float(env("BATCH_LEASE", "120"))  # seconds after which a chunk is taken from a silent worker

@@ -50,11 +50,15 @@ class Setting:
 
 
 def settings_of(defaults: Any, words: Mapping[str, Words]) -> list[Setting]:
-    """One entry for each field of the dataclass of which `defaults` is an instance."""
+    """One entry for each field of the dataclass of which `defaults` is an instance.
+
+    A field without words is called by its name and explained by its metadata's `meaning`, if it has one.
+    """
     hints = get_type_hints(type(defaults))
     found = []
     for each in fields(defaults):
-        said = words.get(each.name) or Words(each.name.replace("_", " ").capitalize())
+        own = Words(each.name.replace("_", " ").capitalize(), each.metadata.get("meaning", ""))
+        said = words.get(each.name, own)
         found.append(Setting(each.name, getattr(defaults, each.name), _field(hints[each.name], said)))
     return found
 

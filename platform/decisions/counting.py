@@ -68,7 +68,10 @@ JUDGE_OUTCOMES = """
         WHERE tenant_id = %(tenant)s AND decided_at >= %(earliest)s
     ),
     followed AS (
-        SELECT list.decision_id, scenario, decided_at, type, item_id, value, currency
+        SELECT list.decision_id, scenario, decided_at, type, item_id, value, currency,
+            first_value(currency) OVER (
+                PARTITION BY list.decision_id ORDER BY type = ANY(%(purchases)s) DESC, occurred_at, event_id
+            ) AS paid_in
         FROM list JOIN behavior_event AS event
             ON event.tenant_id = %(tenant)s AND event.decision_id = list.decision_id
                 AND event.received_at >= %(earliest)s AND event.received_at < %(until)s
@@ -76,10 +79,6 @@ JUDGE_OUTCOMES = """
             AND occurred_at >= decided_at - %(clock_slack)s::interval
             AND occurred_at < decided_at + CASE WHEN type = ANY(%(short)s)
                 THEN %(click_window)s::interval ELSE %(purchase_window)s::interval END
-    ),
-    paid AS (
-        SELECT decision_id, mode() WITHIN GROUP (ORDER BY currency) AS currency FROM followed
-        WHERE type = ANY(%(purchases)s) GROUP BY 1
     )
     INSERT INTO decisions_listoutcome
         (tenant_id, decision_id, scenario, decided_at, seen, clicked, carted, bought, revenue, currency)
@@ -89,10 +88,9 @@ JUDGE_OUTCOMES = """
         count(DISTINCT item_id) FILTER (WHERE type = ANY(%(carts)s)),
         count(DISTINCT item_id) FILTER (WHERE type = ANY(%(purchases)s)),
         coalesce(sum(value) FILTER (WHERE type = ANY(%(purchases)s) AND value > 0
-            AND followed.currency IS NOT DISTINCT FROM paid.currency), 0),
-        paid.currency
-    FROM followed LEFT JOIN paid USING (decision_id)
-    GROUP BY decision_id, scenario, decided_at, paid.currency ORDER BY decision_id
+            AND currency IS NOT DISTINCT FROM paid_in), 0),
+        CASE WHEN bool_or(type = ANY(%(purchases)s)) THEN paid_in END
+    FROM followed GROUP BY decision_id, scenario, decided_at, paid_in ORDER BY decision_id
     ON CONFLICT (tenant_id, decision_id) DO UPDATE SET seen = excluded.seen, clicked = excluded.clicked,
         carted = excluded.carted, bought = excluded.bought, revenue = excluded.revenue, currency = excluded.currency"""
 
@@ -151,10 +149,12 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
 
 def recount_kpi() -> None:
     """Forget all counts and make them anew from the decisions and the log, as after a change of the windows."""
+    # Both rows are locked first, in the order of a refresh, so that none counts in between.
+    places = [_place(reader) for reader in (OUTCOMES, LISTS)]
     for counted in (ListCount, ShownItem, ListOutcome):
         counted.objects.all().delete()
-    for reader in (OUTCOMES, LISTS):
-        _move(_place(reader), NEVER)
+    for place in places:
+        _move(place, NEVER)
     refresh_kpi()
 
 

@@ -148,7 +148,7 @@ class ListOutcome(models.Model):
     carted = models.SmallIntegerField()
     bought = models.SmallIntegerField()
     revenue = models.FloatField(help_text="sum of the purchases in `currency`")
-    currency = models.CharField(max_length=3, null=True)
+    currency = models.CharField(max_length=3, null=True, help_text="of the first purchase")
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "scenario", "decided_at"], name="list_outcome_scenario")]

@@ -117,8 +117,7 @@ def query_vector(text: str) -> Vector | None:
 
 def _encode(text: str) -> Vector | None:
     if settings.GATEWAY_TRANSPORT == "inline":
-        vectors = encode_if_loaded([text])
-        return None if vectors is None else vectors[0]
+        return _encode_inline(text)
     if not _workers.allows():
         return None
     try:
@@ -133,6 +132,15 @@ def _encode(text: str) -> Vector | None:
         return None
     _workers.succeeded()
     return np.array(answer, dtype=np.float32)
+
+
+def _encode_inline(text: str) -> Vector | None:
+    try:
+        vectors = encode_if_loaded([text])
+    except Exception:
+        log.exception("query_not_encoded")
+        return None
+    return None if vectors is None else vectors[0]
 
 
 def encode_if_loaded(texts: Sequence[str]) -> Vector | None:
@@ -150,7 +158,11 @@ def some_wait() -> bool:
 
 def encode_waiting() -> int:
     """Encode texts of the task's tenant for some seconds, and return how many these were."""
-    encoder = usable_encoder()
+    try:
+        encoder = usable_encoder()
+    except ValueError as error:
+        log.warning("texts_not_encoded", reason=str(error))
+        return 0
     ends = time.monotonic() + TURN_SECONDS
     encoded = 0
     while time.monotonic() < ends:

@@ -42,7 +42,8 @@ def test_take_the_scores_of_a_decision_apart(
     assert first is not None
     assert first["width"] > 100
 
-    explanation.get_by_role("link", name="By integrated gradients").click()
     expect(explanation.get_by_role("link", name="By integrated gradients")).to_have_attribute("aria-current", "true")
+    explanation.get_by_role("link", name="By attention").click()
+    expect(explanation.get_by_role("link", name="By attention")).to_have_attribute("aria-current", "true")
     explanation.get_by_role("link", name="view Tent 4").first.click()
     expect(page.get_by_text("item-04").first).to_be_visible()

@@ -184,6 +184,16 @@ def test_the_strongest_events_come_first_and_the_first_is_the_one_named(either: 
         assert share == pytest.approx(min(1.0, parts[0] / score) if parts else 0.0)
 
 
+def test_a_long_list_is_taken_apart_in_runs(either: Predictor, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ask(HISTORY, decompose=True, count=40)
+    (whole,) = either.predict([request])
+    monkeypatch.setattr("ml.serving.requests.ITEMS_AT_ONCE", 7)
+    (runs,) = either.predict([request])
+    assert runs["because"] == whole["because"]
+    assert runs["shares"] == pytest.approx(whole["shares"], rel=1e-5)
+    assert [names(members) for members in runs["members"]] == [names(members) for members in whole["members"]]
+
+
 def test_an_unknown_attribution_is_refused_by_name(predictor: NextItemPredictor, ask: Ask) -> None:
     with pytest.raises(ValueError, match="'magic' is unknown; use content, attention, integrated_gradients"):
         predictor.predict([ask(["item-4"], attribution="magic")])

@@ -26,7 +26,7 @@ CANDIDATES = 20
 
 
 def simulated_log(
-    path: Path, seed: int, *, browsing: Browsing = "positions", exploration: float = 0.5, count: int = 1000
+    path: Path, seed: int, *, browsing: Browsing = "positions", exploration: float = 0.5, count: int = 1500
 ) -> tuple[RankedLists, Searches]:
     """A log of searches with clicks, and searches of the same kind to judge orders by."""
     generator = np.random.default_rng(seed)
@@ -37,7 +37,7 @@ def simulated_log(
 
 
 def fit(lists: RankedLists, out: Path, **config: Any) -> FitReport:
-    return TASKS["search_ranking"].fit(lists, {"epochs": 8, "threads": 1} | config, out, progress=lambda _: None)
+    return TASKS["search_ranking"].fit(lists, {"epochs": 12, "threads": 1} | config, out, progress=lambda _: None)
 
 
 def ndcg_of(artifact: Path, searches: Searches) -> float:

@@ -14,37 +14,37 @@ from tenancy.operations import IN_SCOPE, protect, tie
 ROLES = settings.DATABASE_ROLES
 # The embedded server has the first two already. btree_gin lets the tenant stand first in an index of words.
 EXTENSIONS = ("vector", "pg_trgm", "btree_gin")
-SEARCHED = ("catalog_itemtext", "catalog_itemvector", "catalog_itemword")
-# The functions run as the owner, so each asks for the tenant in scope itself, and in the console for the operator's
+SEARCHED = ("catalog_itemtext", "catalog_itemword")
+# Two functions run as the owner, so each asks for the tenant in scope itself, and in the console for the operator's
 # membership as well.
 OWN_ROWS = (
     f"tenant_id = {IN_SCOPE} AND (session_user <> '{ROLES['console']}' OR public.tenancy_operator_role() IS NOT NULL)"
 )
 # Objects of the caller's temporary schema must not be found in place of ours, so it is named last. A plan is made for
 # each call: what is a good one depends on the tenant's size.
-RIGHTS = (
-    "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp "
-    "SET plan_cache_mode = force_custom_plan"
-)
+AS_CALLER = "LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_custom_plan"
+AS_OWNER = f"{AS_CALLER} SECURITY DEFINER"
 MATCH_WORDS = f"""
     CREATE FUNCTION catalog_match_words(query tsquery, most integer)
-    RETURNS TABLE (id uuid, relevance real) ROWS 1000 {RIGHTS} AS $$
+    RETURNS TABLE (id uuid, relevance real) ROWS 1000 {AS_OWNER} AS $$
         SELECT matched.id, ts_rank(matched.document, query, 1)
         FROM (
             SELECT own.id, own.document FROM public.catalog_itemtext AS own
             WHERE {OWN_ROWS} AND own.document @@ query LIMIT most
         ) AS matched
     $$"""
+# An order takes its index under a policy too, so this one needs no more rights than its caller has. The graph knows no
+# tenant: it is walked until enough of this tenant's are found, and a small tenant's rows are compared one by one.
 MATCH_MEANING = f"""
     CREATE FUNCTION catalog_match_meaning(query vector, most integer)
-    RETURNS TABLE (id uuid, similarity double precision) ROWS 100 {RIGHTS}
+    RETURNS TABLE (id uuid, similarity double precision) ROWS 100 {AS_CALLER}
     SET hnsw.ef_search = 200 SET hnsw.iterative_scan = relaxed_order AS $$
         SELECT own.id, 1 - (own.embedding <=> query) FROM public.catalog_itemvector AS own
-        WHERE {OWN_ROWS} ORDER BY own.embedding <=> query LIMIT most
+        WHERE tenant_id = {IN_SCOPE} ORDER BY own.embedding <=> query LIMIT most
     $$"""
 SIMILAR_WORDS = f"""
     CREATE FUNCTION catalog_similar_words(mistyped text[], most integer)
-    RETURNS TABLE (asked text, word text, stem text) ROWS 100 {RIGHTS} SET pg_trgm.similarity_threshold = 0.2 AS $$
+    RETURNS TABLE (asked text, word text, stem text) ROWS 100 {AS_OWNER} SET pg_trgm.similarity_threshold = 0.2 AS $$
         SELECT given.word, near.word, near.stem
         FROM unnest(mistyped) AS given(word) CROSS JOIN LATERAL (
             SELECT own.word, own.stem FROM public.catalog_itemword AS own
@@ -60,7 +60,7 @@ FUNCTIONS = {
 
 
 def let_functions_search(table: str) -> migrations.RunSQL:
-    """Under a tenant's policy PostgreSQL takes no index for text or vectors, as their operators are not leak-proof.
+    """Under a tenant's policy PostgreSQL takes no index for the match of texts, as its operators are not leak-proof.
 
     The owner, as whom the functions run and no runtime process connects, reads the index without one.
     """

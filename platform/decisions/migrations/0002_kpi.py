@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
                 ("carted", models.SmallIntegerField()),
                 ("bought", models.SmallIntegerField()),
                 ("revenue", models.FloatField(help_text="sum of the purchases in `currency`")),
-                ("currency", models.CharField(max_length=3, null=True)),
+                ("currency", models.CharField(max_length=3, null=True, help_text="of the first purchase")),
                 (
                     "tenant",
                     models.ForeignKey(

@@ -4,6 +4,7 @@ from datetime import UTC, timedelta
 
 from django.utils import timezone
 
+from apps.recommendation.demonstration import Shop, ensure_visits
 from apps.recommendation.demonstration_visits import serve_visitors
 from apps.recommendation.engine import simulated_shop
 from apps.recommendation.services import create_default_scenarios
@@ -31,3 +32,15 @@ def test_lists_are_spread_over_days_and_have_outcomes(tenant: Tenant) -> None:
     assert sum(each.total.lists for each in kpi) == 60
     assert sum(each.total.seen for each in kpi) == 12 * 60
     assert sum(each.total.lists_clicked for each in kpi) > 0
+
+
+def test_visitors_come_once(tenant: Tenant) -> None:
+    shop = Shop(tenant.slug, tenant.name, "outdoor")
+    state = {tenant.slug: {"subjects": 20}}
+    with tenant_scope(tenant.id):
+        create_default_scenarios()
+        upsert_items(simulated_shop("outdoor", subjects=20).catalogue())
+    for _ in range(2):
+        ensure_visits(shop, tenant.id, state=state, save=lambda: None, say=lambda text: None)
+    with tenant_scope(tenant.id):
+        assert Decision.objects.count() == 10

@@ -239,6 +239,11 @@ def test_other_tenants_and_other_applications_have_nothing_to_see(
     assert answer.status_code == 404
 
 
+def test_who_asks_afterwards_gets_the_most_faithful_attribution(api: ApiClient, served: dict[str, Any]) -> None:
+    found = api.get(f"decisions/{served['decision_id']}/explanation").json()
+    assert found == explanation(api, served, "integrated_gradients")
+
+
 def test_an_unknown_attribution_is_refused_by_name(api: ApiClient, served: dict[str, Any]) -> None:
     answer = api.get(f"decisions/{served['decision_id']}/explanation?attribution=magic")
     assert answer.status_code == 400
@@ -250,7 +255,7 @@ def test_an_unknown_explain_is_refused_by_name(api: ApiClient, live_model: Model
     answer = api.post("recommendations", request)
     assert answer.status_code == 400
     (error,) = answer.json()["errors"]
-    assert (error["field"], error["message"]) == ("explain", "must be true, false or full")
+    assert (error["field"], error["message"]) == ("explain", "must be a boolean or full")
 
 
 def test_explaining_needs_the_scope_of_decisions(

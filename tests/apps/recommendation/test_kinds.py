@@ -7,6 +7,7 @@ import pytest
 
 from apps.recommendation.habits import refresh_purchase_habits
 from apps.recommendation.scenarios import DEFAULT_SCENARIOS
+from apps.recommendation.services import ASKED_ELSEWHERE
 from catalog.services import upsert_items
 from serving.models import ModelVersion
 from tenancy.models import Tenant
@@ -151,7 +152,7 @@ def test_buy_again_knows_the_subjects_own_interval_where_the_log_has_none(
     assert ids(recommend("buy-again", user_id="walker")) == ["item-04"]
 
 
-@pytest.mark.parametrize("scenario", [each.key for each in DEFAULT_SCENARIOS])
+@pytest.mark.parametrize("scenario", [each.key for each in DEFAULT_SCENARIOS if each.kind not in ASKED_ELSEWHERE])
 def test_no_kind_shows_what_is_hidden_sold_out_excluded_or_refused(
     scenario: str, live_model: ModelVersion, shop: Tenant, bought: None, post_events: Post, recommend: Recommend
 ) -> None:

@@ -113,5 +113,5 @@ def test_the_subject_is_read_once_for_all_slots(live_model: ModelVersion, post_e
     with CaptureQueriesContext(connection) as queries:
         ask(api, *slots)
 
-    reads = [query["sql"] for query in queries if "FROM behavior_event" in query["sql"]]
+    reads = [query["sql"] for query in queries if "behavior_person(" in query["sql"]]
     assert len(reads) == 2, reads

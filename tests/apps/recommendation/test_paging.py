@@ -35,7 +35,7 @@ def pages(recommend: Recommend, scenario: str, **request: Any) -> list[dict[str,
 
 
 @pytest.mark.parametrize(
-    "scenario", [each.key for each in DEFAULT_SCENARIOS if not each.key.startswith(("rec", "buy"))]
+    "scenario", [each.key for each in DEFAULT_SCENARIOS if not each.key.startswith(("rec", "buy", "search"))]
 )
 def test_pages_show_every_item_once_and_end(
     scenario: str, live_model: ModelVersion, post_events: Post, recommend: Recommend

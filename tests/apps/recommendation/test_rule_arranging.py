@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from apps.recommendation.arranging import Placed, adjust, arrange
 from apps.recommendation.candidates import Candidate, Cause, Pooled
 from apps.recommendation.rules import RELAXED, ActiveRules, Cap, Pin, Promotion
+from apps.recommendation.settings import ScenarioSettings
 from catalog.selectors import ItemFacts
 from decisions.policies import Policy
 
@@ -43,7 +44,8 @@ def listed(pool: list[ItemFacts], rules: ActiveRules, count: int, policy: Policy
         Pooled(Candidate(str(number), 1.0 / (number + 1), Cause("popular", 1.0)), each, source=0)
         for number, each in enumerate(pool)
     ]
-    return arrange(adjust(candidates, rules), count, policy, rules, np.random.default_rng(1))
+    adjusted = adjust(candidates, rules, [{} for _ in candidates])
+    return arrange(adjusted, count, policy, rules, np.random.default_rng(1), ScenarioSettings())
 
 
 def facts_of(placed: list[Placed]) -> list[ItemFacts]:

@@ -44,13 +44,14 @@ def test_a_rule_is_made_as_a_draft_and_acts_once_it_is_published(
 
     published = api.post(f"rules/{rule['id']}/publish", {}).json()
     assert (published["state"], published["version"]) == ("live", 2)
-    assert recommend("popular")["items"][0] | {"score": 0, "reasons": []} == {
+    assert recommend("popular")["items"][0] | {"score": 0, "reasons": [], "parts": {}} == {
         "id": "item-07",
         "rank": 1,
         "score": 0,
         "propensity": 1.0,
         "reasons": [],
         "rules": ["boot-seven-first"],
+        "parts": {},
     }
     assert api.post(f"rules/{rule['id']}/publish", {}).json()["version"] == 2
 

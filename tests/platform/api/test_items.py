@@ -178,7 +178,8 @@ def test_a_bad_page_is_refused_by_name(api: ApiClient, query: str) -> None:
     [
         ("GET", "items/i1", None, 1),
         ("GET", "items?limit=500", None, 1),
-        ("PUT", "items/i1", {"title": "new"}, 2),
+        # Three are the text index's.
+        ("PUT", "items/i1", {"title": "new"}, 5),
         ("POST", "items/batch", {"items": [{"id": f"n{number}"} for number in range(1000)]}, 1),
     ],
 )

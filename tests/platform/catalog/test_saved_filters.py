@@ -84,6 +84,7 @@ def test_what_is_wrong_with_a_use_is_said_with_its_place(expression: Any, messag
         ({"not": {"saved": "new"}}, {}, "refers to itself: new > new"),
         ({"saved": "cheap"}, {}, "'cheap' needs 'max'"),
         ([], {}, "expression: must be an object"),
+        (CHEAP, ["max"], "parameters: must be an object of at most 20 parameters by name"),
     ],
 )
 def test_a_filter_that_could_not_be_used_is_not_saved(expression: Any, parameters: Any, message: str) -> None:

@@ -200,6 +200,13 @@ def test_a_filter_is_saved_used_and_removed_only_when_nothing_uses_it(shop: Tena
 
     made(shop, target={"saved": "cheap"})
     address = f"{FILTERS}{saved.id}/"
+    body["description"] = "As cheap as it gets"
+    operator.post(f"{address}change/", body)
+    refused = operator.post(f"{address}change/", body | {"parameters": '{"max": {"type": "number"}}'})
+    assert "could no longer do so" in refused.content.decode()
+    with connected_as("owner"), tenant_scope(shop.id):
+        saved.refresh_from_db()
+    assert (saved.description, saved.parameters["max"]) == ("As cheap as it gets", {"type": "number", "default": 80})
     assert "rule &#x27;rug-first&#x27;" in operator.get(f"{address}change/").content.decode()
     operator.post(f"{address}remove/", {"_form_submitted": "on"})
     with connected_as("owner"), tenant_scope(shop.id):

@@ -155,6 +155,15 @@ def test_revenue_of_several_currencies_is_not_added_up(scope: Tenant) -> None:
     assert kpi.total.lists_bought == 3
 
 
+def test_a_list_counts_its_first_currency(scope: Tenant) -> None:
+    shown = give_list("tent", "boot", "lamp")
+    follow(shown, "click", "lamp", currency="USD")
+    follow(shown, "purchase", "tent", timedelta(hours=1), value=10.0, currency="EUR")
+    follow(shown, "purchase", "boot", timedelta(hours=2), value=2_000.0, currency="JPY")
+    kpi = today()
+    assert (kpi.currency, kpi.total.revenue, kpi.total.bought) == ("EUR", 10.0, 2)
+
+
 def test_the_period_before_and_other_scenarios_are_kept_apart(scope: Tenant) -> None:
     upsert_items([{"id": "tent"}, {"id": "boot"}])
     give_list("tent", scenario="cart")

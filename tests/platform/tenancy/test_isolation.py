@@ -28,7 +28,6 @@ DEFINER_FUNCTIONS = {
     "tenancy_active_tenants",
     "tenancy_operator_role",
     "catalog_match_words",
-    "catalog_match_meaning",
     "catalog_similar_words",
 }
 
@@ -230,10 +229,12 @@ def test_only_known_functions_run_with_more_rights_than_their_caller(
     owner: psycopg.Connection[dict[str, Any]],
 ) -> None:
     functions = owner.execute(
-        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        "SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     ).fetchall()
 
     assert {function["proname"] for function in functions} == DEFINER_FUNCTIONS
+    # Unless it is named last, a caller's temporary schema is looked into first.
+    assert all(function["proconfig"][0].endswith(", pg_temp") for function in functions), functions
 
 
 def test_without_a_scope_no_model_gives_a_row(tenant: Tenant) -> None:
