@@ -31,6 +31,7 @@ workspace = Path(tempfile.mkdtemp(prefix="sequitur-test-"))
 atexit.register(shutil.rmtree, workspace, ignore_errors=True)
 os.environ["ARTIFACTS"] = str(workspace / "artifacts")
 os.environ["SNAPSHOTS"] = str(workspace / "snapshots")
+os.environ["BATCHES"] = str(workspace / "batches")
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GATEWAY_TRANSPORT", "inline")

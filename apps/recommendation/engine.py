@@ -39,8 +39,39 @@ def next_items(
 
     With `candidates` only these are ranked; those that the model does not know follow with score 0.
     """
+    return _ranked(events, gateway.predict(model, _next_request(events, limit, exclude, candidates, now)))
+
+
+@dataclass(frozen=True)
+class NextItemsAsk:
+    """What one of many asks `next_items`."""
+
+    events: Sequence[PersonalEvent]
+    limit: int
+    exclude: Sequence[str]
+    candidates: Sequence[str] | None = None
+
+
+def next_items_of_many(model: str, asked: Sequence[NextItemsAsk], *, now: datetime) -> list[Ranked]:
+    """`next_items` for many subjects in one batch."""
+    answers = gateway.predict_many(
+        model, [_next_request(each.events, each.limit, each.exclude, each.candidates, now) for each in asked]
+    )
+    return [_ranked(each.events, answer) for each, answer in zip(asked, answers, strict=True)]
+
+
+def _next_request(
+    events: Sequence[PersonalEvent],
+    limit: int,
+    exclude: Sequence[str],
+    candidates: Sequence[str] | None,
+    now: datetime,
+) -> NextItemRequest:
     named = None if candidates is None else list(candidates)
-    answer = gateway.predict(model, _request(events, limit, exclude=list(exclude), candidates=named, now=now))
+    return _request(events, limit, exclude=list(exclude), candidates=named, now=now)
+
+
+def _ranked(events: Sequence[PersonalEvent], answer: gateway.Answer[NextItemPrediction]) -> Ranked:
     if answer.prediction is None:
         return Ranked([], degraded=answer.degraded)
     prediction = answer.prediction

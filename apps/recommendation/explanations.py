@@ -9,10 +9,10 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from apps.recommendation import engine, selectors
+from apps.recommendation.reads import EVENTS_READ
 from apps.recommendation.scenarios import APPLICATION, Kind, scenario_settings
 from apps.recommendation.selectors import PersonalEvent
 from apps.recommendation.settings import ScenarioSettings
-from apps.recommendation.visitors import EVENTS_READ
 from behavior.selectors import recent_events, subjects_of_events
 from decisions.models import Decision
 from ml.serving.requests import EventPart, NextItemPrediction

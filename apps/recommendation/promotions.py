@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from itertools import chain, islice
 
-from apps.recommendation import engine, selectors
+from apps.recommendation import selectors
 from apps.recommendation.candidates import Candidate, Cause, Pooled
 from apps.recommendation.rules import ActiveRules
 from apps.recommendation.scenarios import Kind
 from apps.recommendation.sources import Situation
-from catalog.selectors import newest_items
 
 # Of a target that holds more items than these the newest are taken.
 MOST_FETCHED = 200
@@ -29,13 +28,14 @@ def wanted_items(situation: Situation, rules: ActiveRules, pool: Sequence[Pooled
     for key in missing:
         target = (rules.marks or {})[key]
         condition = target if shelf.condition is None else target & shelf.condition
-        fetched[key] = [each for each in newest_items(MOST_FETCHED, condition=condition) if each not in known]
+        newest = situation.reads.newest_items(MOST_FETCHED, condition)
+        fetched[key] = [each for each in newest if each not in known]
     ordered = _ordered(situation, list(dict.fromkeys(chain.from_iterable(fetched.values()))))
     kept: set[str] = set()
     for key, item_ids in fetched.items():
         own = set(item_ids)
         kept.update(islice((each.item_id for each in ordered if each.item_id in own), CHOSEN_FROM * missing[key]))
-    facts = shelf.permitted(list(kept)) if kept else {}
+    facts = situation.reads.permitted(shelf, list(kept)) if kept else {}
     source = max((each.source for each in pool), default=-1) + 1
     return [Pooled(each, facts[each.item_id], source) for each in ordered if each.item_id in facts]
 
@@ -44,7 +44,7 @@ def _ordered(situation: Situation, item_ids: Sequence[str]) -> list[Candidate]:
     if not item_ids:
         return []
     if situation.scenario.kind == Kind.PERSONALISED and situation.events:
-        ranked = engine.next_items(
+        ranked = situation.reads.next_items(
             situation.model,
             situation.events,
             len(item_ids),

@@ -64,6 +64,7 @@ DEFAULT_SCENARIOS = (
     DefaultScenario("trending", "Trending", Kind.TRENDING),
     DefaultScenario("recently-viewed", "Recently viewed", Kind.RECENTLY_VIEWED),
     DefaultScenario("buy-again", "Buy again", Kind.BUY_AGAIN),
+    DefaultScenario("email", "E-mail batch", Kind.PERSONALISED, MODEL),
     DefaultScenario("search-rerank", "Re-ranked search", Kind.RANKING, RANKING_MODEL),
     DefaultScenario("search", "Search", Kind.SEARCH, MODEL),
 )

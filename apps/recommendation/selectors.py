@@ -180,15 +180,22 @@ class Shelf:
         return Q(*conditions) if conditions else None
 
     def permitted(self, item_ids: Sequence[str]) -> dict[str, ItemFacts]:
-        asked = [item_id for item_id in item_ids if item_id not in self.excluded]
-        if not asked:
+        return self.look_up([item_id for item_id in item_ids if item_id not in self.excluded])
+
+    def look_up(self, item_ids: Sequence[str]) -> dict[str, ItemFacts]:
+        """Those that may be shown, whatever is excluded; one query, or none without items."""
+        if not item_ids:
             return {}
-        return look_up_items(asked, condition=self.condition, require_known=self.require_known, marks=self.rules.marks)
+        condition, marks = self.condition, self.rules.marks
+        return look_up_items(item_ids, condition=condition, require_known=self.require_known, marks=marks)
 
     def newest_items(self, limit: int) -> Ranked:
-        """Items that came into the catalogue last; the one source that needs no log."""
-        ids = newest_items(limit, condition=self.condition)
-        return Ranked([Candidate(item_id, 0.0, Cause("newest", 0.0)) for item_id in ids])
+        return as_newest(newest_items(limit, condition=self.condition))
+
+
+def as_newest(item_ids: Sequence[str]) -> Ranked:
+    """Items that came into the catalogue last; the one source that needs no log."""
+    return Ranked([Candidate(item_id, 0.0, Cause("newest", 0.0)) for item_id in item_ids])
 
 
 def median_price(item_ids: Collection[str]) -> float | None:

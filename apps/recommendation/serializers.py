@@ -85,8 +85,18 @@ class ExplainField(serializers.BooleanField):
         return super().to_internal_value(data)
 
 
-class ListRequestSerializer(serializers.Serializer):
-    """What makes up a list, whoever it is for. Refuses fields that it does not know, and names those that it does."""
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know, and names those that it does."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class ListRequestSerializer(StrictSerializer):
+    """What makes up a list, whoever it is for."""
 
     scenario = serializers.SlugField(max_length=50, help_text="Key of the scenario, such as home.")
     items = serializers.ListField(
@@ -111,12 +121,6 @@ class ListRequestSerializer(serializers.Serializer):
         help_text="What the client knows of the moment; kept with the decision. A category page needs `category` here.",
     )
     explain = ExplainField(required=False, default=True)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
 
 
 class AskSerializer(ListRequestSerializer):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +16,7 @@ from apps.recommendation.candidates import Pool, fill
 from apps.recommendation.factors import factors_of, reorders
 from apps.recommendation.paging import request_of, resume, write_cursor
 from apps.recommendation.promotions import wanted_items
+from apps.recommendation.reads import Reads
 from apps.recommendation.reasons import EXPLORED, explain
 from apps.recommendation.rule_book import CompiledRule, active_rules
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, SEEDED, Kind, scenario_settings
@@ -63,10 +65,14 @@ def recommend(ask: Ask, visitor: Visitor | None = None) -> Recommendation:
     return answer
 
 
-def preview(ask: Ask, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
-    """The answer that `recommend` would give, without recording it; `book` takes the place of the published rules."""
+def preview(ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None) -> Recommendation:
+    """The answer that `recommend` would give, without recording it, so it can be asked twice.
+
+    `visitor` is the request's subject where something of it has been read already; `book` takes the place of the
+    published rules.
+    """
     ask = resume(ask)
-    return _answer(obtain_scenario(ask.scenario), ask, book=book)
+    return _answer(obtain_scenario(ask.scenario), ask, visitor, book=book)
 
 
 def preview_scenario(scenario: Scenario, ask: Ask) -> Recommendation:
@@ -77,10 +83,8 @@ def preview_scenario(scenario: Scenario, ask: Ask) -> Recommendation:
 def _answer(
     scenario: Scenario, ask: Ask, visitor: Visitor | None = None, *, book: Sequence[CompiledRule] | None = None
 ) -> Recommendation:
-    if scenario.kind in ASKED_ELSEWHERE:
-        raise ValidationError({"scenario": f"'{scenario.key}' {ASKED_ELSEWHERE[Kind(scenario.kind)]}"})
+    settings, filters = judge(scenario, ask)
     visitor = visitor or Visitor(ask.subject, timezone.now())
-    settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
     events = visitor.events(settings)
     seeds = list(ask.items) or [event.item_id for event in events[-1:]]
     rules = active_rules(scenario.key, ask.context, visitor.now, count=ask.count, book=book)
@@ -88,7 +92,7 @@ def _answer(
     kept_out = {*past.kept_out, *past.refused, *_own(scenario, ask, seeds)}
     shelf = Shelf(
         excluded={*ask.exclude, *ask.earlier.item_ids, *kept_out, *rules.excluded},
-        filters=_filters(scenario, settings, ask),
+        filters=filters,
         require_known=settings.require_known_items,
         rules=rules,
     )
@@ -97,7 +101,7 @@ def _answer(
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
     choices = CHOSEN_FROM if rules.reorders or reorders(settings, visitor) else 1
     # One more than wanted tells whether there is a next page.
-    pool = fill(ask.count + 1, sources_for(situation), shelf.permitted, choices=choices)
+    pool = fill(ask.count + 1, sources_for(situation), partial(visitor.reads.permitted, shelf), choices=choices)
     candidates = [*pool.candidates, *wanted_items(situation, rules, pool.candidates)]
     adjusted = adjust(candidates, rules, factors_of(candidates, settings, visitor, events))
     decision_id = uuid7()
@@ -110,10 +114,18 @@ def _answer(
         model_version=pool.answers[0].model_version,
         policy=str(policy),
         degraded=_degraded(pool),
-        items=_decided(placed, ask),
+        items=_decided(placed, ask, visitor.reads),
         notice=_notice(len(placed), ask, settings),
         next_cursor=write_cursor([*ask.earlier.decision_ids, decision_id]) if more else None,
     )
+
+
+def judge(scenario: Scenario, ask: Ask) -> tuple[ScenarioSettings, list[dict[str, Any]]]:
+    """The settings and the filters of the answer. Raises ValidationError, keyed by field, for what cannot be used."""
+    if scenario.kind in ASKED_ELSEWHERE:
+        raise ValidationError({"scenario": f"'{scenario.key}' {ASKED_ELSEWHERE[Kind(scenario.kind)]}"})
+    settings = scenario_settings(scenario.kind, scenario.settings, ask.params)
+    return settings, _filters(scenario, settings, ask)
 
 
 def _own(scenario: Scenario, ask: Ask, seeds: Sequence[str]) -> Sequence[str]:
@@ -135,8 +147,8 @@ def _filters(scenario: Scenario, settings: ScenarioSettings, ask: Ask) -> list[d
     return [*filters, {"eq": {"field": "categories", "value": category}}]
 
 
-def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
-    reasons = _reasons(placed) if ask.explain else [[] for _ in placed]
+def _decided(placed: Sequence[Placed], ask: Ask, reads: Reads) -> list[DecidedItem]:
+    reasons = _reasons(placed, reads) if ask.explain else [[] for _ in placed]
     first_rank = len(ask.earlier.item_ids) + 1
     return [
         DecidedItem(
@@ -152,8 +164,8 @@ def _decided(placed: Sequence[Placed], ask: Ask) -> list[DecidedItem]:
     ]
 
 
-def _reasons(placed: Sequence[Placed]) -> list[list[dict[str, Any]]]:
-    titles = selectors.titles({item_id for each in placed for item_id in each.candidate.cause.item_ids})
+def _reasons(placed: Sequence[Placed], reads: Reads) -> list[list[dict[str, Any]]]:
+    titles = reads.titles({item_id for each in placed for item_id in each.candidate.cause.item_ids})
     return [
         [
             explain(cause, titles, each.candidate.item_id)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 
-from apps.recommendation import engine, purchases, selectors
-from apps.recommendation.candidates import Source
+from apps.recommendation import engine, purchases
+from apps.recommendation.candidates import Ranked, Source
 from apps.recommendation.models import Within
+from apps.recommendation.reads import Reads
 from apps.recommendation.scenarios import MODEL, Kind
-from apps.recommendation.selectors import PersonalEvent, Shelf
+from apps.recommendation.selectors import PersonalEvent, Shelf, as_newest
 from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.visitors import Visitor
 from decisions.models import Scenario
@@ -40,14 +41,21 @@ class Situation:
     def now(self) -> datetime:
         return self.visitor.now
 
+    @property
+    def reads(self) -> Reads:
+        return self.visitor.reads
+
+    def newest_items(self, limit: int) -> Ranked:
+        return as_newest(self.reads.newest_items(limit, self.shelf.condition))
+
 
 def sources_for(situation: Situation) -> list[Source]:
     """The scenario's own source first, then what fills up a short list."""
-    popular: Source = partial(selectors.popular_items, situation.settings)
+    popular: Source = partial(situation.reads.popular_items, situation.settings)
     own = OWN_SOURCES[Kind(situation.scenario.kind)](situation)
     if not situation.settings.fill:
         return own or [popular]
-    return [*own, popular, situation.shelf.newest_items]
+    return [*own, popular, situation.newest_items]
 
 
 def _next_items(situation: Situation) -> list[Source]:
@@ -61,7 +69,7 @@ def _next_in_session(situation: Situation) -> list[Source]:
 def _category(situation: Situation) -> list[Source]:
     if not situation.events:
         return []
-    there = [each.item_id for each in situation.shelf.newest_items(CATEGORY_RANKED + 1).candidates]
+    there = situation.reads.newest_items(CATEGORY_RANKED + 1, situation.shelf.condition)
     return _following(situation, situation.events, there if len(there) <= CATEGORY_RANKED else None)
 
 
@@ -74,7 +82,7 @@ def _following(
     excluded = sorted(situation.shelf.excluded)
     return [
         partial(
-            engine.next_items,
+            situation.reads.next_items,
             situation.model,
             events,
             exclude=excluded,
@@ -111,7 +119,7 @@ def _popular(situation: Situation) -> list[Source]:
 
 
 def _trending(situation: Situation) -> list[Source]:
-    return [partial(selectors.trending_items, situation.settings)]
+    return [partial(situation.reads.trending_items, situation.settings)]
 
 
 def _recently_viewed(situation: Situation) -> list[Source]:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.recommendation.api import RecommendationsView
+from apps.recommendation.batch_api import BatchesView, BatchFileView, BatchView
 from apps.recommendation.explanation_api import DecisionExplanationView
 from apps.recommendation.pages_api import PagesView
 from apps.recommendation.rankings_api import RankingsView
@@ -15,11 +16,17 @@ from apps.recommendation.rule_api import (
     RuleView,
     UnpublishRuleView,
 )
+from apps.recommendation.scenario_api import ScenariosView, SufficiencyView
 from apps.recommendation.search_api import SearchesView
 
 urlpatterns = [
     path("recommendations", RecommendationsView.as_view(), name="recommendations"),
     path("recommendations/pages", PagesView.as_view(), name="recommendation-pages"),
+    path("recommendations/batches", BatchesView.as_view(), name="batches"),
+    path("recommendations/batches/<uuid:id>", BatchView.as_view(), name="batch"),
+    path("recommendations/batches/<uuid:id>/file", BatchFileView.as_view(), name="batch-file"),
+    path("scenarios", ScenariosView.as_view(), name="scenarios"),
+    path("scenarios/<slug:key>/sufficiency", SufficiencyView.as_view(), name="sufficiency"),
     path("rules", RulesView.as_view(), name="rules"),
     path("rules/preview", PreviewRulesView.as_view(), name="preview-rules"),
     path("rules/<uuid:id>", RuleView.as_view(), name="rule"),

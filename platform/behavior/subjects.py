@@ -9,7 +9,7 @@ from django.db import connection
 from behavior.judging import NESTED, SUBJECT_FIELDS, Reason
 from behavior.parsing import PARSERS, Invalid, json_type
 from tenancy.scope import current_tenant_id
-from tenancy.secrets import encrypt, subject_key
+from tenancy.secrets import decrypt, encrypt, subject_key
 
 Identities = dict[str, dict[str, str]]  # kind -> raw id -> key as COPY reads bytea
 MOST_REMEMBERED = 1_000_000
@@ -146,3 +146,22 @@ def seal_unknown(identities: Identities) -> Sealed:
         cursor.execute(UNKNOWN, [" ".join(keys), current_tenant_id()])
         unknown = {key for (key,) in cursor.fetchall()}
     return seal(identities, current_tenant_id(), keys - unknown)
+
+
+@dataclass(frozen=True)
+class RawId:
+    """A subject as the client names it; `kind` is user_id or anonymous_id."""
+
+    kind: str
+    value: str
+
+
+def open_vault(keys: Sequence[bytes]) -> dict[bytes, RawId]:
+    """The raw ids behind keys, as far as the vault holds them; one query. Only the application may read them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject_key, kind, sealed_id FROM behavior_subjectidentity "
+            "WHERE tenant_id = %s AND subject_key = ANY(%s)",
+            [current_tenant_id(), list(keys)],
+        )
+        return {bytes(key): RawId(kind, decrypt(bytes(sealed)).decode()) for key, kind, sealed in cursor.fetchall()}

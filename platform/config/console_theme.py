@@ -74,7 +74,11 @@ UNFOLD: dict[str, Any] = {
             },
             {
                 "title": "Recommendation",
-                "items": [page("Rules", "rule", "recommendation_rule_changelist")],
+                "items": [
+                    page("Rules", "rule", "recommendation_rule_changelist"),
+                    page("Batches", "outgoing_mail", "recommendation_batch_changelist"),
+                    page("Data sufficiency", "fact_check", "recommendation_scenariodata_changelist"),
+                ],
             },
             {
                 "title": "Models",

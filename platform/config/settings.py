@@ -195,7 +195,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"RuleKindEnum": "apps.recommendation.models.RuleKind"},
+    "ENUM_NAME_OVERRIDES": {
+        "RuleKindEnum": "apps.recommendation.models.RuleKind",
+        # Training runs and batches have the same states.
+        "JobStatusEnum": "serving.models.RunStatus",
+    },
 }
 # Where clients reach the API, as the console's examples show it.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
@@ -227,6 +231,8 @@ CELERY_BEAT_SCHEDULE = {
     "encode-item-texts": {"task": "serving.encode_item_texts", "schedule": 15.0},
     "refresh-kpi": {"task": "decisions.refresh_kpi", "schedule": 60.0},
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
+    "tend-batches": {"task": "recommendation.tend_batches", "schedule": 15.0},
+    "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
 }
 
 # Engine --------------------------------------------------------------------------------------------------------------
@@ -243,6 +249,12 @@ TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 # How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.
 CLICK_WINDOW_MINUTES = float(env("CLICK_WINDOW_MINUTES", "30"))
 PURCHASE_WINDOW_DAYS = float(env("PURCHASE_WINDOW_DAYS", "7"))
+# Batches -------------------------------------------------------------------------------------------------------------
+BATCHES = Path(env("BATCHES") or VAR / "batches")
+BATCH_CHUNK = int(env("BATCH_CHUNK", "200"))  # subjects that a worker takes at a time
+BATCH_LEASE = float(env("BATCH_LEASE", "120"))  # seconds after which a chunk is taken from a silent worker
+BATCH_WORKERS = int(env("BATCH_WORKERS", "8"))  # chunks of one batch that are under way at a time, at most
+BATCH_KEPT_DAYS = int(env("BATCH_KEPT_DAYS", "7"))  # after which an exported file is deleted
 
 LOGGING_CONFIG = None
 configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))

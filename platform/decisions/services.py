@@ -1,6 +1,7 @@
 """Writes: scenarios and decisions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 from uuid import UUID
@@ -87,6 +88,39 @@ def record_decision(
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [current_tenant_id(), *values, *documents])
     return decision
+
+
+@dataclass(frozen=True)
+class Served:
+    """One of many answers that are recorded together; `decision_id` must be a fresh uuid7."""
+
+    decision_id: UUID
+    subject_key: bytes
+    policy: str
+    items: Sequence[DecidedItem]
+    model_version: UUID | None = None
+    degraded: str | None = None
+
+
+def record_decisions(
+    *, application: str, scenario: str, request: dict[str, Any], served: Sequence[Served], latency_ms: float
+) -> None:
+    """Store answers to many subjects with one INSERT; they share `request`, and `latency_ms` is what each took."""
+    Decision.objects.bulk_create(
+        Decision(
+            decision_id=each.decision_id,
+            application=application,
+            scenario=scenario,
+            subject_key=each.subject_key,
+            model_version=each.model_version,
+            policy=each.policy,
+            degraded=each.degraded,
+            request=request,
+            items=list(each.items),
+            latency_ms=latency_ms,
+        )
+        for each in served
+    )
 
 
 def define_scenario(

@@ -6,6 +6,7 @@ exception here.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -71,6 +72,29 @@ def _count(answer: Answer[Prediction], started: float) -> Answer[Prediction]:
     ANSWERS.labels(answer.degraded or "live").inc()
     SECONDS.observe(time.monotonic() - started)
     return answer
+
+
+def predict_many(model: str, requests: Sequence[NextItemRequest]) -> list[Answer]:
+    """Answers for the tenant in scope in the order of the requests, from one version, computed in this process.
+
+    For work that nobody waits for: there is no deadline, and no inference worker is kept from those who do wait.
+    """
+    line, tenant_id = current_line(model), current_tenant_id()
+    rungs: list[tuple[VersionReference | None, Degraded | None]] = [
+        (line.live, None),
+        (line.previous, "previous_version"),
+    ]
+    for version, degraded in rungs:
+        if version is None:
+            continue
+        try:
+            folder = resolve_artifact(tenant_id, version.artifact)
+            predictions = engine.predict(folder, requests)
+            new_items.keep_up(tenant_id, folder)
+            return [Answer(prediction, version.id, degraded) for prediction in predictions]
+        except Exception:
+            _failed("inline", version)
+    return [_from_rules(line, request) or Answer(None, None, "no_model") for request in requests]
 
 
 def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:

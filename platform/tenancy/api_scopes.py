@@ -11,6 +11,8 @@ API_SCOPES = {
     "recommendations:read": "ask for recommendations",
     "rules:read": "read rules, their history, and preview them",
     "rules:write": "change, publish and remove rules",
+    "batches:read": "follow batches and download their files, which name subjects by their raw ids",
+    "batches:write": "start and cancel batches of recommendations",
     "decisions:read": "read decisions and their outcomes",
     "models:read": "see training runs and model versions",
     "models:write": "start training, promote, roll back",

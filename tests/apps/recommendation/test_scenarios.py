@@ -97,5 +97,5 @@ def test_a_scenario_that_is_switched_off_is_unknown(shop: Tenant, api: Any) -> N
         scenarios().filter(key="trending").update(is_active=False)
     answer = api.post("recommendations", {"scenario": "trending", "subject": {"user_id": "u1"}})
     assert answer.status_code == 404
-    assert "known are: also-bought, buy-again, cart, category, home, popular, " in answer.json()["detail"]
+    assert "known are: also-bought, buy-again, cart, category, email, home, popular, " in answer.json()["detail"]
     assert "trending" not in answer.json()["detail"].partition("known are")[2]
