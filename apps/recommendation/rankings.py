@@ -24,6 +24,7 @@ from apps.recommendation.services import obtain_scenario
 from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.visitors import Visitor
 from apps.recommendation.words import words
+from behavior.logins import record_login
 from behavior.subjects import Subject
 from decisions.models import Scenario
 from decisions.policies import Policy, choose
@@ -87,6 +88,7 @@ def rank(ask: RankingAsk) -> Ranking:
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+    record_login(ask.subject)
     return answer
 
 

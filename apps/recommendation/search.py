@@ -27,6 +27,7 @@ from apps.recommendation.selectors import Shelf
 from apps.recommendation.services import obtain_scenario
 from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.visitors import Visitor
+from behavior.logins import record_login
 from behavior.subjects import Subject
 from catalog.selectors import UNKNOWN
 from catalog.text_analysis import is_mostly_cjk
@@ -108,6 +109,8 @@ def search(ask: SearchAsk) -> SearchAnswer:
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+    if ask.subject:
+        record_login(ask.subject)
     return answer
 
 

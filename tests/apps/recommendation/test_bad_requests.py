@@ -78,7 +78,7 @@ def test_an_unknown_scenario_lists_the_known_ones(api: ApiClient) -> None:
     answer = api.post("recommendations", GOOD | {"scenario": "hoem"})
 
     assert answer.status_code == 404
-    assert "'hoem'; known are: also-bought, buy-again, cart, category, home," in answer.json()["detail"]
+    assert "'hoem'; known are: also-bought, buy-again, cart, category, email, home," in answer.json()["detail"]
 
 
 def test_malformed_json(api: ApiClient) -> None:
