@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.recommendation.explanation_api import full_explanation
+from apps.recommendation.explanations.api import full_explanation
 from apps.recommendation.selectors import UnknownScenario
 from apps.recommendation.serializers import AskSerializer, RecommendationSerializer, present
 from apps.recommendation.services import recommend

@@ -7,7 +7,7 @@ class RecommendationConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only from here on.
-        from apps.recommendation.rule_selectors import filter_uses
+        from apps.recommendation.rules.selectors import filter_uses
         from catalog.filter_services import register_uses
 
         register_uses(filter_uses)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from apps.recommendation.candidates import Candidate, Cause, Ranked
+from apps.recommendation.lists.candidates import Candidate, Cause, Ranked
 from apps.recommendation.selectors import PersonalEvent
 from ml.explain import METHODS, Method, parts
 from ml.serving.requests import OWED, EventPart, NextItemPrediction, NextItemRequest, RankingRequest

@@ -2,10 +2,10 @@
 
 from dataclasses import fields
 
-from apps.recommendation.asking import Ask
+from apps.recommendation.lists.asking import Ask
+from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.scenarios import APPLICATION, Kind, scenario_settings
 from apps.recommendation.services import preview_scenario
-from apps.recommendation.settings import ScenarioSettings
 from behavior.subjects import Subject
 from console.scenario_applications import PreviewedItem, PreviewedList, ScenarioApplication, register_application
 from console.setting_fields import Words

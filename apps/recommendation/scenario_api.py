@@ -9,10 +9,10 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.recommendation.requirements import Requirement, Verdict
 from apps.recommendation.selectors import UnknownScenario, scenarios
 from apps.recommendation.services import create_default_scenarios, obtain_scenario
-from apps.recommendation.sufficiency import Sufficiency, sufficiency
+from apps.recommendation.sufficiency.requirements import Requirement, Verdict
+from apps.recommendation.sufficiency.verdicts import Sufficiency, sufficiency
 from decisions.models import Scenario
 
 EXAMPLE = OpenApiExample(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 
-from apps.recommendation.settings import ScenarioSettings
+from apps.recommendation.lists.settings import ScenarioSettings
 
 APPLICATION = "recommendation"
 MODEL = "next-item"

@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from apps.recommendation.candidates import Candidate, Cause, Ranked
-from apps.recommendation.rules import ActiveRules
+from apps.recommendation.lists.candidates import Candidate, Cause, Ranked
+from apps.recommendation.lists.settings import ScenarioSettings
+from apps.recommendation.rules.active import ActiveRules
 from apps.recommendation.scenarios import APPLICATION
-from apps.recommendation.settings import ScenarioSettings
 from behavior.selectors import RecentEvent
 from catalog.models import Item
 from catalog.saved_filters import read_filter

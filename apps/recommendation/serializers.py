@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.events import SubjectSerializer
-from apps.recommendation.asking import Ask, Recommendation
 from apps.recommendation.engine import MEMBERS
-from apps.recommendation.settings import ScenarioSettings, settings_schema
+from apps.recommendation.lists.asking import Ask, Recommendation
+from apps.recommendation.lists.settings import ScenarioSettings, settings_schema
 from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError

@@ -10,20 +10,20 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.recommendation import selectors
-from apps.recommendation.arranging import Placed, adjust, arrange
-from apps.recommendation.asking import Ask, Recommendation
-from apps.recommendation.candidates import Pool, fill
-from apps.recommendation.factors import factors_of, reorders
-from apps.recommendation.paging import request_of, resume, write_cursor
-from apps.recommendation.promotions import wanted_items
-from apps.recommendation.reads import Reads
-from apps.recommendation.reasons import EXPLORED, explain
-from apps.recommendation.rule_book import CompiledRule, active_rules
+from apps.recommendation.lists.arranging import Placed, adjust, arrange
+from apps.recommendation.lists.asking import Ask, Recommendation
+from apps.recommendation.lists.candidates import Pool, fill
+from apps.recommendation.lists.factors import factors_of, reorders
+from apps.recommendation.lists.paging import request_of, resume, write_cursor
+from apps.recommendation.lists.promotions import wanted_items
+from apps.recommendation.lists.reads import Reads
+from apps.recommendation.lists.reasons import EXPLORED, explain
+from apps.recommendation.lists.settings import ScenarioSettings
+from apps.recommendation.lists.sources import Situation, sources_for
+from apps.recommendation.lists.visitors import Visitor
+from apps.recommendation.rules.book import CompiledRule, active_rules
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, SEEDED, Kind, scenario_settings
 from apps.recommendation.selectors import Shelf, UnknownScenario
-from apps.recommendation.settings import ScenarioSettings
-from apps.recommendation.sources import Situation, sources_for
-from apps.recommendation.visitors import Visitor
 from behavior.logins import record_login
 from decisions.models import Scenario
 from decisions.policies import Policy, generator_of

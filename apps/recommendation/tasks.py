@@ -6,7 +6,9 @@ import structlog
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from apps.recommendation import batch_chunks, batches, habits
+from apps.recommendation.batches import chunks as batch_chunks
+from apps.recommendation.batches import services as batches
+from apps.recommendation.lists import habits
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
 
 log = structlog.get_logger(__name__)

@@ -3,11 +3,11 @@
 from django.urls import path
 
 from apps.recommendation.api import RecommendationsView
-from apps.recommendation.batch_api import BatchesView, BatchFileView, BatchView
-from apps.recommendation.explanation_api import DecisionExplanationView
-from apps.recommendation.pages_api import PagesView
-from apps.recommendation.rankings_api import RankingsView
-from apps.recommendation.rule_api import (
+from apps.recommendation.batches.api import BatchesView, BatchFileView, BatchView
+from apps.recommendation.explanations.api import DecisionExplanationView
+from apps.recommendation.lists.pages_api import PagesView
+from apps.recommendation.rankings.api import RankingsView
+from apps.recommendation.rules.api import (
     PreviewRulesView,
     PublishRuleView,
     RestoreRuleView,
@@ -17,7 +17,7 @@ from apps.recommendation.rule_api import (
     UnpublishRuleView,
 )
 from apps.recommendation.scenario_api import ScenariosView, SufficiencyView
-from apps.recommendation.search_api import SearchesView
+from apps.recommendation.searches.api import SearchesView
 
 urlpatterns = [
     path("recommendations", RecommendationsView.as_view(), name="recommendations"),

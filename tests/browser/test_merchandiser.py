@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from apps.recommendation.demonstration_visits import subject_of
+from apps.recommendation.demonstrations.visits import subject_of
 from apps.recommendation.engine import simulated_shop
 from behavior.popularity import refresh_item_popularity
 from behavior.services import store_events

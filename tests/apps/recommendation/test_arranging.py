@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.recommendation.arranging import RELAXED, Adjusted, Placed, arrange
-from apps.recommendation.candidates import Candidate, Cause, Pooled
-from apps.recommendation.diversity import likeness
-from apps.recommendation.rules import NO_RULES
-from apps.recommendation.settings import ScenarioSettings
+from apps.recommendation.lists.arranging import RELAXED, Adjusted, Placed, arrange
+from apps.recommendation.lists.candidates import Candidate, Cause, Pooled
+from apps.recommendation.lists.diversity import likeness
+from apps.recommendation.lists.settings import ScenarioSettings
+from apps.recommendation.rules.active import NO_RULES
 from catalog.selectors import ItemFacts
 from decisions.policies import Policy
 

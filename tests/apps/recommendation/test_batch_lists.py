@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from apps.recommendation.asking import Ask
-from apps.recommendation.habits import refresh_purchase_habits
+from apps.recommendation.lists.asking import Ask
+from apps.recommendation.lists.habits import refresh_purchase_habits
 from apps.recommendation.models import Batch
-from apps.recommendation.rule_services import create_rule, publish_rule
+from apps.recommendation.rules.services import create_rule, publish_rule
 from apps.recommendation.services import preview
 from behavior import logins
 from behavior.subjects import read_subject

@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.recommendation import batches, engine
-from apps.recommendation.batch_reads import GatheredReads
+from apps.recommendation import engine
+from apps.recommendation.batches import services as batches
+from apps.recommendation.batches.reads import GatheredReads
 from apps.recommendation.engine import NextItemsAsk
+from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.selectors import personal_events
-from apps.recommendation.settings import ScenarioSettings
 from apps.recommendation.tasks import make_chunk, plan_batch
 from behavior.subjects import Keyring, remember, seal
 from catalog.services import upsert_items

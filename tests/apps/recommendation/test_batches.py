@@ -16,8 +16,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.recommendation import batch_chunks, batch_files, batches
-from apps.recommendation.batch_lists import make_lists
+from apps.recommendation.batches import chunks as batch_chunks
+from apps.recommendation.batches import files as batch_files
+from apps.recommendation.batches import services as batches
+from apps.recommendation.batches.lists import make_lists
 from apps.recommendation.models import Batch, BatchChunk
 from apps.recommendation.services import Ask, preview
 from apps.recommendation.tasks import finish_batch, make_chunk, plan_batch

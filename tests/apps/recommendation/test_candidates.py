@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.recommendation.candidates import Candidate, Cause, Permitted, Ranked, Source, fill
+from apps.recommendation.lists.candidates import Candidate, Cause, Permitted, Ranked, Source, fill
 from catalog.selectors import ItemFacts
 
 items = st.lists(st.integers(0, 60).map(str), unique=True, max_size=60)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from apps.recommendation import batches
+from apps.recommendation.batches import services as batches
 from apps.recommendation.models import Batch, BatchStatus
 from apps.recommendation.services import create_default_scenarios
 from apps.recommendation.tasks import finish_batch, make_chunk, plan_batch

@@ -4,8 +4,8 @@ from datetime import UTC, timedelta
 
 from django.utils import timezone
 
-from apps.recommendation.demonstration import Shop, ensure_visits
-from apps.recommendation.demonstration_visits import serve_visitors
+from apps.recommendation.demonstrations.shops import Shop, ensure_visits
+from apps.recommendation.demonstrations.visits import serve_visitors
 from apps.recommendation.engine import simulated_shop
 from apps.recommendation.services import create_default_scenarios
 from catalog.services import upsert_items

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.recommendation.asking import Ask
+from apps.recommendation.lists.asking import Ask
 from apps.recommendation.services import create_default_scenarios, preview
 from behavior.subjects import read_subject
 from catalog.services import upsert_items

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from apps.recommendation.explanations import explain_decision
+from apps.recommendation.explanations.services import explain_decision
 from behavior.models import Event
 from decisions.models import Decision
 from decisions.selectors import get_decision

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.recommendation.habits import refresh_purchase_habits
+from apps.recommendation.lists.habits import refresh_purchase_habits
 from apps.recommendation.scenarios import DEFAULT_SCENARIOS
 from apps.recommendation.services import ASKED_ELSEWHERE
 from catalog.services import upsert_items

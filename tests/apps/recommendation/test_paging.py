@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from apps.recommendation.paging import MOST_PAGES, read_cursor, write_cursor
+from apps.recommendation.lists.paging import MOST_PAGES, read_cursor, write_cursor
 from apps.recommendation.scenarios import DEFAULT_SCENARIOS
 from decisions.selectors import get_decision
 from serving.models import ModelVersion

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.recommendation import habits
-from apps.recommendation.habits import LARGEST_BASKET, LEAST_TOGETHER, SHRINKAGE, refresh_purchase_habits
+from apps.recommendation.lists import habits
+from apps.recommendation.lists.habits import LARGEST_BASKET, LEAST_TOGETHER, SHRINKAGE, refresh_purchase_habits
 from apps.recommendation.models import ItemPair, RepurchaseInterval, Within
 from apps.recommendation.scenarios import APPLICATION
 from behavior.services import store_events

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.recommendation.ranking_facts import ItemCounts, ItemFacts
-from apps.recommendation.ranking_features import Known, RankingCandidate, client_order, ranking_features
-from apps.recommendation.words import words
+from apps.recommendation.rankings.facts import ItemCounts, ItemFacts
+from apps.recommendation.rankings.features import Known, RankingCandidate, client_order, ranking_features
+from apps.recommendation.rankings.words import words
 
 TENT = ItemFacts("Light tent, 2 persons", "Nordlicht", ["tents", "outdoor"], 200.0, True, True)
 BOOT = ItemFacts("Trail boots", "Fels", ["boots"], 100.0, True, True)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.recommendation.candidates import Cause
 from apps.recommendation.engine import _cause
-from apps.recommendation.reasons import DID, OF_ITEMS, SAID, explain
+from apps.recommendation.lists.candidates import Cause
+from apps.recommendation.lists.reasons import DID, OF_ITEMS, SAID, explain
 from apps.recommendation.selectors import PersonalEvent
 from ml.serving.requests import EventPart
 

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.recommendation.arranging import Placed, adjust, arrange
-from apps.recommendation.candidates import Candidate, Cause, Pooled
-from apps.recommendation.rules import RELAXED, ActiveRules, Cap, Pin, Promotion
-from apps.recommendation.settings import ScenarioSettings
+from apps.recommendation.lists.arranging import Placed, adjust, arrange
+from apps.recommendation.lists.candidates import Candidate, Cause, Pooled
+from apps.recommendation.lists.settings import ScenarioSettings
+from apps.recommendation.rules.active import RELAXED, ActiveRules, Cap, Pin, Promotion
 from catalog.selectors import ItemFacts
 from decisions.policies import Policy
 

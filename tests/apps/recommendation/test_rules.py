@@ -11,9 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.recommendation.rule_book import BOOK_SECONDS
-from apps.recommendation.rule_kinds import holds
-from apps.recommendation.rule_services import create_rule, publish_rule
+from apps.recommendation.rules.book import BOOK_SECONDS
+from apps.recommendation.rules.kinds import holds
+from apps.recommendation.rules.services import create_rule, publish_rule
 from catalog.services import patch_item
 from decisions.selectors import get_decision
 from serving.models import ModelVersion

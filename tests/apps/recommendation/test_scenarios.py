@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from apps.recommendation.lists.settings import ScenarioSettings, settings_schema
 from apps.recommendation.scenarios import DEFAULT_SCENARIOS, Kind, scenario_settings
 from apps.recommendation.selectors import scenarios
 from apps.recommendation.services import create_default_scenarios
-from apps.recommendation.settings import ScenarioSettings, settings_schema
 from behavior.event_types import PURCHASES
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope

@@ -9,13 +9,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.recommendation import log_sample
-from apps.recommendation.log_sample import EVENTS_READ
-from apps.recommendation.requirements import Requirement, Verdict
+from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.selectors import scenarios
 from apps.recommendation.services import create_default_scenarios
-from apps.recommendation.settings import ScenarioSettings
-from apps.recommendation.sufficiency import sufficiency
+from apps.recommendation.sufficiency import log_sample
+from apps.recommendation.sufficiency.log_sample import EVENTS_READ
+from apps.recommendation.sufficiency.requirements import Requirement, Verdict
+from apps.recommendation.sufficiency.verdicts import sufficiency
 from behavior.popularity import refresh_item_popularity
 from behavior.services import store_events
 from catalog.services import upsert_items

@@ -8,7 +8,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.recommendation.models import Rule
-from apps.recommendation.rule_services import create_rule
+from apps.recommendation.rules.services import create_rule
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from apps.recommendation.models import Rule, RuleChange
-from apps.recommendation.rule_services import create_rule
+from apps.recommendation.rules.services import create_rule
 from apps.recommendation.services import create_default_scenarios
 from catalog.filter_services import put_filter
 from catalog.models import SavedFilter

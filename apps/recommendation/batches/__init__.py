@@ -1,0 +1,1 @@
+"""Lists for many subjects at once, as a file."""

@@ -1,0 +1,1 @@
+"""Made shops and visitors for demonstrations."""

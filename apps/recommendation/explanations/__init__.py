@@ -1,0 +1,1 @@
+"""Why a list was as it was."""

@@ -1,0 +1,130 @@
+"""POST /api/v1/recommendations/pages."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.errors import problem_of
+from api.schema import ProblemSerializer
+from apps.recommendation.lists.pages import Slot, SlotAnswer, recommend_page
+from apps.recommendation.selectors import UnknownScenario
+from apps.recommendation.serializers import (
+    ListRequestSerializer,
+    ObjectField,
+    RecommendationSerializer,
+    SubjectField,
+    present,
+)
+
+MOST_SLOTS = 20
+LONGEST_NAME = 50
+EXAMPLES = [
+    OpenApiExample(
+        "A product page with three shelves",
+        value={
+            "subject": {"user_id": "u-17"},
+            "slots": [
+                {"slot": "similar", "scenario": "product", "items": ["o0042"], "count": 4},
+                {"slot": "bought-with", "scenario": "also-bought", "items": ["o0042"], "count": 4},
+                {"slot": "for-you", "scenario": "home", "count": 8},
+            ],
+            "distinct": True,
+        },
+        request_only=True,
+    ),
+]
+
+
+class SlotSerializer(ListRequestSerializer):
+    """One list of the page."""
+
+    slot = serializers.SlugField(
+        max_length=LONGEST_NAME, required=False, help_text="What the answer calls it; without it, the scenario's key."
+    )
+
+
+@extend_schema_field(SlotSerializer(many=True))
+class SlotsField(serializers.ListField):
+    """Objects that are judged one by one, so that a bad one costs the others nothing."""
+
+    child = ObjectField()
+
+
+class PageSerializer(serializers.Serializer):
+    """A request for the lists of one page."""
+
+    subject = SubjectField()
+    slots = SlotsField(
+        min_length=1, max_length=MOST_SLOTS, help_text="Lists in the order in which they may take items."
+    )
+    distinct = serializers.BooleanField(
+        required=False, default=True, help_text="No item appears in two slots; earlier slots go first."
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class SlotAnswerSerializer(serializers.Serializer):
+    slot = serializers.CharField()
+    recommendation = RecommendationSerializer(allow_null=True, help_text="null where there is a problem.")
+    problem = ProblemSerializer(allow_null=True, help_text="What was wrong with this slot's request.")
+
+
+class PageAnswerSerializer(serializers.Serializer):
+    """The answer; each slot's list is a decision of its own, and all of them carry the page's id."""
+
+    page_id = serializers.UUIDField()
+    slots = SlotAnswerSerializer(many=True)
+
+
+class PagesView(APIView):
+    required_scopes = {"POST": "recommendations:read"}
+
+    @extend_schema(
+        operation_id="recommend_page",
+        tags=["recommendations"],
+        summary="The lists of one page, without repeats",
+        request=PageSerializer,
+        responses=PageAnswerSerializer,
+        examples=EXAMPLES,
+    )
+    def post(self, request: Request) -> Response:
+        serializer = PageSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked = serializer.validated_data
+        slots = [_read_slot(number, raw) for number, raw in enumerate(asked["slots"], start=1)]
+        page_id, answers = recommend_page(asked["subject"], slots, distinct=asked["distinct"])
+        explained = [isinstance(slot.request, dict) and slot.request["explain"] for slot in slots]
+        presented = [
+            _present(answer, request, explain=explain) for answer, explain in zip(answers, explained, strict=True)
+        ]
+        return Response({"page_id": page_id, "slots": presented})
+
+
+def _read_slot(number: int, raw: dict[str, Any]) -> Slot:
+    serializer = SlotSerializer(data=raw)
+    if not serializer.is_valid():
+        return Slot(
+            str(raw.get("slot") or raw.get("scenario") or number)[:50], serializers.ValidationError(serializer.errors)
+        )
+    asked = dict(serializer.validated_data)
+    return Slot(asked.pop("slot", asked["scenario"]), asked)
+
+
+def _present(answer: SlotAnswer, request: Request, *, explain: bool) -> dict[str, Any]:
+    if answer.recommendation:
+        shown = present(answer.recommendation, explain=explain)
+        return {"slot": answer.name, "recommendation": shown, "problem": None}
+    error = NotFound(str(answer.error)) if isinstance(answer.error, UnknownScenario) else answer.error
+    assert error is not None
+    problem = problem_of(error).body(request._request)
+    return {"slot": answer.name, "recommendation": None, "problem": problem}

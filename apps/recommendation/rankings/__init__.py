@@ -1,0 +1,1 @@
+"""Rankings: the client's own candidates in a better order."""

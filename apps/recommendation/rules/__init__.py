@@ -1,0 +1,1 @@
+"""Operators' rules: what they want of lists."""

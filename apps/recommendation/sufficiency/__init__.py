@@ -1,0 +1,1 @@
+"""Whether a scenario has the data that it needs."""
