@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.recommendation.engine import World
 from apps.recommendation.lists.asking import Ask
 from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.services import preview
@@ -16,7 +17,6 @@ from behavior.services import store_events
 from behavior.subjects import read_subject
 from decisions.counting import recount_kpi
 from decisions.services import record_decision
-from ml.simulation import World
 from tenancy.scope import tenant_scope
 
 DAYS = 14

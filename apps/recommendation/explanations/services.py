@@ -9,13 +9,13 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from apps.recommendation import engine, selectors
+from apps.recommendation.engine import EventPart, NextItemPrediction
 from apps.recommendation.lists.reads import EVENTS_READ
 from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.scenarios import APPLICATION, Kind, scenario_settings
 from apps.recommendation.selectors import PersonalEvent
 from behavior.selectors import recent_events, subjects_of_events
 from decisions.models import Decision
-from ml.serving.requests import EventPart, NextItemPrediction
 from serving.replay import NoReplay, VersionGone
 
 # Scores that come out of another batch differ in the last digits.
