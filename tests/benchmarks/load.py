@@ -30,6 +30,11 @@ class Question:
     check: Callable[[dict[str, Any]], str | None] = lambda answer: None
 
 
+def answered_by(version: str) -> Callable[[dict[str, Any]], str | None]:
+    """The check that this model version itself has answered."""
+    return lambda answer: None if answer["model_version"] == version and not answer["degraded"] else "degraded"
+
+
 class Connection:
     """A client that keeps its connection open, as a shop's server does."""
 

@@ -5,30 +5,23 @@ the inference in its own process (`inline`) or in a Celery worker (`queue`).
 """
 
 import itertools
-import shutil
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.utils import timezone
 
 from behavior.services import store_events
 from catalog.services import upsert_items
 from ml.data.columns import write_columns
 from ml.data.ranked_lists import write_ranked_lists
 from ml.tasks import TASKS
-from serving.artifacts import artifact_sha256, relative_path, run_folder
-from serving.models import ModelVersion, RunStatus, TrainingRun
-from serving.services import promote
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.benchmarks.serve import ENVIRONMENT, Connection, item_id, percentile, serving
+from tests.benchmarks.load import Question, answered_by, latencies, percentile
+from tests.benchmarks.serve import ENVIRONMENT, item_id, publish, serving
 from tests.conftest import make_client, make_tenant
 from tests.database import connected_as
 from tests.processes import running_worker
@@ -62,19 +55,20 @@ def measure(*, data: Path | None, full: bool) -> list[dict[str, Any]]:
         publish(tenant, train_next_item(folder), model="next-item", task="next_item")
         version = publish(tenant, train_ranker(folder), model="search-ranking", task="search_ranking")
         key = make_client(tenant).raw_key
-        with serving(folder, "inline") as address:
-            inline = {clients: load(address, key, version, clients, seconds) for clients in CLIENTS}
-        with serving(folder, "queue") as address, running_worker(folder / "infer.log", "infer", ENVIRONMENT):
-            queue = {clients: load(address, key, version, clients, seconds) for clients in CLIENTS}
+        ranking = Question("ranking", "rankings", request_of, answered_by(str(version.id)))
+        with serving(folder, "inline") as (address, _):
+            inline = {clients: latencies(address, key, ranking, clients, seconds) for clients in CLIENTS}
+        with serving(folder, "queue") as (address, _), running_worker(folder / "infer.log", "infer", ENVIRONMENT):
+            queue = {clients: latencies(address, key, ranking, clients, seconds) for clients in CLIENTS}
     return [record("serve.ranking.p99_ms", inline), record("serve.ranking.queue_p99_ms", queue)]
 
 
 def record(name: str, measured: dict[int, list[float]]) -> dict[str, Any]:
     """p99 of one client alone, and everything beside it."""
     detail: dict[str, Any] = {"items": ITEMS, "candidates": CANDIDATES}
-    for clients, latencies in measured.items():
-        detail[f"p50_ms_{clients}"] = percentile(latencies, 50)
-        detail[f"p99_ms_{clients}"] = percentile(latencies, 99)
+    for clients, found in measured.items():
+        detail[f"p50_ms_{clients}"] = percentile(found, 50)
+        detail[f"p99_ms_{clients}"] = percentile(found, 99)
     return {"id": name, "value": detail["p99_ms_1"], "aim": "<= 50 ms", "detail": detail}
 
 
@@ -146,60 +140,7 @@ def train_ranker(folder: Path) -> Path:
     return folder / "ranker"
 
 
-def publish(tenant: Tenant, artifact: Path, *, model: str, task: str) -> ModelVersion:
-    """Past the gate, which would refuse models that were trained for their speed alone."""
-    with tenant_scope(tenant.id):
-        run = TrainingRun.objects.create(model=model, task=task, status=RunStatus.SUCCEEDED, finished_at=timezone.now())
-        place = run_folder(tenant.id, model, run.id) / "1"
-        shutil.copytree(artifact, place)
-        version = ModelVersion.objects.create(
-            model=model,
-            number=1,
-            task=task,
-            run=run,
-            artifact=relative_path(place),
-            artifact_sha256=artifact_sha256(place),
-        )
-        promote(version=version, actor="benchmark")
-    return version
-
-
-def load(address: str, key: str, version: ModelVersion, clients: int, seconds: float) -> list[float]:
-    """Latencies in milliseconds of so many clients that ask one question after the other; the re-ranker must answer."""
-    latencies: list[list[float]] = [[] for _ in range(clients)]
-    degraded: list[str] = []
-    warm_until = time.perf_counter() + 3.0
-    ends = warm_until + seconds
-
-    def run(number: int) -> None:
-        client, generator = Connection(address, key), np.random.default_rng(number)
-        for turn in itertools.count():
-            request = request_of(f"user-{(number * 37 + turn) % SUBJECTS}", generator.choice)
-            started = time.perf_counter()
-            if started > ends:
-                return
-            answer = client.post("rankings", request)
-            elapsed = 1000 * (time.perf_counter() - started)
-            if started < warm_until:
-                continue
-            latencies[number].append(elapsed)
-            if answer["model_version"] != str(version.id) or answer["degraded"]:
-                degraded.append(str(answer["degraded"]))
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = [latency for each in latencies for latency in each]
-    p50, p99 = percentile(found, 50), percentile(found, 99)
-    print(f"{clients} clients: {len(found)} answers, p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
-    if len(degraded) > 0.01 * len(found):
-        raise AssertionError(f"{len(degraded)} of {len(found)} answers are degraded: {sorted(set(degraded))}")
-    return found
-
-
-def request_of(user_id: str, choose: Callable[..., Any]) -> dict[str, Any]:
-    items = choose(ITEMS, CANDIDATES, replace=False).tolist()
+def request_of(turn: int) -> dict[str, Any]:
+    items = np.random.default_rng(turn).choice(ITEMS, CANDIDATES, replace=False).tolist()
     candidates = [{"id": item_id(item), "score": 20.0 - 0.1 * place} for place, item in enumerate(items)]
-    return {"subject": {"user_id": user_id}, "query": "light tent", "candidates": candidates}
+    return {"subject": {"user_id": f"user-{turn % SUBJECTS}"}, "query": "light tent", "candidates": candidates}
