@@ -64,7 +64,7 @@ class RequirementSerializer(serializers.Serializer):
     at_least = serializers.BooleanField(help_text="counting stopped at the newest 50,000 events; there may be more")
     missing = serializers.CharField(allow_null=True)
     cure = serializers.CharField(allow_null=True)
-    source = serializers.CharField(help_text="where the threshold comes from")
+    source = serializers.CharField(help_text="where the threshold comes from")  # type: ignore[assignment]
 
 
 class SufficiencySerializer(serializers.Serializer):

@@ -123,7 +123,7 @@ class BatchFileSerializer(serializers.Serializer):
 class BatchSerializer(serializers.ModelSerializer):
     progress = serializers.SerializerMethodField()
     counts = serializers.SerializerMethodField()
-    errors = serializers.SerializerMethodField()
+    errors = serializers.SerializerMethodField()  # type: ignore[assignment]
     file = serializers.SerializerMethodField(help_text="null until the batch has ended, and once its file is deleted.")
 
     class Meta:

@@ -4,7 +4,7 @@ Messages may come twice or never; the rows decide. `announce` sends as many mess
 each worker that has finished a chunk sends the next one, so a large batch never fills the queue before others' work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +41,7 @@ MOST_ITEMS = 100
 MOST_SUBJECTS = 10_000
 SHOWN_ERRORS = 5
 SUMS = ("lists", "rows", "empty", "left_out", "degraded")
+COUNTED = (*SUMS, "failed")
 
 # Each person whose newest event lets us personalise, by index probes for each, however long the log is. A person is
 # named by the least of its user ids in the vault, and by the visitor's id where no user is known.
@@ -144,7 +145,7 @@ def plan(batch_id: UUID) -> None:
     if not planned:
         return
     chosen = Batch.objects.values_list("subject_keys", flat=True).get(id=batch_id)
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "batch": batch_id,
         "size": settings.BATCH_CHUNK,
@@ -262,7 +263,7 @@ def progress_of(listed: Sequence[Batch]) -> dict[UUID, Progress]:
     ended, failed = Q(status=ChunkStatus.SUCCEEDED), Q(status=ChunkStatus.FAILED)
     sums: dict[UUID, dict[str, Any]] = {}
     if running:
-        rows = (
+        rows: Iterable[Mapping[str, Any]] = (
             BatchChunk.objects.filter(batch_id__in=running)
             .order_by()
             .values("batch_id")
@@ -273,12 +274,12 @@ def progress_of(listed: Sequence[Batch]) -> dict[UUID, Progress]:
                 **{name: Sum(name, default=0) for name in SUMS},
             )
         )
-        sums = {row.pop("batch_id"): row for row in rows}
+        sums = {row["batch_id"]: {name: row[name] for name in ("done", "errors", *COUNTED)} for row in rows}
     return {batch.id: _progress(batch, sums.get(batch.id)) for batch in listed}
 
 
 def _progress(batch: Batch, sums: dict[str, Any] | None) -> Progress:
-    found = {name: getattr(batch, name) for name in (*SUMS, "failed")}
+    found = {name: getattr(batch, name) for name in COUNTED}
     done = batch.total if batch.status in (BatchStatus.SUCCEEDED, BatchStatus.FAILED) else 0
     errors = list(batch.errors)
     if sums:

@@ -4,6 +4,7 @@ the same on a log of any size."""
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -123,7 +124,7 @@ def log_sample(settings: ScenarioSettings) -> LogSample:
 
 
 def _read(muted: Types, bought: Types, viewed: Types) -> LogSample:
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "limit": EVENTS_READ,
         "items": ITEMS_READ,
