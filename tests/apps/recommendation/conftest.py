@@ -139,3 +139,12 @@ def recommend(api: ApiClient) -> Callable[..., dict[str, Any]]:
 
 def ids(answer: dict[str, Any]) -> list[str]:
     return [item["id"] for item in answer["items"]]
+
+
+@pytest.fixture
+def walkers(live_model: ModelVersion, post_events: Callable[..., None]) -> ModelVersion:
+    """Twelve users, each of whom walked three steps and bought what would have come next."""
+    for number in range(12):
+        post_events(*(ITEMS[(number + step) % 12] for step in range(3)), user_id=f"u{number:02d}")
+        post_events(ITEMS[(number + 3) % 12], type="purchase", user_id=f"u{number:02d}")
+    return live_model

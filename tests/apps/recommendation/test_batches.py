@@ -1,15 +1,10 @@
 """POST /api/v1/recommendations/batches: lists for many subjects, made by real workers, as one file."""
 
-import io
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as parquet
 import pytest
 from django.conf import LazySettings
 from django.db import connection
@@ -31,61 +26,13 @@ from serving.models import ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
-from tenancy.tasks import TENANT_HEADER
-from tests.apps.recommendation.conftest import ITEMS, catalogue
+from tests.apps.recommendation.batch_work import ADDRESS, download, lists, look, run, run_all, start
+from tests.apps.recommendation.conftest import catalogue
 from tests.conftest import ApiClient
 from tests.processes import Process
 
 Post = Callable[..., None]
 StartWorker = Callable[..., Process]
-ADDRESS = "recommendations/batches"
-
-
-def run(task: Any, tenant: Tenant, batch: dict[str, Any]) -> None:
-    """What a worker does with one message."""
-    task.apply(kwargs={"batch_id": batch["id"]}, headers={TENANT_HEADER: tenant.id}, throw=True)
-
-
-def run_all(tenant: Tenant, batch: dict[str, Any]) -> None:
-    run(plan_batch, tenant, batch)
-    with tenant_scope(tenant.id):
-        chunks = BatchChunk.objects.filter(batch_id=batch["id"]).count()
-    for _ in range(chunks):
-        run(make_chunk, tenant, batch)
-    run(finish_batch, tenant, batch)
-
-
-def start(api: ApiClient, **body: Any) -> dict[str, Any]:
-    answer = api.post(ADDRESS, body)
-    assert answer.status_code == 202, answer.content
-    return answer.json()
-
-
-def look(api: ApiClient, batch: dict[str, Any]) -> dict[str, Any]:
-    return api.get(f"{ADDRESS}/{batch['id']}").json()
-
-
-def download(api: ApiClient, batch: dict[str, Any]) -> pa.Table:
-    answer = api.get(f"{ADDRESS}/{batch['id']}/file")
-    assert answer.status_code == 200, answer.content
-    data = io.BytesIO(b"".join(answer.streaming_content))
-    return pyarrow.csv.read_csv(data) if batch["format"] == "csv" else parquet.read_table(data)
-
-
-def lists(table: pa.Table) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for row in table.sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist():
-        found.setdefault(row["user_id"], []).append(row["item_id"])
-    return found
-
-
-@pytest.fixture
-def walkers(live_model: ModelVersion, post_events: Post) -> ModelVersion:
-    """Twelve users, each of whom walked three steps and bought what would have come next."""
-    for number in range(12):
-        post_events(*(ITEMS[(number + step) % 12] for step in range(3)), user_id=f"u{number:02d}")
-        post_events(ITEMS[(number + 3) % 12], type="purchase", user_id=f"u{number:02d}")
-    return live_model
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
@@ -325,70 +272,6 @@ def test_a_file_goes_when_its_days_are_over(
     ended = look(api, batch)
     assert (ended["status"], ended["file"]) == ("succeeded", None)
     assert "was deleted" in api.get(f"{ADDRESS}/{batch['id']}/file").json()["detail"]
-
-
-# The border, and bad requests ----------------------------------------------------------------------------------------
-
-
-def test_another_tenant_sees_nothing_of_it(
-    shop: Tenant, walkers: ModelVersion, api: ApiClient, other_api: ApiClient
-) -> None:
-    batch = start(api, count=1)
-    run_all(shop, batch)
-    assert other_api.get(ADDRESS).json()["results"] == []
-    assert other_api.get(f"{ADDRESS}/{batch['id']}").status_code == 404
-    assert other_api.get(f"{ADDRESS}/{batch['id']}/file").status_code == 404
-    assert other_api.delete(f"{ADDRESS}/{batch['id']}").status_code == 404
-    assert look(api, batch)["file"]["bytes"] > 0
-
-
-def test_raw_ids_need_a_scope_of_their_own(
-    tenant: Tenant, client_with_scopes: Callable[..., ApiClient], api: ApiClient
-) -> None:
-    batch = start(api)
-    reader = client_with_scopes("recommendations:read")
-    for answer in (
-        reader.post(ADDRESS, {}),
-        reader.get(f"{ADDRESS}/{batch['id']}/file"),
-        client_with_scopes("batches:read").delete(f"{ADDRESS}/{batch['id']}"),
-    ):
-        assert answer.status_code == 403
-    assert look(api, batch)["status"] == "queued"
-
-
-@pytest.mark.parametrize(
-    ("change", "pointer", "says"),
-    [
-        ({"count": 0}, "/count", "1"),
-        ({"count": 101}, "/count", "100"),
-        ({"format": "xlsx"}, "/format", "xlsx"),
-        ({"subjects": "some"}, "/subjects", '"all"'),
-        ({"subjects": None}, "/subjects", "null"),
-        ({"subjects": []}, "/subjects", "at least 1"),
-        ({"subjects": [{"user_id": "u1"}, {}]}, "/subjects/1", "user_id or anonymous_id"),
-        ({"subjects": ["u1"]}, "/subjects/0", "object"),
-        ({"filter": {"equals": {}}}, "/filter", "'equals' is no operator"),
-        ({"params": {"temperature": -1}}, "/params/temperature", "0.01 to 10"),
-        ({"subject": {"user_id": "u1"}}, "/subject", "not a field"),
-    ],
-)
-def test_a_bad_field_is_named_with_the_cure(
-    api: ApiClient, tenant: Tenant, change: dict[str, Any], pointer: str, says: str
-) -> None:
-    answer = api.post(ADDRESS, change)
-
-    assert answer.status_code == 400, answer.content
-    [error] = answer.json()["errors"]
-    assert error["pointer"] == f"#{pointer}"
-    assert says in error["message"]
-    with tenant_scope(tenant.id):
-        assert not Batch.objects.exists()
-
-
-def test_an_unknown_scenario_is_refused(api: ApiClient, tenant: Tenant) -> None:
-    answer = api.post(ADDRESS, {"scenario": "newsletter"})
-    assert answer.status_code == 404
-    assert "known are: also-bought, buy-again, cart, category, email, home" in answer.json()["detail"]
 
 
 # Cost, and real workers ----------------------------------------------------------------------------------------------
