@@ -41,10 +41,10 @@ def _database_open_to_all_tests(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("django_db_setup")
 
 
-def make_tenant() -> Tenant:
+def make_tenant(name: str | None = None) -> Tenant:
     slug = f"tenant-{os.getpid()}-{next(_numbers)}"
     with connected_as("owner"):
-        return create_tenant(slug=slug, name=slug.replace("-", " ").title())
+        return create_tenant(slug=slug, name=name or slug.replace("-", " ").title())
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""A merchandiser's walk: make a scenario, change it beside the preview, publish it, and see its KPI move."""
+"""A merchandiser's walk: make a scenario, change it beside the preview, publish it, add a rule, see the KPI move."""
 
 import json
 import os
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from apps.recommendation.demonstrations.visits import subject_of
 from apps.recommendation.engine import simulated_shop
+from apps.recommendation.rules.book import BOOK_SECONDS
 from behavior.popularity import refresh_item_popularity
 from behavior.services import store_events
 from catalog.services import upsert_items
@@ -23,10 +25,17 @@ from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
 from tenancy.services import create_api_key
 from tests.browser.conftest import slow_hash
+from tests.conftest import make_tenant
 from tests.platform.console.furnishing import make_operator
 
 pytestmark = pytest.mark.browser
 VISITORS = 25
+COUNT = 12  # items of a list
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return make_tenant("Outdoor shop")
 
 
 @pytest.fixture
@@ -77,10 +86,13 @@ class Visitors:
         with tenant_scope(tenant.id):
             _, self.key = create_api_key(name="shop", scopes=list(API_SCOPES))
 
-    def come(self, count: int) -> None:
+    def come(self, count: int) -> list[list[dict[str, Any]]]:
+        """The items of the list that each of them was shown."""
+        lists = []
         for visitor in self.world.subject_ids[:count]:
-            ask = {"scenario": "front", "subject": subject_of(visitor), "count": 12}
+            ask = {"scenario": "front", "subject": subject_of(visitor), "count": COUNT}
             answer = self._post("recommendations", ask)
+            lists.append(answer["items"])
             shown = [item["id"] for item in answer["items"]]
             now = datetime.now(UTC) - timedelta(seconds=1)
             reaction = self.world.respond(visitor, shown, now, decision_id=answer["decision_id"])
@@ -88,6 +100,7 @@ class Visitors:
             assert sent["counts"]["ok"] == len(reaction)
         with tenant_scope(self.tenant.id):
             refresh_kpi(committed_after=timedelta(0))
+        return lists
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
@@ -96,15 +109,26 @@ class Visitors:
             return json.load(answer)
 
 
-def keep_picture(page: Page, name: str) -> None:
-    """A picture for the documentation, where SCREENSHOTS names a folder."""
+def brand_seldom_shown(lists: Sequence[Sequence[dict[str, Any]]], brands: dict[str, str]) -> str:
+    places = Counter(brands[item["id"]] for items in lists for item in items)
+    return min(sorted(set(brands.values())), key=lambda brand: places[brand])
+
+
+def keep_picture(page: Page, name: str, *, top: str | None = None) -> None:
+    """A picture for the documentation, where SCREENSHOTS names a folder; with this element at its upper edge."""
     if folder := os.environ.get("SCREENSHOTS"):
         page.wait_for_load_state("networkidle")
+        if top:
+            page.locator(top).evaluate("element => element.scrollIntoView()")
         page.screenshot(path=f"{folder}/{name}.png")
 
 
 def figure(page: Page, title: str) -> str:
     return page.locator(f'[data-figure="{title}"] td').nth(1).inner_text()
+
+
+def share(shown: str) -> float:
+    return float(shown.removesuffix("%"))
 
 
 def test_the_walk_of_a_merchandiser(
@@ -138,9 +162,7 @@ def test_the_walk_of_a_merchandiser(
     expect(then.locator("li.new").first).to_be_visible()
     keep_picture(page, "scenario")
 
-    # A rule is added here, on its own pages.
-
-    # Publish: from now on the shop's visitors get it.
+    # Save: from now on the shop's visitors get it.
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("It answers like this within two seconds.")).to_be_visible()
     expect(page.get_by_text("settings.exclude_seen: default → true")).to_be_visible()
@@ -151,16 +173,51 @@ def test_the_walk_of_a_merchandiser(
 
     # Visitors come, and the KPI move.
     visitors = Visitors(start_server(), tenant, world)
-    visitors.come(VISITORS)
+    lists = visitors.come(VISITORS)
+    kpi_page = page.url
     page.reload()
     assert figure(page, "Lists served") == str(VISITORS)
-    assert figure(page, "Items seen") == str(12 * VISITORS)
-    first_clicks = figure(page, "Lists with a click")
-    assert first_clicks != "0.00 %"
-    visitors.come(2 * VISITORS)
-    page.reload()
+    assert figure(page, "Items seen") == str(COUNT * VISITORS)
+    clicks, coverage = figure(page, "Lists with a click"), figure(page, "Coverage")
+    assert clicks != "0.00 %"
+
+    # A brand that is seldom shown is to get a quarter of the places: a rule.
+    brands = {item["id"]: item["brand"] for item in world.catalogue()}
+    brand = brand_seldom_shown(lists, brands)
+    page.get_by_role("link", name="Rules").click()
+    page.locator("a[href$='/rule/add/']").first.click()
+    page.get_by_label("Name").fill(f"A quarter for {brand}")
+    page.get_by_label("Kind").select_option("promote")
+    page.locator("#id_share").fill("25")
+    page.get_by_label("Front page").check()
+    page.get_by_label("Brands").fill(brand)
+    keep_picture(page, "rule-new")
+    page.get_by_role("button", name="Save as draft").click()
+    expect(page.get_by_text("The rule is a draft.")).to_be_visible()
+
+    # What it would do to a visitor's list.
+    preview = page.locator("#preview")
+    expect(preview.get_by_label("Scenario")).to_have_value("front")
+    preview.get_by_label("Places").fill(str(COUNT))
+    preview.get_by_role("button", name="Show lists").click()
+    without, with_rule = preview.locator(".half").nth(0), preview.locator(".half").nth(1)
+    expect(without.get_by_text("a-quarter-for-")).to_have_count(0)
+    expect(with_rule.locator("tr.console-moved.new")).to_have_count(3)
+    keep_picture(page, "rule-preview", top="#preview")
+
+    # Publish it; a second later it stands in the list of everybody.
+    page.get_by_role("link", name="Publish").click()
+    page.locator("#dialog").get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("The rule is published.")).to_be_visible()
+    page.wait_for_timeout(1_000 * BOOK_SECONDS)
+    for items in visitors.come(2 * VISITORS):
+        promoted = [item for item in items if brands[item["id"]] == brand]
+        assert len(promoted) >= COUNT / 4
+        assert any(item["rules"] for item in promoted)
+    page.goto(kpi_page)
     assert figure(page, "Lists served") == str(3 * VISITORS)
-    assert figure(page, "Lists with a click") != first_clicks
+    assert figure(page, "Lists with a click") != clicks
+    assert share(figure(page, "Coverage")) > share(coverage)
     keep_picture(page, "scenario-kpi")
 
     # A change of mind: back to the state before.
