@@ -94,7 +94,8 @@ def questions_about(version: ModelVersion) -> list[Question]:
         Question(
             "similar",
             "recommendations",
-            lambda turn: asking("product", turn) | {"items": [item_id(turn * 7919 % ITEMS)]},
+            # The first item of a walk, which the model knows a follower of.
+            lambda turn: asking("product", turn) | {"items": [item_id(turn * 7919 % ITEMS // 20 * 20)]},
             by_the_model,
         ),
         Question("popular", "recommendations", lambda turn: asking("popular", turn)),
