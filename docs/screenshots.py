@@ -75,7 +75,7 @@ def take(page: Page, name: str, address: str, opens_first: bool, link: str | Non
             return
         first.click()
     if link:
-        page.get_by_role("link", name=link, exact=True).click()
+        page.get_by_role("link", name=link).click()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=FOLDER / f"{name}.png")
     print(f"{name}: {FOLDER / name}.png")

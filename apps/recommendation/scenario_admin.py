@@ -31,9 +31,15 @@ WORDS = {
     "popular_days": Words("Popularity looks back, days"),
     "trend_days": Words("A trend looks back, days", "The period is compared with the one four times as long before."),
 }
+
+
+def _sentence(meaning: str) -> str:
+    return f"{meaning[0].upper()}{meaning[1:]}.".replace("`", "")
+
+
 # What the API's documentation says of a setting does where nothing better is written above.
 DESCRIBED = {
-    each.name: Words(each.name.replace("_", " ").capitalize(), f"{each.metadata['meaning']}.")
+    each.name: Words(each.name.replace("_", " ").capitalize(), _sentence(each.metadata["meaning"]))
     for each in fields(ScenarioSettings)
 }
 

@@ -153,7 +153,10 @@ def _replay(
 ) -> tuple[NextItemPrediction | None, str | None]:
     """The prediction, or why there is none."""
     if not events:
-        return None, "The events behind this list are gone: they were erased, or are past their retention."
+        return None, (
+            "The events behind this list are not in the log of that time: they were erased, are past their retention, "
+            "or came later."
+        )
     assert decision.model_version is not None
     try:
         prediction = engine.replay(
