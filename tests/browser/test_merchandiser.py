@@ -1,4 +1,4 @@
-"""A merchandiser's walk: make a scenario, change it beside the preview, publish it, add a rule, and see the KPI move."""
+"""A merchandiser's walk: make a scenario beside its preview, then a rule, publish it, and see the KPI move."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from apps.recommendation.demonstrations.visits import subject_of
 from apps.recommendation.engine import simulated_shop
-from apps.recommendation.rule_book import BOOK_SECONDS
+from apps.recommendation.rules.book import BOOK_SECONDS
 from behavior.popularity import refresh_item_popularity
 from behavior.services import store_events
 from catalog.services import upsert_items
