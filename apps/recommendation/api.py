@@ -1,16 +1,15 @@
 """POST /api/v1/recommendations."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.recommendation.explanations.api import full_explanation
+from apps.recommendation.explanations.api import present_explained
 from apps.recommendation.selectors import UnknownScenario
-from apps.recommendation.serializers import AskSerializer, RecommendationSerializer, present
+from apps.recommendation.serializers import AskSerializer, RecommendationSerializer
 from apps.recommendation.services import recommend
-from catalog.filters import FilterError
 
 EXAMPLES = [
     OpenApiExample(
@@ -112,10 +111,4 @@ class RecommendationsView(APIView):
             answer = recommend(ask)
         except UnknownScenario as error:
             raise NotFound(str(error)) from error
-        except FilterError as error:
-            # A saved filter that was removed between the check of the request and its use.
-            raise ValidationError({"filter": error.detail}) from error
-        body = present(answer, explain=bool(ask.explain))
-        if ask.explain == "full":
-            body |= full_explanation(answer, ask.subject)
-        return Response(body)
+        return Response(present_explained(answer, ask.explain, ask.subject))

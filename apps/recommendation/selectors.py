@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Q, QuerySet
 
@@ -17,6 +18,7 @@ from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.rules.active import ActiveRules
 from apps.recommendation.scenarios import APPLICATION
 from behavior.selectors import RecentEvent
+from catalog.filters import FilterError
 from catalog.models import Item
 from catalog.saved_filters import read_filter
 from catalog.selectors import ItemFacts, look_up_items, newest_items
@@ -176,7 +178,11 @@ class Shelf:
 
     @cached_property
     def condition(self) -> Q | None:
-        conditions = [*(read_filter(each) for each in self.filters), *self.rules.conditions]
+        """Raises ValidationError for a saved filter that was removed since the request was checked."""
+        try:
+            conditions = [*(read_filter(each) for each in self.filters), *self.rules.conditions]
+        except FilterError as error:
+            raise ValidationError({"filter": str(error)}) from error
         return Q(*conditions) if conditions else None
 
     def permitted(self, item_ids: Sequence[str]) -> dict[str, ItemFacts]:

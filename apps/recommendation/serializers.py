@@ -3,15 +3,14 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.events import SubjectSerializer
+from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.engine import MEMBERS
 from apps.recommendation.lists.asking import Ask, Recommendation
 from apps.recommendation.lists.settings import ScenarioSettings, settings_schema
-from behavior.parsing import Invalid, parse_properties
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError
 from catalog.saved_filters import read_filter
@@ -31,20 +30,6 @@ class SubjectField(serializers.Field):
                 reason["field"].removeprefix("subject").lstrip("."): [reason["message"]] for reason in error.reasons
             }
             raise serializers.ValidationError(problems.get("", problems)) from error
-
-
-@extend_schema_field(OpenApiTypes.OBJECT)
-class ObjectField(serializers.Field):
-    """A JSON object that can be stored: no NUL, no NaN, at most 32 KB."""
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        try:
-            parse_properties(data)
-        except Invalid as error:
-            raise serializers.ValidationError(error.message, code=error.code) from error
-        if not isinstance(data, dict):
-            raise serializers.ValidationError("must be a JSON object", code="wrong_type")
-        return data
 
 
 class FilterField(ObjectField):
@@ -82,16 +67,6 @@ class ExplainField(serializers.BooleanField):
     def to_internal_value(self, data: Any) -> bool | str:  # type: ignore[override]
         if data == "full":
             return "full"
-        return super().to_internal_value(data)
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know, and names those that it does."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
         return super().to_internal_value(data)
 
 

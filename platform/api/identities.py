@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from api.errors import Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.serializers import StrictSerializer
 from behavior.identity import Identity, LinkRefused, UnknownSubject, find_identity, link, merge, undo
 from behavior.models import IdentityLink
 from behavior.parsing import Invalid, parse_subject_id
@@ -45,20 +46,12 @@ class SubjectIdField(serializers.Field):
             raise serializers.ValidationError(problem.message, code=problem.code) from problem
 
 
-class _KnownFields(serializers.Serializer):
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
-
-
-class LinkRequestSerializer(_KnownFields):
+class LinkRequestSerializer(StrictSerializer):
     user_id = SubjectIdField(help_text="may be a user of whom nothing was received yet")
     anonymous_id = SubjectIdField(help_text="a visitor that events have named")
 
 
-class MergeRequestSerializer(_KnownFields):
+class MergeRequestSerializer(StrictSerializer):
     from_user_id = SubjectIdField()
     to_user_id = SubjectIdField()
 
@@ -70,7 +63,7 @@ class MergeRequestSerializer(_KnownFields):
         return fields
 
 
-class IdentityParameters(_KnownFields):
+class IdentityParameters(StrictSerializer):
     """Exactly one of the two."""
 
     user_id = SubjectIdField(required=False)

@@ -3,8 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from behavior.parsing import Invalid, parse_properties
+from api.serializers import ObjectField
 from catalog.filter_services import FilterInUse, delete_filter, put_filter
 from catalog.filters import FilterError
 from catalog.models import SavedFilter
@@ -32,28 +31,11 @@ EXAMPLE = {
 }
 
 
-@extend_schema_field(OpenApiTypes.OBJECT)
-class StoredObjectField(serializers.Field):
-    """A JSON object that can be stored: no NUL, no NaN, at most 32 KB and 8 levels deep."""
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        try:
-            parse_properties(data)
-        except Invalid as error:
-            raise serializers.ValidationError(error.message, code=error.code) from error
-        if not isinstance(data, dict):
-            raise serializers.ValidationError("must be a JSON object", code="wrong_type")
-        return data
-
-    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
-        return value
-
-
 class SavedFilterSerializer(serializers.Serializer):
     key = serializers.SlugField(max_length=MAX_KEY)
     description = serializers.CharField(allow_blank=True)
-    expression = StoredObjectField()
-    parameters = StoredObjectField()
+    expression = ObjectField()
+    parameters = ObjectField()
     updated_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -63,10 +45,10 @@ class SavedFilterBodySerializer(serializers.Serializer):
     """A filter expression whose values may be parameters."""
 
     description = serializers.CharField(max_length=500, allow_blank=True, default="")
-    expression = StoredObjectField(
+    expression = ObjectField(
         help_text='as in recommendations; {"param": "max"} in place of a value, {"saved": "key"} in place of a filter'
     )
-    parameters = StoredObjectField(
+    parameters = ObjectField(
         default=dict,
         help_text="by name: type (text, number, boolean, time, texts, numbers) and perhaps a default",
     )

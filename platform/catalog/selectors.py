@@ -134,13 +134,6 @@ def _seen(item_ids: Sequence[str]) -> list[tuple]:
         return cursor.fetchall()
 
 
-def eligible_items(
-    item_ids: Sequence[str], *, condition: Q | None = None, require_known: bool | None = None
-) -> list[str]:
-    """The ids of `look_up_items`."""
-    return list(look_up_items(item_ids, condition=condition, require_known=require_known))
-
-
 def newest_items(limit: int, *, condition: Q | None = None) -> list[str]:
     """Ids of the visible items that came into the catalogue last, newest first."""
     items = Item.objects.filter(VISIBLE, condition or Q()).order_by("-created_at", "item_id")

@@ -80,13 +80,7 @@ def predict_many(model: str, requests: Sequence[NextItemRequest]) -> list[Answer
     For work that nobody waits for: there is no deadline, and no inference worker is kept from those who do wait.
     """
     line, tenant_id = current_line(model), current_tenant_id()
-    rungs: list[tuple[VersionReference | None, Degraded | None]] = [
-        (line.live, None),
-        (line.previous, "previous_version"),
-    ]
-    for version, degraded in rungs:
-        if version is None:
-            continue
+    for version, degraded in _trained(line):
         try:
             folder = resolve_artifact(tenant_id, version.artifact)
             predictions = engine.predict(folder, requests)
@@ -108,13 +102,7 @@ def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:
 
 
 def _from_model(line: ModelLine, request: Request, ends: float) -> Answer[Any] | None:
-    rungs: list[tuple[VersionReference | None, Degraded | None]] = [
-        (line.live, None),
-        (line.previous, "previous_version"),
-    ]
-    for version, degraded in rungs:
-        if version is None:
-            continue
+    for version, degraded in _trained(line):
         try:
             return Answer(_ask(version, request, ends), version.id, degraded)
         except NoAnswer as error:
@@ -161,6 +149,15 @@ def _from_rules(line: ModelLine, request: NextItemRequest) -> Answer[NextItemPre
         except Exception:
             _failed("rules", version)
     return None
+
+
+def _trained(line: ModelLine) -> list[tuple[VersionReference, Degraded | None]]:
+    """The versions whose models are asked, in order, and what the answer of each is marked as."""
+    rungs: list[tuple[VersionReference | None, Degraded | None]] = [
+        (line.live, None),
+        (line.previous, "previous_version"),
+    ]
+    return [(version, degraded) for version, degraded in rungs if version is not None]
 
 
 def _rules_versions(line: ModelLine) -> list[VersionReference]:

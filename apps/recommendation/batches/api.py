@@ -18,6 +18,7 @@ from api.errors import CONTENT_TYPE, Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.schema import ProblemSerializer
+from api.serializers import StrictSerializer
 from apps.recommendation.batches import files as batch_files
 from apps.recommendation.batches.services import (
     MOST_ITEMS,
@@ -30,7 +31,7 @@ from apps.recommendation.batches.services import (
 )
 from apps.recommendation.models import Batch, BatchFormat
 from apps.recommendation.selectors import UnknownScenario
-from apps.recommendation.serializers import FilterField, ParamsField, StrictSerializer, SubjectField
+from apps.recommendation.serializers import FilterField, ParamsField, SubjectField
 from behavior.subjects import Subject
 
 EVERYBODY = "all"

@@ -1,6 +1,6 @@
 """GET /api/v1/decisions/{id}/explanation: the scores of a list that was served, taken apart."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.http import Http404
@@ -18,6 +18,7 @@ from apps.recommendation.serializers import (
     MemberSerializer,
     ReadEventSerializer,
     RecommendationReasonSerializer,
+    present,
 )
 from apps.recommendation.services import Recommendation
 from behavior.subjects import Subject
@@ -148,12 +149,15 @@ def _find(decision_id: UUID) -> Decision:
     return decision
 
 
-def full_explanation(answer: Recommendation, subject: Subject) -> dict[str, Any]:
-    """What `explain: full` adds to an answer: its items with their members, the events that the model read, and why
-    that is missing where it is."""
+def present_explained(answer: Recommendation, explain: bool | Literal["full"], subject: Subject) -> dict[str, Any]:
+    """The answer as the request wants it explained; `full` adds the members of each item's score, the events that the
+    model read, and why that is missing where it is."""
+    body = present(answer, explain=bool(explain))
+    if explain != "full":
+        return body
     explanation = explain_decision(get_decision(answer.decision_id), LIST_ATTRIBUTION, keys=subject.keys)
     members = {item["id"]: item["members"] for item in explanation.items}
-    return {
+    return body | {
         "items": [{**item, "members": members[item["id"]]} for item in answer.items],
         "explanation": {"available": explanation.available, "notice": explanation.notice, "events": explanation.events},
     }

@@ -11,15 +11,12 @@ from rest_framework.views import APIView
 
 from api.errors import problem_of
 from api.schema import ProblemSerializer
+from api.serializers import ObjectField, StrictSerializer
+from apps.recommendation.explanations.api import present_explained
 from apps.recommendation.lists.pages import Slot, SlotAnswer, recommend_page
 from apps.recommendation.selectors import UnknownScenario
-from apps.recommendation.serializers import (
-    ListRequestSerializer,
-    ObjectField,
-    RecommendationSerializer,
-    SubjectField,
-    present,
-)
+from apps.recommendation.serializers import ListRequestSerializer, RecommendationSerializer, SubjectField
+from behavior.subjects import Subject
 
 MOST_SLOTS = 20
 LONGEST_NAME = 50
@@ -55,7 +52,7 @@ class SlotsField(serializers.ListField):
     child = ObjectField()
 
 
-class PageSerializer(serializers.Serializer):
+class PageSerializer(StrictSerializer):
     """A request for the lists of one page."""
 
     subject = SubjectField()
@@ -65,12 +62,6 @@ class PageSerializer(serializers.Serializer):
     distinct = serializers.BooleanField(
         required=False, default=True, help_text="No item appears in two slots; earlier slots go first."
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
 
 
 class SlotAnswerSerializer(serializers.Serializer):
@@ -103,9 +94,8 @@ class PagesView(APIView):
         asked = serializer.validated_data
         slots = [_read_slot(number, raw) for number, raw in enumerate(asked["slots"], start=1)]
         page_id, answers = recommend_page(asked["subject"], slots, distinct=asked["distinct"])
-        explained = [isinstance(slot.request, dict) and slot.request["explain"] for slot in slots]
         presented = [
-            _present(answer, request, explain=explain) for answer, explain in zip(answers, explained, strict=True)
+            _present(answer, slot, asked["subject"], request) for answer, slot in zip(answers, slots, strict=True)
         ]
         return Response({"page_id": page_id, "slots": presented})
 
@@ -120,9 +110,9 @@ def _read_slot(number: int, raw: dict[str, Any]) -> Slot:
     return Slot(asked.pop("slot", asked["scenario"]), asked)
 
 
-def _present(answer: SlotAnswer, request: Request, *, explain: bool) -> dict[str, Any]:
-    if answer.recommendation:
-        shown = present(answer.recommendation, explain=explain)
+def _present(answer: SlotAnswer, slot: Slot, subject: Subject, request: Request) -> dict[str, Any]:
+    if answer.recommendation and isinstance(slot.request, dict):
+        shown = present_explained(answer.recommendation, slot.request["explain"], subject)
         return {"slot": answer.name, "recommendation": shown, "problem": None}
     error = NotFound(str(answer.error)) if isinstance(answer.error, UnknownScenario) else answer.error
     assert error is not None

@@ -6,9 +6,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.rankings.features import RankingCandidate
 from apps.recommendation.rankings.services import DEFAULT_SCENARIO, Ranking, RankingAsk
-from apps.recommendation.serializers import ObjectField, SubjectField
+from apps.recommendation.serializers import SubjectField
 from behavior.parsing import Invalid, json_type, parse_id, parse_number
 from catalog.serializers import ItemIdField
 
@@ -90,7 +91,7 @@ def _read_candidate(raw: Any) -> RankingCandidate:
         raise serializers.ValidationError({at: [problem.message]}, code=problem.code) from None
 
 
-class RankingAskSerializer(serializers.Serializer):
+class RankingAskSerializer(StrictSerializer):
     """A request for a ranking of the client's own candidates."""
 
     scenario = serializers.SlugField(max_length=50, required=False, default=DEFAULT_SCENARIO)
@@ -117,12 +118,6 @@ class RankingAskSerializer(serializers.Serializer):
     keep_unavailable = serializers.BooleanField(
         required=False, default=False, help_text="true keeps items that are hidden or out of stock."
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
 
     def ask(self) -> RankingAsk:
         return RankingAsk(**self.validated_data)

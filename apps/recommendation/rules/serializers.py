@@ -6,33 +6,19 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.lists.asking import Ask
 from apps.recommendation.models import Rule, RuleAction, RuleChange, RuleKind, RuleState
 from apps.recommendation.rules.selectors import differences
+from apps.recommendation.rules.services import FIELDS
 from apps.recommendation.rules.warnings import warnings_of
-from apps.recommendation.serializers import (
-    MOST_ITEMS,
-    FilterField,
-    ObjectField,
-    RecommendedItemSerializer,
-    SubjectField,
-)
+from apps.recommendation.serializers import MOST_ITEMS, FilterField, RecommendedItemSerializer, SubjectField
 from catalog.serializers import ItemIdField
 
 MOST_PREVIEWED = 20
 
 
-class KnownFieldsSerializer(serializers.Serializer):
-    """Refuses fields that it does not know, since a misspelt one would silently take its default."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown[:10]})
-        return super().to_internal_value(data)
-
-
-class RuleFieldsSerializer(KnownFieldsSerializer):
+class RuleFieldsSerializer(StrictSerializer):
     """What can be changed of a rule."""
 
     name = serializers.CharField(max_length=200)
@@ -86,16 +72,7 @@ class RuleSerializer(serializers.ModelSerializer):
         fields: tuple[str, ...] = (
             "id",
             "key",
-            "name",
-            "kind",
-            "scenarios",
-            "target",
-            "values",
-            "condition",
-            "starts_at",
-            "ends_at",
-            "priority",
-            "notes",
+            *FIELDS,
             "state",
             "version",
             "created_by",
@@ -142,7 +119,7 @@ class RuleChangeSerializer(serializers.ModelSerializer):
         return differences(change)
 
 
-class RestoreSerializer(KnownFieldsSerializer):
+class RestoreSerializer(StrictSerializer):
     version = serializers.IntegerField(min_value=1, max_value=2_000_000_000, help_text="from the rule's changes")
 
 
@@ -158,7 +135,7 @@ class PreviewedRuleField(serializers.Field):
         return RuleBodySerializer().run_validation(data)
 
 
-class RulePreviewRequestSerializer(KnownFieldsSerializer):
+class RulePreviewRequestSerializer(StrictSerializer):
     scenario = serializers.SlugField(max_length=50)
     subject = SubjectField()
     rules = serializers.ListField(child=PreviewedRuleField(), min_length=1, max_length=MOST_PREVIEWED)

@@ -4,11 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.searches.services import SCENARIO, SearchAnswer, SearchAsk
 from apps.recommendation.serializers import (
     MOST_EXCLUDED,
     FilterField,
-    ObjectField,
     ParamsField,
     RecommendationReasonSerializer,
     RecommendedItemSerializer,
@@ -21,7 +21,7 @@ LONGEST_QUERY = 500
 OF_THE_FIRST_PAGE = ("query", "scenario", "filter", "exclude", "params", "context")
 
 
-class SearchAskSerializer(serializers.Serializer):
+class SearchAskSerializer(StrictSerializer):
     """A search, or the next page of one."""
 
     query = serializers.CharField(
@@ -48,12 +48,6 @@ class SearchAskSerializer(serializers.Serializer):
         required=False,
         help_text="next_cursor of the page before. Query, filter and the like then come from the first page.",
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"is not a field; known are {known}"] for name in unknown})
-        return super().to_internal_value(data)
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if "cursor" not in values:

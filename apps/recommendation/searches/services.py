@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from apps.recommendation import selectors
 from apps.recommendation.lists.arranging import Placed, adjust, arrange
+from apps.recommendation.lists.asking import EarlierPages
 from apps.recommendation.lists.candidates import Candidate, Cause, Pooled, Source, fill
 from apps.recommendation.lists.reasons import explain
 from apps.recommendation.lists.settings import ScenarioSettings
@@ -50,7 +51,7 @@ MATCHES = Cause("matches", 1.0)
 
 @dataclass(frozen=True)
 class SearchAsk:
-    """A search. `params` replace scenario settings; `shown` are the items of its earlier pages, in their order."""
+    """A search. `params` replace scenario settings; `earlier` are the pages that were served before."""
 
     query: str
     subject: Subject | None
@@ -62,7 +63,7 @@ class SearchAsk:
     context: dict[str, Any] = field(default_factory=dict)
     explain: bool = True
     facets: bool = True
-    shown: Sequence[str] = ()
+    earlier: EarlierPages = field(default_factory=EarlierPages)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def search(ask: SearchAsk) -> SearchAnswer:
             "exclude": list(ask.exclude),
             "params": ask.params,
             "context": ask.context,
-            "shown": list(ask.shown),
+            "earlier": [str(decision_id) for decision_id in ask.earlier.decision_ids],
         },
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
@@ -122,6 +123,8 @@ def next_page(cursor: UUID, ask: SearchAsk) -> SearchAsk:
     """
     try:
         decision = decisions.get_decision(cursor)
+        earlier = [UUID(each) for each in decision.request.get("earlier", ())]
+        pages = [*decisions.get_decisions(earlier), decision] if earlier else [decision]
     except Decision.DoesNotExist:
         decision = None
     if decision is None or decision.application != APPLICATION or decision.request.get("kind") != Kind.SEARCH:
@@ -134,7 +137,9 @@ def next_page(cursor: UUID, ask: SearchAsk) -> SearchAsk:
         ask,
         scenario=decision.scenario,
         **{name: before[name] for name in ("query", "filter", "exclude", "params", "context")},
-        shown=[*before["shown"], *(item["id"] for item in decision.items)],
+        earlier=EarlierPages(
+            tuple(page.decision_id for page in pages), tuple(item["id"] for page in pages for item in page.items)
+        ),
     )
 
 
@@ -147,7 +152,7 @@ def preview_search(ask: SearchAsk) -> SearchAnswer:
     visitor = Visitor(ask.subject, now) if ask.subject else None
     refused = visitor.past(settings).refused if visitor else frozenset()
     shelf = Shelf(
-        excluded={*ask.exclude, *ask.shown, *refused, *rules.excluded},
+        excluded={*ask.exclude, *ask.earlier.item_ids, *refused, *rules.excluded},
         filters=[each for each in (settings.filter, ask.filter) if each],
         require_known=True,
         rules=rules,
@@ -162,7 +167,7 @@ def preview_search(ask: SearchAsk) -> SearchAnswer:
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
     page = _arrange(ranked.matches, ask, policy, shelf, settings, decision_id)
     items = _decide(page, query, ask)
-    if not page and not ask.shown:
+    if not page and not ask.earlier.item_ids:
         items, step = _popular(ask, settings, shelf)
     return SearchAnswer(
         decision_id=decision_id,
@@ -176,7 +181,7 @@ def preview_search(ask: SearchAsk) -> SearchAnswer:
         is_capped=found.is_capped,
         facets=found.facets,
         items=items,
-        has_more=len(found.matches) > ask.count and len(ask.shown) + len(page) < MOST_SHOWN,
+        has_more=len(found.matches) > ask.count and len(ask.earlier.item_ids) + len(page) < MOST_SHOWN,
     )
 
 
@@ -226,13 +231,14 @@ def _arrange(
         rules,
         generator_of(decision_id),
         replace(settings, diversity=0.0, category_window=None),
-        first=len(ask.shown) + 1,
+        first=len(ask.earlier.item_ids) + 1,
     )
     return [(by_id[each.candidate.item_id], each) for each in placed]
 
 
 def _decide(page: Sequence[tuple[RankedMatch, Placed | None]], query: TextQuery, ask: SearchAsk) -> list[DecidedItem]:
     reasons = explain_matches([each for each, _ in page], query) if ask.explain else [[] for _ in page]
+    first = len(ask.earlier.item_ids) + 1
     return [
         DecidedItem(
             id=each.match.item_id,
@@ -242,7 +248,7 @@ def _decide(page: Sequence[tuple[RankedMatch, Placed | None]], query: TextQuery,
             reasons=of_item,
             rules=placed.rules if placed else [],
         )
-        for rank, ((each, placed), of_item) in enumerate(zip(page, reasons, strict=True), start=len(ask.shown) + 1)
+        for rank, ((each, placed), of_item) in enumerate(zip(page, reasons, strict=True), start=first)
     ]
 
 

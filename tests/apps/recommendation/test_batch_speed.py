@@ -28,8 +28,8 @@ from tenancy.tasks import TENANT_HEADER
 from tests.apps.recommendation.conftest import TINY
 
 SUBJECTS, EVENTS, ITEMS = 400, 20, 2_000
-# On a busy machine 0.52 to 0.62 was measured, and 0.21 once while other tests ran beside it; the bar lies below.
-LEAST_RATIO = 0.15
+# On a busy machine 0.52 to 0.62 was measured, and 0.21 once while other tests ran beside it.
+LEAST_RATIO = 0.2
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,3 +159,12 @@ def test_exclusions_never_leak_and_nothing_else_is_missing(
         allowed = {item for item in allowed if int(item[-2:]) % 2}
     assert len(shown) == len(set(shown)) == min(count, len(allowed))
     assert set(shown) <= allowed
+
+
+def test_a_saved_filter_that_went_after_the_request_was_checked_is_named(shop: Tenant) -> None:
+    with tenant_scope(shop.id):
+        create_default_scenarios()
+        ask = Ask(scenario="popular", subject=read_subject({"user_id": "u1"}), filter={"saved": "gone"})
+        with pytest.raises(ValidationError) as refused:
+            preview(ask)
+    assert "there is no saved filter 'gone'" in refused.value.message_dict["filter"][0]

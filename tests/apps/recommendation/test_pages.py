@@ -105,6 +105,18 @@ def test_a_bad_page_is_refused(change: dict[str, Any], pointer: str, api: ApiCli
     assert answer.json()["errors"][0]["pointer"] == f"#{pointer}"
 
 
+def test_a_slot_is_explained_as_it_asks(live_model: ModelVersion, post_events: Post, api: ApiClient) -> None:
+    post_events("item-03", "item-04", user_id="walker")
+
+    full, plain = ask(
+        api, {"scenario": "home", "count": 2, "explain": "full"}, {"scenario": "home", "count": 2, "explain": False}
+    )["slots"]
+
+    assert all(item["members"] for item in full["recommendation"]["items"])
+    assert full["recommendation"]["explanation"]["available"]
+    assert not any(item["reasons"] or "members" in item for item in plain["recommendation"]["items"])
+
+
 def test_the_subject_is_read_once_for_all_slots(live_model: ModelVersion, post_events: Post, api: ApiClient) -> None:
     post_events("item-03", "item-04", user_id="walker")
     slots = [{"scenario": "home", "count": 2}, {"scenario": "session", "count": 2}, {"scenario": "home", "count": 2}]

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.filters import parse_filter
 from catalog.models import Item
-from catalog.selectors import describe_items, eligible_items, find_items, newest_items, search_items
+from catalog.selectors import describe_items, find_items, look_up_items, newest_items, search_items
 from catalog.serializers import present_item, read_item
 from catalog.services import delete_item, patch_item, upsert_items
 from tenancy.models import Tenant
@@ -140,7 +140,7 @@ def test_no_json_value_is_an_accident(value: Any) -> None:
             read_item(item)
 
 
-def test_eligible_items_keep_their_order_and_drop_what_cannot_be_shown() -> None:
+def test_looked_up_items_keep_their_order_and_drop_what_cannot_be_shown() -> None:
     upsert_items(
         [
             {"id": "a", "price": 5},
@@ -152,28 +152,28 @@ def test_eligible_items_keep_their_order_and_drop_what_cannot_be_shown() -> None
     )
     cheap = parse_filter({"range": {"field": "price", "lt": 10}})
 
-    assert eligible_items(["e", "d", "c", "b", "a"]) == ["e", "d", "a"]
-    assert eligible_items(["e", "d", "c", "b", "a"], condition=cheap) == ["e", "a"]
+    assert list(look_up_items(["e", "d", "c", "b", "a"])) == ["e", "d", "a"]
+    assert list(look_up_items(["e", "d", "c", "b", "a"], condition=cheap)) == ["e", "a"]
 
 
 def test_unknown_items_are_eligible_while_nothing_is_known_or_where_it_is_allowed() -> None:
-    assert eligible_items(["x", "y"]) == ["x", "y"]
-    assert eligible_items(["x", "y"], require_known=True) == []
+    assert list(look_up_items(["x", "y"])) == ["x", "y"]
+    assert list(look_up_items(["x", "y"], require_known=True)) == []
 
     upsert_items([{"id": "a"}])
 
-    assert eligible_items(["x", "a"]) == ["a"]
-    assert eligible_items(["x"]) == []
-    assert eligible_items(["x", "a"], require_known=False) == ["x", "a"]
+    assert list(look_up_items(["x", "a"])) == ["a"]
+    assert list(look_up_items(["x"])) == []
+    assert list(look_up_items(["x", "a"], require_known=False)) == ["x", "a"]
     everything = parse_filter({"not": {"eq": {"field": "brand", "value": "Acme"}}})
-    assert eligible_items(["x", "a"], condition=everything, require_known=False) == ["a"]
+    assert list(look_up_items(["x", "a"], condition=everything, require_known=False)) == ["a"]
 
 
 def test_eligibility_of_a_thousand_candidates_is_one_query(django_assert_num_queries: Callable[..., Any]) -> None:
     upsert_items([{"id": f"sku-{number}"} for number in range(1000)])
 
     with django_assert_num_queries(1):
-        assert len(eligible_items([f"sku-{number}" for number in range(1000)])) == 1000
+        assert len(look_up_items([f"sku-{number}" for number in range(1000)])) == 1000
 
 
 def test_newest_items_come_first() -> None:

@@ -1,0 +1,40 @@
+"""What serializers of requests have in common."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from behavior.parsing import Invalid, parse_properties
+
+# Named at most; a body may hold any number of unknown fields.
+MOST_NAMED = 10
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know, since a misspelt one would silently take its default."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
+            known = ", ".join(self.fields)
+            message = f"is not a field; known are {known}"
+            raise serializers.ValidationError({name: [message] for name in unknown[:MOST_NAMED]})
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ObjectField(serializers.Field):
+    """A JSON object that can be stored: no NUL, no NaN, at most 32 KB and 8 levels deep."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        try:
+            parse_properties(data)
+        except Invalid as error:
+            raise serializers.ValidationError(error.message, code=error.code) from error
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("must be a JSON object", code="wrong_type")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
