@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.recommendation.explanations.api import present_explained
+from apps.recommendation.lists.asking import Ask
 from apps.recommendation.selectors import UnknownScenario
 from apps.recommendation.serializers import AskSerializer, RecommendationSerializer
 from apps.recommendation.services import recommend
@@ -104,9 +105,7 @@ class RecommendationsView(APIView):
         examples=EXAMPLES,
     )
     def post(self, request: Request) -> Response:
-        serializer = AskSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        ask = serializer.ask()
+        ask = Ask(**AskSerializer.read(request.data))
         try:
             answer = recommend(ask)
         except UnknownScenario as error:

@@ -1,6 +1,5 @@
 """Reads: scenarios, what the subject did, what others do, and what may be shown."""
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,17 +23,21 @@ from catalog.saved_filters import read_filter
 from catalog.selectors import ItemFacts, look_up_items, newest_items
 from decisions import selectors as decisions
 from decisions.models import Scenario
+from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
 
 # The model reads so many of the last events that count.
 EVENTS_KEPT = 50
 # An edited scenario reaches every process within this time, and a busy process asks the database once in it.
 SCENARIO_SECONDS = 1.0
+# Popularity is counted by the hour, and counting it takes longer than the rest of a list.
+INTEREST_SECONDS = 1.0
 LATEST_EVENTS = 5_000
 # A trend compares its period with one so many times as long before it.
 TREND_BEFORE = 4
 
-_scenarios: dict[tuple[int, str], tuple[float, Scenario]] = {}
+_scenarios: Kept[Scenario] = Kept(SCENARIO_SECONDS)
+_interest: Kept[list[tuple]] = Kept(INTEREST_SECONDS, most=1_000)
 
 
 class UnknownScenario(LookupError):
@@ -47,15 +50,14 @@ def scenarios() -> QuerySet[Scenario]:
 
 def find_scenario(key: str) -> Scenario:
     """The scenario as it was at most a second ago. Raises UnknownScenario that lists the known keys."""
-    cached = _scenarios.get((current_tenant_id(), key))
-    now = time.monotonic()
-    if cached and now - cached[0] < SCENARIO_SECONDS:
-        return cached[1]
+    return _scenarios.get(key, lambda: _read_scenario(key))
+
+
+def _read_scenario(key: str) -> Scenario:
     scenario = decisions.find_scenario(key)
     if scenario is None or scenario.application != APPLICATION:
         known = ", ".join(scenarios().filter(is_active=True).values_list("key", flat=True)) or "none yet"
         raise UnknownScenario(f"There is no scenario '{key}'; known are: {known}.")
-    _scenarios[current_tenant_id(), key] = (now, scenario)
     return scenario
 
 
@@ -124,14 +126,19 @@ LATEST = """
 
 
 def popular_items(settings: ScenarioSettings, limit: int) -> Ranked:
-    """Items by their share of weighted interest in the last days of the log.
+    """Items by their share of weighted interest in the last days of the log, as it was at most a second ago.
 
     From the hourly counts; a log too young to have them is asked for its latest events themselves.
     """
+    asked = ("popular", tuple(settings.weights.items()), settings.popular_days, limit)
+    rows = _interest.get(asked, lambda: _most_popular(settings, limit))
+    return Ranked([Candidate(item_id, share, Cause("popular", share)) for item_id, share in rows])
+
+
+def _most_popular(settings: ScenarioSettings, limit: int) -> list[tuple]:
     span = timedelta(days=settings.popular_days)
     rows = _query(INTEREST + POPULAR, settings, limit=limit, recent=span, span=span)
-    rows = rows or _query(LATEST, settings, limit=limit, latest=LATEST_EVENTS)
-    return Ranked([Candidate(item_id, share, Cause("popular", share)) for item_id, share in rows])
+    return rows or _query(LATEST, settings, limit=limit, latest=LATEST_EVENTS)
 
 
 def interest_in(item_ids: Sequence[str], settings: ScenarioSettings) -> dict[str, float]:
@@ -143,16 +150,15 @@ def interest_in(item_ids: Sequence[str], settings: ScenarioSettings) -> dict[str
 
 def trending_items(settings: ScenarioSettings, limit: int) -> Ranked:
     """Items by how much their interest has grown; the weight is the share of it that the past does not explain."""
-    recent = timedelta(days=settings.trend_days)
-    rows = _query(
-        INTEREST + TRENDING,
-        settings,
-        limit=limit,
-        recent=recent,
-        span=recent * (1 + TREND_BEFORE),
-        before=TREND_BEFORE,
-    )
+    asked = ("trending", tuple(settings.weights.items()), settings.trend_days, limit)
+    rows = _interest.get(asked, lambda: _most_risen(settings, limit))
     return Ranked([Candidate(item_id, lift, Cause("trending", share)) for item_id, lift, share in rows])
+
+
+def _most_risen(settings: ScenarioSettings, limit: int) -> list[tuple]:
+    recent = timedelta(days=settings.trend_days)
+    span = recent * (1 + TREND_BEFORE)
+    return _query(INTEREST + TRENDING, settings, limit=limit, recent=recent, span=span, before=TREND_BEFORE)
 
 
 def _query(sql: str, settings: ScenarioSettings, **values: Any) -> list[tuple]:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from api.events import SubjectSerializer
 from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.engine import MEMBERS
-from apps.recommendation.lists.asking import Ask, Recommendation
+from apps.recommendation.lists.asking import Recommendation
 from apps.recommendation.lists.settings import ScenarioSettings, settings_schema
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError
@@ -108,9 +108,6 @@ class AskSerializer(ListRequestSerializer):
         help_text="next_cursor of the page before. The list goes on with the first page's items, filter, exclude, "
         "params and context, which need not be sent again and must not change; count may.",
     )
-
-    def ask(self) -> Ask:
-        return Ask(**self.validated_data)
 
 
 class ReasonEventSerializer(serializers.Serializer):

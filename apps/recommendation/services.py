@@ -19,7 +19,7 @@ from apps.recommendation.lists.promotions import wanted_items
 from apps.recommendation.lists.reads import Reads
 from apps.recommendation.lists.reasons import EXPLORED, explain
 from apps.recommendation.lists.settings import ScenarioSettings
-from apps.recommendation.lists.sources import Situation, sources_for
+from apps.recommendation.lists.sources import Situation, seeds_of, sources_for
 from apps.recommendation.lists.visitors import Visitor
 from apps.recommendation.rules.book import CompiledRule, active_rules
 from apps.recommendation.scenarios import APPLICATION, DEFAULT_SCENARIOS, SEEDED, Kind, scenario_settings
@@ -85,25 +85,23 @@ def _answer(
 ) -> Recommendation:
     settings, filters = judge(scenario, ask)
     visitor = visitor or Visitor(ask.subject, timezone.now())
-    events = visitor.events(settings)
-    seeds = list(ask.items) or [event.item_id for event in events[-1:]]
     rules = active_rules(scenario.key, ask.context, visitor.now, count=ask.count, book=book)
     past = visitor.past(settings)
-    kept_out = {*past.kept_out, *past.refused, *_own(scenario, ask, seeds)}
+    kept_out = {*past.kept_out, *past.refused, *_own(scenario, ask, visitor, settings)}
     shelf = Shelf(
         excluded={*ask.exclude, *ask.earlier.item_ids, *kept_out, *rules.excluded},
         filters=filters,
         require_known=settings.require_known_items,
         rules=rules,
     )
-    situation = Situation(scenario, settings, visitor, events, seeds, shelf)
+    situation = Situation(scenario, settings, visitor, list(ask.items), shelf)
 
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
     choices = CHOSEN_FROM if rules.reorders or reorders(settings, visitor) else 1
     # One more than wanted tells whether there is a next page.
     pool = fill(ask.count + 1, sources_for(situation), partial(visitor.reads.permitted, shelf), choices=choices)
     candidates = [*pool.candidates, *wanted_items(situation, rules, pool.candidates)]
-    adjusted = adjust(candidates, rules, factors_of(candidates, settings, visitor, events))
+    adjusted = adjust(candidates, rules, factors_of(candidates, settings, visitor))
     decision_id = uuid7()
     first = 1 + len(ask.earlier.item_ids)
     placed = arrange(adjusted, ask.count, policy, rules, generator_of(decision_id), settings, first=first)
@@ -128,10 +126,10 @@ def judge(scenario: Scenario, ask: Ask) -> tuple[ScenarioSettings, list[dict[str
     return settings, _filters(scenario, settings, ask)
 
 
-def _own(scenario: Scenario, ask: Ask, seeds: Sequence[str]) -> Sequence[str]:
+def _own(scenario: Scenario, ask: Ask, visitor: Visitor, settings: ScenarioSettings) -> Sequence[str]:
     """Items on the page that its list starts from, or stands beside, and does not show."""
     if scenario.kind in SEEDED:
-        return seeds
+        return seeds_of(list(ask.items), visitor, settings)
     return ask.items if scenario.kind == Kind.RECENTLY_VIEWED else ()
 
 

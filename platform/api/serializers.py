@@ -1,6 +1,7 @@
 """What serializers of requests have in common."""
 
-from typing import Any
+from functools import cache
+from typing import Any, Self
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -21,6 +22,20 @@ class StrictSerializer(serializers.Serializer):
             message = f"is not a field; known are {known}"
             raise serializers.ValidationError({name: [message] for name in unknown[:MOST_NAMED]})
         return super().to_internal_value(data)
+
+    @classmethod
+    def read(cls, data: Any) -> dict[str, Any]:
+        """The validated data of a request. Raises rest_framework's ValidationError.
+
+        For paths where every millisecond counts: one serializer reads all requests, as the child of a list serializer
+        does, instead of copying its fields for each.
+        """
+        return cls._reader().run_validation(data)
+
+    @classmethod
+    @cache
+    def _reader(cls) -> Self:
+        return cls()
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)

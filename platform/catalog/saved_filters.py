@@ -9,7 +9,6 @@ Wherever the language of `catalog.filters` takes a filter it may be a saved one,
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +18,7 @@ from django.db.models import Q
 from behavior.parsing import Invalid, check_storable, json_type, parse_number, parse_time
 from catalog.filters import MAX_DEPTH, MAX_TEXT, MAX_VALUES, FilterError, Path, parse_filter
 from catalog.models import SavedFilter
-from tenancy.scope import current_tenant_id
+from tenancy.kept import Kept
 
 # A changed filter reaches every process within this time, and a busy process reads them once in it.
 KEPT_SECONDS = 1.0
@@ -49,7 +48,7 @@ class _Walk:
     drawn: list[str] = field(default_factory=list)
 
 
-_known: dict[int, tuple[float, dict[str, Definition]]] = {}
+_known: Kept[dict[str, Definition]] = Kept(KEPT_SECONDS)
 
 
 def read_filter(expression: Any) -> Q:
@@ -77,17 +76,19 @@ def parameter_names(expression: Any) -> set[str]:
 
 def find_definition(key: str) -> Definition | None:
     """The saved filter as it was at most a second ago; one that this process does not know yet is looked for anew."""
-    kept_at, known = _known.get(current_tenant_id(), (float("-inf"), {}))
-    if time.monotonic() - kept_at >= KEPT_SECONDS or key not in known:
-        rows = SavedFilter.objects.values_list("key", "expression", "parameters")
-        known = {row_key: Definition(expression, parameters) for row_key, expression, parameters in rows}
-        _known[current_tenant_id()] = (time.monotonic(), known)
-    return known.get(key)
+    if key not in _known.get(None, _read_definitions):
+        _known.forget(None)
+    return _known.get(None, _read_definitions).get(key)
+
+
+def _read_definitions() -> dict[str, Definition]:
+    rows = SavedFilter.objects.values_list("key", "expression", "parameters")
+    return {key: Definition(expression, parameters) for key, expression, parameters in rows}
 
 
 def forget_definitions() -> None:
     """What this process remembers of the tenant's saved filters is read again."""
-    _known.pop(current_tenant_id(), None)
+    _known.forget(None)
 
 
 def check_definition(key: str, definition: Definition, *, find: Find | None = None) -> None:

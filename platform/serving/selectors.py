@@ -1,13 +1,12 @@
 """Reads: runs, versions, and which version of a line answers."""
 
-import time
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from serving.models import ACTIVE_STATUSES, Deployment, DeploymentEvent, ModelVersion, TrainingRun
-from tenancy.scope import current_tenant_id
+from tenancy.kept import Kept
 
 # A promotion reaches every process within this time, and a busy process asks the database once in it.
 LINE_SECONDS = 1.0
@@ -31,17 +30,12 @@ class ModelLine:
     newest: VersionReference | None
 
 
-_lines: dict[tuple[int, str], tuple[float, ModelLine]] = {}
+_lines: Kept[ModelLine] = Kept(LINE_SECONDS)
 
 
 def current_line(model: str) -> ModelLine:
     """The line as it was at most a second ago."""
-    key = (current_tenant_id(), model)
-    known = _lines.get(key)
-    now = time.monotonic()
-    if known is None or now - known[0] > LINE_SECONDS:
-        known = _lines[key] = (now, read_line(model))
-    return known[1]
+    return _lines.get(model, lambda: read_line(model))
 
 
 def read_line(model: str) -> ModelLine:

@@ -9,7 +9,7 @@ from apps.recommendation.lists.candidates import Pooled
 from apps.recommendation.lists.diversity import likeness
 from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.lists.visitors import Visitor
-from apps.recommendation.selectors import PersonalEvent, median_price
+from apps.recommendation.selectors import median_price
 
 Floats = NDArray[np.float64]
 
@@ -35,15 +35,14 @@ def reorders(settings: ScenarioSettings, visitor: Visitor) -> bool:
     )
 
 
-def factors_of(
-    pool: Sequence[Pooled], settings: ScenarioSettings, visitor: Visitor, events: Sequence[PersonalEvent]
-) -> list[dict[str, float]]:
+def factors_of(pool: Sequence[Pooled], settings: ScenarioSettings, visitor: Visitor) -> list[dict[str, float]]:
     """For each candidate its factors by name; those that are switched off or touch no candidate are left out."""
     columns: dict[str, Floats] = {}
     if settings.freshness:
         columns["freshness"] = freshness(pool, settings, visitor)
     if settings.price:
-        columns["price"] = price(pool, settings, median_price({event.item_id for event in events}))
+        usual = median_price({event.item_id for event in visitor.events(settings)})
+        columns["price"] = price(pool, settings, usual)
     if shown := visitor.shown(settings):
         times = np.array([shown[each.candidate.item_id] for each in pool], dtype=np.float64)
         columns["rotation"] = (1.0 - settings.rotation_rate) ** times

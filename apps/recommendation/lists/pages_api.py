@@ -89,9 +89,7 @@ class PagesView(APIView):
         examples=EXAMPLES,
     )
     def post(self, request: Request) -> Response:
-        serializer = PageSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        asked = serializer.validated_data
+        asked = PageSerializer.read(request.data)
         slots = [_read_slot(number, raw) for number, raw in enumerate(asked["slots"], start=1)]
         page_id, answers = recommend_page(asked["subject"], slots, distinct=asked["distinct"])
         presented = [
@@ -101,12 +99,10 @@ class PagesView(APIView):
 
 
 def _read_slot(number: int, raw: dict[str, Any]) -> Slot:
-    serializer = SlotSerializer(data=raw)
-    if not serializer.is_valid():
-        return Slot(
-            str(raw.get("slot") or raw.get("scenario") or number)[:50], serializers.ValidationError(serializer.errors)
-        )
-    asked = dict(serializer.validated_data)
+    try:
+        asked = dict(SlotSerializer.read(raw))
+    except serializers.ValidationError as error:
+        return Slot(str(raw.get("slot") or raw.get("scenario") or number)[:50], error)
     return Slot(asked.pop("slot", asked["scenario"]), asked)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 from apps.recommendation import engine
@@ -25,14 +25,25 @@ PAUSE = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Situation:
-    """What a request finds: the scenario as it stands for it, the subject and its events, and what may be shown."""
+    """What a request finds: the scenario as it stands for it, the subject, and what may be shown.
+
+    `asked` are the items that the request starts from, if it names any.
+    """
 
     scenario: Scenario
     settings: ScenarioSettings
     visitor: Visitor
-    events: Sequence[PersonalEvent]
-    seeds: Sequence[str]
+    asked: Sequence[str]
     shelf: Shelf
+
+    @cached_property
+    def events(self) -> Sequence[PersonalEvent]:
+        """The subject's last events that count; read only where a list rests on them."""
+        return self.visitor.events(self.settings)
+
+    @property
+    def seeds(self) -> Sequence[str]:
+        return seeds_of(self.asked, self.visitor, self.settings)
 
     @property
     def model(self) -> str:
@@ -48,6 +59,11 @@ class Situation:
 
     def newest_items(self, limit: int) -> Ranked:
         return as_newest(self.reads.newest_items(limit, self.shelf.condition))
+
+
+def seeds_of(asked: Sequence[str], visitor: Visitor, settings: ScenarioSettings) -> Sequence[str]:
+    """The items that a list starts from: those of the request, or the one that the subject touched last."""
+    return asked or [event.item_id for event in visitor.events(settings)[-1:]]
 
 
 def sources_for(situation: Situation) -> list[Source]:

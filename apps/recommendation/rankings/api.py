@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.recommendation.rankings.serializers import RankingAskSerializer, RankingSerializer, present_ranking
-from apps.recommendation.rankings.services import rank
+from apps.recommendation.rankings.services import RankingAsk, rank
 from apps.recommendation.selectors import UnknownScenario
 
 EXAMPLES = [
@@ -69,10 +69,9 @@ class RankingsView(APIView):
         examples=EXAMPLES,
     )
     def post(self, request: Request) -> Response:
-        serializer = RankingAskSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        ask = RankingAsk(**RankingAskSerializer.read(request.data))
         try:
-            answer = rank(serializer.ask())
+            answer = rank(ask)
         except UnknownScenario as error:
             raise NotFound(str(error)) from error
         return Response(present_ranking(answer))

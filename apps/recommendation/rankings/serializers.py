@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from api.serializers import ObjectField, StrictSerializer
 from apps.recommendation.rankings.features import RankingCandidate
-from apps.recommendation.rankings.services import DEFAULT_SCENARIO, Ranking, RankingAsk
+from apps.recommendation.rankings.services import DEFAULT_SCENARIO, Ranking
 from apps.recommendation.serializers import SubjectField
 from behavior.parsing import Invalid, json_type, parse_id, parse_number
 from catalog.serializers import ItemIdField
@@ -118,9 +118,6 @@ class RankingAskSerializer(StrictSerializer):
     keep_unavailable = serializers.BooleanField(
         required=False, default=False, help_text="true keeps items that are hidden or out of stock."
     )
-
-    def ask(self) -> RankingAsk:
-        return RankingAsk(**self.validated_data)
 
 
 class RankingReasonSerializer(serializers.Serializer):

@@ -1,6 +1,5 @@
 """The published rules, ready for use: read at most once a second, and narrowed to those that hold for a request."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from apps.recommendation.rules.active import NO_RULES, ActiveRules, Cap, Pin, Pr
 from apps.recommendation.rules.kinds import holds
 from catalog.filters import FilterError
 from catalog.saved_filters import read_filter, resolve_filter
-from tenancy.scope import current_tenant_id
+from tenancy.kept import Kept
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +46,7 @@ class CompiledRule:
         return (self.starts_at is None or self.starts_at <= now) and (self.ends_at is None or now < self.ends_at)
 
 
-_books: dict[int, tuple[float, list[CompiledRule]]] = {}
+_books: Kept[list[CompiledRule]] = Kept(BOOK_SECONDS)
 
 
 def active_rules(
@@ -68,18 +67,17 @@ def active_rules(
 
 def published_rules() -> list[CompiledRule]:
     """The tenant's published rules as they were at most a second ago."""
-    kept = _books.get(current_tenant_id())
-    if kept is not None and time.monotonic() - kept[0] < BOOK_SECONDS:
-        return kept[1]
+    return _books.get(None, _read_book)
+
+
+def _read_book() -> list[CompiledRule]:
     published = Rule.objects.filter(is_active=True, removed_at=None).exclude(ends_at__lte=timezone.now())
-    book = list(_compiled(published))
-    _books[current_tenant_id()] = (time.monotonic(), book)
-    return book
+    return list(_compiled(published))
 
 
 def forget_published_rules() -> None:
     """What this process remembers of the tenant's rules is read again."""
-    _books.pop(current_tenant_id(), None)
+    _books.forget(None)
 
 
 def compile_rule(rule: Rule) -> CompiledRule:

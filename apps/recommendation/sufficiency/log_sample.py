@@ -1,7 +1,6 @@
 """What the newest part of the log and the catalogue holds: at most 50,000 events and 10,000 items are read, so it costs
 the same on a log of any size."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from django.utils import timezone
 
 from apps.recommendation.lists.settings import ScenarioSettings
 from behavior.models import Consent
+from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
 
 # Five times the largest number that any requirement asks for.
@@ -107,20 +107,14 @@ class LogSample:
         return self.read < EVENTS_READ
 
 
-_samples: dict[tuple[int, tuple[Types, ...]], tuple[float, LogSample]] = {}
+_samples: Kept[LogSample] = Kept(KEPT_SECONDS, most=1_000)
 
 
 def log_sample(settings: ScenarioSettings) -> LogSample:
     """The sample of the tenant in scope as it was at most a minute ago; one query."""
     muted = tuple(sorted(name for name, weight in settings.weights.items() if weight == 0))
     types = (muted, tuple(sorted(settings.bought_types)), tuple(sorted(settings.viewed_types)))
-    key = (current_tenant_id(), types)
-    known = _samples.get(key)
-    if known is None or time.monotonic() - known[0] > KEPT_SECONDS:
-        for old in [each for each, (read_at, _) in _samples.items() if time.monotonic() - read_at > KEPT_SECONDS]:
-            _samples.pop(old, None)
-        known = _samples[key] = (time.monotonic(), _read(*types))
-    return known[1]
+    return _samples.get(types, lambda: _read(*types))
 
 
 def _read(muted: Types, bought: Types, viewed: Types) -> LogSample:
