@@ -49,7 +49,7 @@ MIXTURE_SECONDS = 1800.0
 AIMS = {"recommend": "<= 25 ms", "similar": "<= 15 ms", "popular": "<= 15 ms"}
 # As `manage.py up` starts them on a machine of few cores.
 PROCESSES = 2
-THREADS = 8
+THREADS = 4
 EFFECTS = 20
 SETTINGS = {"epochs": 1, "evaluation_cases": 100, "threads": 2, "seed": 0}
 # The rate limit is not what is measured here.
