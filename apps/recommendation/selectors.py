@@ -212,7 +212,7 @@ def as_newest(item_ids: Sequence[str]) -> Ranked:
 
 def median_price(item_ids: Collection[str]) -> float | None:
     """Of those of the items that have a price."""
-    prices = Item.objects.filter(item_id__in=item_ids).values_list("price", flat=True) if item_ids else []
+    prices = Item.objects.filter(item_id__one_of=item_ids).values_list("price", flat=True) if item_ids else []
     known = [float(price) for price in prices if price is not None]
     return median(known) if known else None
 

@@ -23,7 +23,7 @@ DESCRIPTION_READ = 1_000
 
 def find_items(item_ids: Iterable[str]) -> dict[str, Item]:
     """The items that the catalogue knows, by id; one query."""
-    return {item.item_id: item for item in Item.objects.filter(item_id__in=list(item_ids))}
+    return {item.item_id: item for item in Item.objects.filter(item_id__one_of=item_ids)}
 
 
 def all_item_ids() -> list[str]:
@@ -116,7 +116,7 @@ def look_up_items(
 def _judged(item_ids: Sequence[str], condition: Q | None, marks: Sequence[Q]) -> Iterable[tuple]:
     conditions = {f"mark_{number}": each for number, each in enumerate(marks)}
     return (
-        Item.objects.filter(item_id__in=list(item_ids))
+        Item.objects.filter(item_id__one_of=item_ids)
         .annotate(may_be_shown=VISIBLE & condition if condition else VISIBLE, **conditions)
         .values_list("item_id", "may_be_shown", "categories", "brand", "price", "created_at", *conditions)
     )

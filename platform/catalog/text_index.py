@@ -89,7 +89,7 @@ class ItemWords:
 
 def index_items(item_ids: Sequence[str]) -> None:
     """Bring the named items' texts up to date, in the transaction of their write."""
-    _write(list(_items().filter(item_id__in=list(item_ids)).values_list(*COLUMNS)))
+    _write(list(_items().filter(item_id__one_of=item_ids).values_list(*COLUMNS)))
 
 
 def index_changed_items() -> bool:

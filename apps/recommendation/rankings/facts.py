@@ -51,7 +51,7 @@ def item_facts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[st
     """By id, of the items that the catalogue has."""
     fits = read_filter(settings.filter) if settings.filter else Q(item_id__isnull=False)
     rows = (
-        Item.objects.filter(item_id__in=list(item_ids))
+        Item.objects.filter(item_id__one_of=item_ids)
         .annotate(visible=VISIBLE, fits=fits)
         .values_list("item_id", "title", "brand", "categories", "price", "visible", "fits")
     )
