@@ -23,11 +23,12 @@ SETTLED = 0.2
 
 @dataclass(frozen=True)
 class Question:
-    """`body(number)` is the request; `check(answer)` says what is wrong with its answer, None where nothing is."""
+    """`body(number)` is the request, None for a GET; `check(answer)` says what is wrong with its answer, None where
+    nothing is."""
 
     name: str
     path: str
-    body: Callable[[int], dict[str, Any]]
+    body: Callable[[int], dict[str, Any] | None]
     check: Callable[[dict[str, Any]], str | None] = lambda answer: None
 
 
@@ -54,18 +55,21 @@ class Connection:
 
     def post(self, path: str, body: Any) -> Any:
         """The answer to a request; raises AssertionError for one that is no success."""
-        content = self.send(f"POST /api/v1/{path} HTTP/1.1\r\n{self.headers}", json.dumps(body).encode())
-        return json.loads(content)
+        return json.loads(self._ask("POST", path, json.dumps(body).encode()))
 
-    def send(self, head: str, body: bytes) -> bytes:
-        self.socket.sendall(f"{head}{len(body)}\r\n\r\n".encode() + body)
+    def get(self, path: str) -> Any:
+        """As `post`."""
+        return json.loads(self._ask("GET", path, b""))
+
+    def _ask(self, method: str, path: str, body: bytes) -> bytes:
+        self.socket.sendall(f"{method} /api/v1/{path} HTTP/1.1\r\n{self.headers}{len(body)}\r\n\r\n".encode() + body)
         answered = self._read_to(b"\r\n\r\n").decode("latin-1")
         length = re.search(r"\r\ncontent-length: *(\d+)", answered, re.IGNORECASE)
         if length is None:
             raise OSError(f"an answer without its length: {answered[:200]}")
         content = self._read(int(length[1]))
         if not 200 <= int(answered[9:12]) < 300:
-            raise AssertionError(f"{head.split()[1]} answered {answered[9:12]}: {content[:500]!r}")
+            raise AssertionError(f"{path} answered {answered[9:12]}: {content[:500]!r}")
         return content
 
     def _read_to(self, end: bytes) -> bytes:
@@ -109,7 +113,9 @@ def ask_all(address: str, key: str, questions: Sequence[Question], clients: int,
             if started > ends:
                 return
             try:
-                problem = question.check(connection.post(question.path, question.body(turn)))
+                body = question.body(turn)
+                answer = connection.get(question.path) if body is None else connection.post(question.path, body)
+                problem = question.check(answer)
             except (AssertionError, OSError) as error:
                 problem = str(error) or type(error).__name__
                 connection = Connection(address, key)
