@@ -160,6 +160,7 @@ def _items(
 ) -> list[DecidedItem]:
     titles = {item_id: fact.title for item_id, fact in facts.items() if fact.title}
     asked = words(ask.query)
+    thought = {each.item_id: each for each in scored.sequence.candidates}
     items = []
     for rank, (position, propensity) in enumerate(order, start=1):
         item_id = candidates[position].item_id
@@ -167,7 +168,7 @@ def _items(
             id=item_id, rank=rank, score=scored.opinion.scores[position], propensity=propensity, reasons=[], rules=[]
         )
         if ask.explain:
-            item["reasons"] = _reasons(item_id, asked, scored.sequence.get(item_id), facts, titles)
+            item["reasons"] = _reasons(item_id, asked, thought.get(item_id), facts, titles)
             item["parts"] = {name: round(column[position], 6) for name, column in scored.opinion.parts.items()}
         items.append(item)
     return items
