@@ -55,6 +55,7 @@ COLOURS = ("red", "blue", "green", "black", "white", "yellow", "grey", "brown", 
 MEANT = ("shelter for camping", "footwear", "something to sit on", "cooking outdoors", "gift for a musician")
 QUERIES = 5_000
 NOISE = 0.4
+INDEX = "item_vector_neighbours"
 RECALL_QUERIES = 100
 READY_ANSWERS = 30
 READY_SECONDS = 90.0
@@ -155,16 +156,16 @@ def fill_vectors(tenant: Tenant) -> None:
     middles = dict(zip(pairs, engine.text_encoder().encode(pairs), strict=True))
     generator = np.random.default_rng(0)
     with connected_as("owner"), connection.cursor() as cursor:
-        cursor.execute("DROP INDEX item_vector_embedding")
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [INDEX])
+        (definition,) = cursor.fetchone()
+        cursor.execute(f"DROP INDEX {INDEX}")
     for _ in range(0, ITEMS, BATCH):
         with tenant_scope(tenant.id):
             texts = waiting_texts(BATCH)
             store_vectors(texts, near(middles, texts, generator), encoder=encoder_setting())
     with connected_as("owner"), connection.cursor() as cursor:
         cursor.execute("SET maintenance_work_mem = '512MB'")
-        cursor.execute(
-            "CREATE INDEX item_vector_embedding ON catalog_itemvector USING hnsw (embedding vector_cosine_ops)"
-        )
+        cursor.execute(definition)
 
 
 def near(

@@ -1,12 +1,11 @@
 """Reads for rankings: what the catalogue and the log say of a list's items, each in one query for all of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 
 from apps.recommendation.lists.settings import ScenarioSettings
 from catalog.models import Item
@@ -14,6 +13,9 @@ from catalog.saved_filters import read_filter
 from catalog.selectors import VISIBLE
 from tenancy.scope import current_tenant_id
 
+FACTS = """
+    SELECT item_id, title, brand, categories, price, available AND NOT hidden, true FROM catalog_item
+    WHERE tenant_id = %s AND item_id = ANY(%s)"""
 # Counted back from the newest hour of the log, as popular lists are.
 COUNTS = """
     WITH worth AS (SELECT * FROM unnest(%(types)s::text[], %(weights)s::float8[]) AS given(type, weight))
@@ -47,18 +49,29 @@ class ItemCounts:
     reactions: int
 
 
-def item_facts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[str, ItemFacts]:
-    """By id, of the items that the catalogue has."""
-    fits = read_filter(settings.filter) if settings.filter else Q(item_id__isnull=False)
-    rows = (
-        Item.objects.filter(item_id__in=list(item_ids))
-        .annotate(visible=VISIBLE, fits=fits)
-        .values_list("item_id", "title", "brand", "categories", "price", "visible", "fits")
-    )
+def item_facts(item_ids: Collection[str], filter: dict[str, Any] | None = None) -> dict[str, ItemFacts]:
+    """By id, of the items that the catalogue has; all fit where there is no filter."""
     return {
         item_id: ItemFacts(title, brand, categories, None if price is None else float(price), visible, bool(fits))
-        for item_id, title, brand, categories, price, visible, fits in rows
+        for item_id, title, brand, categories, price, visible, fits in (
+            _judged(item_ids, filter) if filter else _read(item_ids)
+        )
     }
+
+
+def _judged(item_ids: Collection[str], filter: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+    return (
+        Item.objects.filter(item_id__in=list(item_ids))
+        .annotate(visible=VISIBLE, fits=read_filter(filter))
+        .values_list("item_id", "title", "brand", "categories", "price", "visible", "fits")
+    )
+
+
+def _read(item_ids: Collection[str]) -> list[tuple[Any, ...]]:
+    """As `_judged` without a filter: one array takes far less time than a parameter for each of 500 ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS, [current_tenant_id(), list(item_ids)])
+        return cursor.fetchall()
 
 
 def item_counts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[str, ItemCounts]:

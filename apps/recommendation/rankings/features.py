@@ -5,7 +5,7 @@ value. They are kept with the decision, rounded as here, so that training reads 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,7 +67,7 @@ def ranking_features(query: str, candidates: Sequence[RankingCandidate], known: 
     """
     facts = [known.facts.get(each.item_id) for each in candidates]
     counts = [known.counts.get(each.item_id, ItemCounts(0.0, 0, 0)) for each in candidates]
-    wanted = words(query).keys()
+    wanted = set(words(query))
     brands, categories = _tastes(known)
     columns: dict[str, Sequence[float] | Floats] = {
         "client_score": _standard_scores([each.score for each in candidates]),
@@ -135,12 +135,11 @@ def _relative_prices(prices: Sequence[float | None]) -> Floats:
     return np.nan_to_num(np.log(values / np.nanmedian(values)))
 
 
-def _share(wanted: Iterable[str], texts: Sequence[str]) -> float:
+def _share(wanted: set[str], texts: Sequence[str]) -> float:
     """Share of the wanted words that the texts hold."""
-    asked = set(wanted)
-    if not asked:
+    if not wanted:
         return 0.0
-    return len(asked & words(" ".join(texts)).keys()) / len(asked)
+    return len(wanted & words(" ".join(texts)).keys()) / len(wanted)
 
 
 def _tastes(known: Known) -> tuple[dict[str, float], dict[str, float]]:

@@ -99,7 +99,8 @@ def preview(ask: RankingAsk) -> Ranking:
     settings = scenario_settings(scenario.kind, scenario.settings)
     visitor = Visitor(ask.subject, now)
     events = visitor.events(settings)
-    facts = item_facts({*(each.item_id for each in ask.candidates), *(event.item_id for event in events)}, settings)
+    named = {*(each.item_id for each in ask.candidates), *(event.item_id for event in events)}
+    facts = item_facts(named, settings.filter)
     candidates = client_order(ask.candidates)
     shown = [each for each in candidates if _may_be_shown(facts.get(each.item_id), ask, settings)]
     kept = {each.item_id for each in shown}

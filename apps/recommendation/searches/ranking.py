@@ -64,7 +64,7 @@ def rank_matches(
         [RankingCandidate(match.item_id, match.score) for match in matches],
         query=query,
         events=events,
-        facts=item_facts({*(match.item_id for match in matches), *(event.item_id for event in events)}, settings),
+        facts=item_facts({*(match.item_id for match in matches), *(event.item_id for event in events)}),
         settings=settings,
         sequence_model=model,
         now=now,
