@@ -73,9 +73,9 @@ def ranking_features(query: str, candidates: Sequence[RankingCandidate], known: 
         "client_score": _standard_scores([each.score for each in candidates]),
         "client_rank": -np.log2(np.arange(1, len(candidates) + 1)),
         "sequence": _from_mean_logarithm([known.sequence.get(each.item_id, 0.0) for each in candidates]),
-        "title_match": [_share(wanted, [each.title]) if each else 0.0 for each in facts],
-        "brand_match": [_share(wanted, [each.brand]) if each else 0.0 for each in facts],
-        "category_match": [_share(wanted, each.categories) if each else 0.0 for each in facts],
+        "title_match": [_share(wanted, each.title) if each else 0.0 for each in facts],
+        "brand_match": [_share(wanted, each.brand) if each else 0.0 for each in facts],
+        "category_match": [_share(wanted, " ".join(each.categories)) if each else 0.0 for each in facts],
         "popularity": np.log1p([each.interest for each in counts]),
         "click_rate": _click_rates(counts),
         "price": _relative_prices([each.price if each else None for each in facts]),
@@ -135,11 +135,9 @@ def _relative_prices(prices: Sequence[float | None]) -> Floats:
     return np.nan_to_num(np.log(values / np.nanmedian(values)))
 
 
-def _share(wanted: set[str], texts: Sequence[str]) -> float:
-    """Share of the wanted words that the texts hold."""
-    if not wanted:
-        return 0.0
-    return len(wanted & words(" ".join(texts)).keys()) / len(wanted)
+def _share(wanted: set[str], text: str) -> float:
+    """Share of the wanted words that the text holds."""
+    return len(wanted & words(text).keys()) / len(wanted) if wanted and text else 0.0
 
 
 def _tastes(known: Known) -> tuple[dict[str, float], dict[str, float]]:
