@@ -13,6 +13,7 @@ from ml.serving.requests import OWED, EventPart, NextItemPrediction, NextItemReq
 from ml.simulation import World, WorldConfig
 from serving import gateway
 from serving.replay import replay as replay_version
+from serving.selectors import current_line
 
 SHOPS = {"outdoor": WorldConfig.outdoor(), "grocery": WorldConfig.grocery()}
 SIMULATION_SEED = 1
@@ -171,6 +172,11 @@ def rerank(model: str, features: Mapping[str, Sequence[float | None]]) -> Rerank
     if answer.prediction is None:
         return Reranked([], {}, None, answer.degraded)
     return Reranked(answer.prediction["scores"], answer.prediction["parts"], answer.model_version, answer.degraded)
+
+
+def is_live(model: str) -> bool:
+    """Whether a version of this line is there to answer."""
+    return current_line(model).live is not None
 
 
 def simulated_shop(theme: str, *, subjects: int) -> World:

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from apps.recommendation.lists.asking import Ask
 from apps.recommendation.lists.settings import ScenarioSettings
-from apps.recommendation.scenarios import APPLICATION, Kind, scenario_settings
+from apps.recommendation.scenarios import APPLICATION, Kind, scenario_settings, settings_that_count
 from apps.recommendation.services import preview_scenario
 from behavior.subjects import Subject
 from console.scenario_applications import PreviewedItem, PreviewedList, ScenarioApplication, register_application
@@ -70,6 +70,7 @@ register_application(
         kinds=Kind.choices,
         defaults=scenario_settings,
         check=ScenarioSettings.from_dict,
+        counting=settings_that_count,
         preview=preview,
         words=DESCRIBED | WORDS,
     )

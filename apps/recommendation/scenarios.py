@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 
-from apps.recommendation.lists.settings import ScenarioSettings
+from apps.recommendation.lists.settings import CHECKS, ScenarioSettings
 
 APPLICATION = "recommendation"
 MODEL = "next-item"
@@ -35,6 +35,27 @@ SEEDED = frozenset({Kind.SIMILAR, Kind.ALSO_BOUGHT, Kind.BOUGHT_TOGETHER})
 # A list of the subject's own items shows what was bought, and nothing that is not the subject's.
 OWN_ITEMS = {"exclude_bought_days": 0, "fill": False}
 KIND_SETTINGS: Mapping[str, Mapping[str, Any]] = {Kind.RECENTLY_VIEWED: OWN_ITEMS, Kind.BUY_AGAIN: OWN_ITEMS}
+
+# Settings that say something to some kinds alone; all others count for every list.
+OF_SEARCHES = frozenset({"personalisation", "meaning"})
+OF_ONE_KIND: Mapping[str, frozenset[str]] = {
+    Kind.TRENDING: frozenset({"trend_days"}),
+    Kind.RECENTLY_VIEWED: frozenset({"viewed_types"}),
+}
+# Where a query asks, what was bought or seen is found all the same, and the order is the query's.
+ASKED_BY_QUERY = frozenset({"event_weights", "popular_days", "temperature", "filter", "negative_types", "undo_types"})
+OF_QUERIES: Mapping[str, frozenset[str]] = {
+    Kind.RANKING: ASKED_BY_QUERY | {"require_known_items"},
+    Kind.SEARCH: ASKED_BY_QUERY | OF_SEARCHES,
+}
+
+
+def settings_that_count(kind: str) -> frozenset[str]:
+    """Names of the settings that make a difference to scenarios of a kind; the others may be set, and do nothing."""
+    if kind in OF_QUERIES:
+        return OF_QUERIES[kind]
+    of_others = OF_SEARCHES.union(*(names for one, names in OF_ONE_KIND.items() if one != kind))
+    return frozenset(CHECKS) - of_others
 
 
 def scenario_settings(kind: str, *changes: Mapping[str, Any]) -> ScenarioSettings:

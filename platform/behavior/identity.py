@@ -171,15 +171,20 @@ class Identity:
     shared: bool
 
 
+def person_of(key: bytes) -> list[PersonKey]:
+    """All keys of the person behind a key, known or not; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(IDENTITY, person_values([key]))
+        return [
+            PersonKey(bytes(one), "anonymous_id" if is_visitor else "user_id", after, until)
+            for one, after, until, is_visitor in cursor.fetchall()
+        ]
+
+
 def find_identity(*, kind: str, raw_id: str) -> Identity:
     """The person behind a user_id or anonymous_id. Raises UnknownSubject."""
     asked = _known_key(kind, raw_id, field=kind)
-    with connection.cursor() as cursor:
-        cursor.execute(IDENTITY, person_values([asked]))
-        keys = [
-            PersonKey(bytes(key), "anonymous_id" if is_visitor else "user_id", after, until)
-            for key, after, until, is_visitor in cursor.fetchall()
-        ]
+    keys = person_of(asked)
     if kind == "anonymous_id":
         keys = [replace(one, kind=kind) if one.key == asked else one for one in keys]
     links = IdentityLink.objects.filter(_touches({one.key for one in keys})).order_by("-created_at", "-id")

@@ -8,7 +8,7 @@ from django.db import models
 
 def as_text(vector: Sequence[float]) -> str:
     """As pgvector reads it: [0.1,0.2]."""
-    return f"[{','.join(format(float(value), '.6g') for value in vector)}]"
+    return f"[{','.join(map('{:.6g}'.format, vector))}]"
 
 
 class VectorField(models.Field):

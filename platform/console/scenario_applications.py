@@ -1,6 +1,6 @@
 """What an application tells the console of its scenarios: their kinds and settings, and how to preview one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,8 @@ Preview = Callable[[Scenario, Subject, str, int], PreviewedList]
 @dataclass(frozen=True)
 class ScenarioApplication:
     """`defaults` gives the settings of a kind where none is changed, an instance of a dataclass with typed fields;
-    `check` raises ValidationError that names the settings that cannot be used."""
+    `check` raises ValidationError that names the settings that cannot be used. `counting` gives the names of those that
+    make a difference to a kind, which alone have fields; without it all have."""
 
     name: str
     title: str
@@ -46,9 +47,12 @@ class ScenarioApplication:
     check: Callable[[dict[str, Any]], object]
     preview: Preview
     words: Mapping[str, Words] = field(default_factory=dict)
+    counting: Callable[[str], Collection[str]] | None = None
 
     def settings(self, kind: str) -> list[Setting]:
-        return settings_of(self.defaults(kind), self.words)
+        every = settings_of(self.defaults(kind), self.words)
+        counting = self.counting(kind) if self.counting else [each.name for each in every]
+        return [each for each in every if each.name in counting]
 
 
 _applications: dict[str, ScenarioApplication] = {}

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
+from behavior.identity import person_of
 from tenancy.secrets import subject_key
 
 
@@ -46,13 +47,22 @@ class SearchField(SimpleListFilter):
 
 
 class SubjectField(SearchField):
-    """A raw user id or anonymous id, as the client sent it; the log knows it only by its keys."""
+    """A raw user id or anonymous id, as the client sent it; the log knows it only by its keys.
+
+    What the ledger of identities ties to it is found too, for the time for which it is tied, as the API's answers do.
+    """
 
     title = "Subject id"
     parameter_name = "subject"
+    time = "occurred_at"
 
     def condition(self, text: str) -> Q:
-        return Q(subject_key__in=[subject_key("user_id", text), subject_key("anonymous_id", text)])
+        named = [subject_key("user_id", text), subject_key("anonymous_id", text)]
+        found = Q(subject_key__in=named)
+        for tied in (each for key in named for each in person_of(key) if each.key not in named):
+            bounds = {f"{self.time}__gt": tied.after, f"{self.time}__lte": tied.until}
+            found |= Q(subject_key=tied.key, **{name: bound for name, bound in bounds.items() if bound})
+        return found
 
 
 class ItemField(SearchField):

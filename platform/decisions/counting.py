@@ -3,6 +3,9 @@
 An event counts for the list whose decision it names, if its item was in that list and it came in time: impressions and
 clicks within CLICK_WINDOW_MINUTES after the decision, carts and purchases within PURCHASE_WINDOW_DAYS. An event names
 one decision, so each conversion counts once, for the list that the client says it came from (the last one touched).
+
+A list of a batch was made long before it is seen, if it ever is. It counts from the first impression, click, cart or
+purchase that names it: on that day, and with the windows beginning then.
 """
 
 from dataclasses import dataclass
@@ -35,26 +38,43 @@ CARTS = frozenset({"add_to_cart", "cart"})
 
 # Latencies fall into buckets that grow by a tenth from 0.1 ms to 10 s, the last one open.
 FASTEST_MS, SLOWEST_MS, BUCKETS = 0.1, 10_000.0, 120
+LATENCIES = {"fastest": FASTEST_MS, "slowest": SLOWEST_MS, "buckets": BUCKETS}
 
+# Whatever names a list of a batch by an event of these types has the e-mail before its eyes.
+SHOWING = frozenset({"impression"}) | CLICKS | CARTS | PURCHASES
+
+SHOWN_AT_ONCE = """
+    SELECT scenario, latency_ms, degraded, items, decided_at AS shown_at FROM decisions_decision
+    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s
+        AND decided_at >= %(since)s AND decided_at < %(until)s AND NOT request ? 'batch'"""
+# A list whose first event was counted by an earlier refresh is left out, so each is counted once.
+SHOWN_LATER = """
+    SELECT scenario, latency_ms, degraded, items, first_named.shown_at FROM (
+        SELECT decision_id, min(received_at) AS shown_at FROM behavior_event
+        WHERE tenant_id = %(tenant)s AND received_at >= %(earliest)s AND received_at < %(until)s
+            AND type = ANY(%(showing)s) AND decision_id IN (
+                SELECT decision_id FROM behavior_event JOIN decisions_decision USING (tenant_id, decision_id)
+                WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s
+                    AND decided_at >= %(earliest)s AND request ? 'batch')
+        GROUP BY decision_id HAVING min(received_at) >= %(since)s
+    ) AS first_named JOIN decisions_decision USING (decision_id)
+    WHERE tenant_id = %(tenant)s AND decided_at >= %(earliest)s"""
 COUNT_LISTS = """
     INSERT INTO decisions_listcount AS known (tenant_id, scenario, day, latency_bucket, lists, items, degraded)
-    SELECT %(tenant)s, scenario, (decided_at AT TIME ZONE 'UTC')::date,
+    SELECT %(tenant)s, scenario, (shown_at AT TIME ZONE 'UTC')::date,
         width_bucket(
             ln(greatest(latency_ms, %(fastest)s)), ln(%(fastest)s::float8), ln(%(slowest)s::float8), %(buckets)s
         ) - 1 AS bucket,
         count(*), sum(jsonb_array_length(items)), count(degraded)
-    FROM decisions_decision
-    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s
-        AND decided_at >= %(since)s AND decided_at < %(until)s
+    FROM ({shown}) AS list
     GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
     ON CONFLICT (tenant_id, scenario, day, latency_bucket) DO UPDATE SET lists = known.lists + excluded.lists,
         items = known.items + excluded.items, degraded = known.degraded + excluded.degraded"""
 COUNT_ITEMS = """
     INSERT INTO decisions_shownitem AS known (tenant_id, scenario, day, item_id, lists)
-    SELECT %(tenant)s, scenario, (decided_at AT TIME ZONE 'UTC')::date, item ->> 'id', count(*)
-    FROM decisions_decision CROSS JOIN jsonb_array_elements(items) AS item
-    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s
-        AND decided_at >= %(since)s AND decided_at < %(until)s AND item ->> 'id' IS NOT NULL
+    SELECT %(tenant)s, scenario, (shown_at AT TIME ZONE 'UTC')::date, item ->> 'id', count(*)
+    FROM ({shown}) AS list CROSS JOIN jsonb_array_elements(items) AS item
+    WHERE item ->> 'id' IS NOT NULL
     GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
     ON CONFLICT (tenant_id, scenario, day, item_id) DO UPDATE SET lists = known.lists + excluded.lists"""
 JUDGE_OUTCOMES = """
@@ -64,11 +84,16 @@ JUDGE_OUTCOMES = """
             AND decision_id IS NOT NULL
     ),
     list AS MATERIALIZED (
-        SELECT decision_id, scenario, decided_at, items FROM touched JOIN decisions_decision USING (decision_id)
+        SELECT decision_id, scenario, decided_at, items, CASE WHEN request ? 'batch' THEN (
+                SELECT min(received_at) FROM behavior_event AS event
+                WHERE event.tenant_id = %(tenant)s AND event.decision_id = touched.decision_id
+                    AND received_at >= %(earliest)s AND received_at < %(until)s AND type = ANY(%(showing)s)
+            ) ELSE decided_at END AS shown_at
+        FROM touched JOIN decisions_decision USING (decision_id)
         WHERE tenant_id = %(tenant)s AND decided_at >= %(earliest)s
     ),
     followed AS (
-        SELECT list.decision_id, scenario, decided_at, type, item_id, value, currency,
+        SELECT list.decision_id, scenario, shown_at, type, item_id, value, currency,
             first_value(currency) OVER (
                 PARTITION BY list.decision_id ORDER BY type = ANY(%(purchases)s) DESC, occurred_at, event_id
             ) AS paid_in
@@ -77,12 +102,12 @@ JUDGE_OUTCOMES = """
                 AND event.received_at >= %(earliest)s AND event.received_at < %(until)s
         WHERE items @> jsonb_build_array(jsonb_build_object('id', item_id))
             AND occurred_at >= decided_at - %(clock_slack)s::interval
-            AND occurred_at < decided_at + CASE WHEN type = ANY(%(short)s)
+            AND occurred_at < shown_at + CASE WHEN type = ANY(%(short)s)
                 THEN %(click_window)s::interval ELSE %(purchase_window)s::interval END
     )
     INSERT INTO decisions_listoutcome
         (tenant_id, decision_id, scenario, decided_at, seen, clicked, carted, bought, revenue, currency)
-    SELECT %(tenant)s, decision_id, scenario, decided_at,
+    SELECT %(tenant)s, decision_id, scenario, shown_at,
         count(DISTINCT item_id) FILTER (WHERE type = 'impression'),
         count(DISTINCT item_id) FILTER (WHERE type = ANY(%(clicks)s)),
         count(DISTINCT item_id) FILTER (WHERE type = ANY(%(carts)s)),
@@ -90,7 +115,7 @@ JUDGE_OUTCOMES = """
         coalesce(sum(value) FILTER (WHERE type = ANY(%(purchases)s) AND value > 0
             AND currency IS NOT DISTINCT FROM paid_in), 0),
         CASE WHEN bool_or(type = ANY(%(purchases)s)) THEN paid_in END
-    FROM followed GROUP BY decision_id, scenario, decided_at, paid_in ORDER BY decision_id
+    FROM followed GROUP BY decision_id, scenario, shown_at, paid_in ORDER BY decision_id
     ON CONFLICT (tenant_id, decision_id) DO UPDATE SET seen = excluded.seen, clicked = excluded.clicked,
         carted = excluded.carted, bought = excluded.bought, revenue = excluded.revenue, currency = excluded.currency"""
 
@@ -121,24 +146,24 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
     lists = _place(LISTS)
     until = max(lists.position, timezone.now() - committed_after)
     _execute(
-        (COUNT_LISTS, COUNT_ITEMS),
+        _counting(SHOWN_AT_ONCE),
         since=lists.position,
         until=until,
         first_id=_first_id(lists.position - ID_SLACK),
-        fastest=FASTEST_MS,
-        slowest=SLOWEST_MS,
-        buckets=BUCKETS,
+        **LATENCIES,
     )
     _move(lists, until)
     settled, allowed = settle_log(), windows()
     _execute(
-        (JUDGE_OUTCOMES,),
+        (*_counting(SHOWN_LATER), JUDGE_OUTCOMES),
+        **LATENCIES,
         since=outcomes.position,
         until=settled,
         earliest=outcomes.position - LATE - allowed.purchase,
         clock_slack=CLOCK_SLACK,
         click_window=allowed.click,
         purchase_window=allowed.purchase,
+        showing=list(SHOWING),
         short=["impression", *CLICKS],
         clicks=list(CLICKS),
         carts=list(CARTS),
@@ -171,6 +196,11 @@ def _place(reader: str) -> LogPosition:
 def _move(place: LogPosition, position: datetime) -> None:
     place.position = position
     place.save(update_fields=["position"])
+
+
+def _counting(shown: str) -> tuple[str, ...]:
+    """Statements that add these lists, and their items, to the counts."""
+    return COUNT_LISTS.format(shown=shown), COUNT_ITEMS.format(shown=shown)
 
 
 def _execute(statements: tuple[str, ...], **values: Any) -> None:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from behavior.models import Consent, Event
+from decisions.counting import SHOWING
 from decisions.models import Decision, Scenario
 from tenancy.scope import current_tenant_id
 
@@ -20,15 +21,24 @@ MOST_OUTCOMES = 1_000
 # Newest lists, and impressions, that are looked at for what a subject was shown.
 MOST_LISTS = 50
 MOST_IMPRESSIONS = 1_000
-# An impression that names its decision was counted with the list.
+# An impression that names its decision was counted with the list. A list of a batch was shown if an event names it.
 SHOWN = """
     SELECT item_id, count(*) FROM (
         SELECT item->>'id' AS item_id FROM (
             SELECT items FROM decisions_decision
             WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND application = %(application)s
-                AND decided_at >= %(since)s
+                AND decided_at >= %(since)s AND NOT request ? 'batch'
             ORDER BY decided_at DESC LIMIT %(lists)s
         ) AS decision CROSS JOIN jsonb_array_elements(items) AS item
+        UNION ALL
+        SELECT item->>'id' FROM (
+            SELECT DISTINCT decision_id FROM behavior_event
+            WHERE tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND occurred_at >= %(since)s
+                AND type = ANY(%(showing)s) AND decision_id IS NOT NULL AND consent & %(consent)s <> 0
+            LIMIT %(lists)s
+        ) AS named JOIN decisions_decision AS opened USING (decision_id) CROSS JOIN jsonb_array_elements(items) AS item
+        WHERE opened.tenant_id = %(tenant)s AND subject_key = ANY(%(keys)s) AND application = %(application)s
+            AND request ? 'batch'
         UNION ALL
         SELECT item_id FROM (
             SELECT item_id FROM behavior_event
@@ -89,8 +99,11 @@ def _stored_near(decision_ids: Sequence[UUID]) -> tuple[datetime, datetime]:
 
 
 def count_shown_items(subject_keys: Sequence[bytes], *, application: str, since: datetime) -> Counter[str]:
-    """How often each item was shown to a subject since a time: in its newest fifty lists, and in its newest thousand
-    impressions that name no list; one query."""
+    """How often each item was shown to a subject since a time, in one query.
+
+    Read are its newest fifty lists, up to fifty lists of batches that its events name, and its newest thousand
+    impressions that name no list.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             SHOWN,
@@ -100,6 +113,7 @@ def count_shown_items(subject_keys: Sequence[bytes], *, application: str, since:
                 "application": application,
                 "since": since,
                 "lists": MOST_LISTS,
+                "showing": list(SHOWING),
                 "consent": Consent.PERSONALISATION,
                 "impressions": MOST_IMPRESSIONS,
             },

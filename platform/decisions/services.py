@@ -102,10 +102,19 @@ class Served:
     degraded: str | None = None
 
 
-def record_decisions(
-    *, application: str, scenario: str, request: dict[str, Any], served: Sequence[Served], latency_ms: float
+def record_batch(
+    *,
+    batch: UUID,
+    application: str,
+    scenario: str,
+    request: dict[str, Any],
+    served: Sequence[Served],
+    latency_ms: float,
 ) -> None:
-    """Store answers to many subjects with one INSERT; they share `request`, and `latency_ms` is what each took."""
+    """Store answers to many subjects with one INSERT; they share `request`, and `latency_ms` is what each took.
+
+    They are made ahead, and count as shown only once an event names them: `request["batch"]` tells such decisions.
+    """
     Decision.objects.bulk_create(
         Decision(
             decision_id=each.decision_id,
@@ -115,7 +124,7 @@ def record_decisions(
             model_version=each.model_version,
             policy=each.policy,
             degraded=each.degraded,
-            request=request,
+            request={"batch": str(batch), **request},
             items=list(each.items),
             latency_ms=latency_ms,
         )

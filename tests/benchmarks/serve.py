@@ -9,7 +9,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,9 +176,9 @@ def walks(subjects: int, events: int) -> np.ndarray:
     return (start + steps.cumsum(axis=1)) % ITEMS
 
 
-def fill(tenant: Tenant) -> list[list[str]]:
+def fill(tenant: Tenant, title: Callable[[int], str] = "Item {}".format) -> list[list[str]]:
     """Catalogue and log; returns the items of each subject, oldest first."""
-    items = ({"id": item_id(number), "title": f"Item {number}", "price": number % 500} for number in range(ITEMS))
+    items = ({"id": item_id(number), "title": title(number), "price": number % 500} for number in range(ITEMS))
     while batch := list(itertools.islice(items, BATCH)):
         with tenant_scope(tenant.id):
             upsert_items(batch)

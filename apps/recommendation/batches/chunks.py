@@ -19,7 +19,7 @@ from apps.recommendation.batches.services import NOBODY, announce, ask_of
 from apps.recommendation.lists.paging import request_of
 from apps.recommendation.models import Batch, BatchChunk, BatchStatus, ChunkStatus
 from apps.recommendation.scenarios import APPLICATION
-from decisions.services import record_decisions
+from decisions.services import record_batch
 from tenancy.tasks import enqueue, task_scope
 
 log = structlog.get_logger(__name__)
@@ -90,11 +90,11 @@ def _record(batch: Batch, chunk: BatchChunk, made: Made) -> None:
         degraded=made.degraded,
         error="",
     )
-    asked = {"batch": str(batch.id), **request_of(ask_of(batch, NOBODY))}
-    record_decisions(
+    record_batch(
+        batch=batch.id,
         application=APPLICATION,
         scenario=batch.scenario,
-        request=asked,
+        request=request_of(ask_of(batch, NOBODY)),
         served=made.served,
         latency_ms=made.latency_ms,
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from apps.recommendation.demonstrations.merchandising import ensure_rules
 from apps.recommendation.demonstrations.visits import serve_visitors
 from apps.recommendation.engine import simulated_shop
 from apps.recommendation.lists.habits import refresh_purchase_habits
@@ -47,7 +48,7 @@ Save = Callable[[], None]
 
 
 def fill_shop(shop: Shop, *, subjects: int, state: State, save: Save, say: Say) -> int:
-    """Make the tenant with its operator, key, catalogue, scenarios and history; each only where it is missing.
+    """Make the tenant with its operator, key, scenarios, rules, catalogue and history; each only where it is missing.
 
     Returns the tenant's id. Cut off, it goes on where it stood: the end of the history is kept in `state`, so that the
     same events come again and the log recognises those that it has.
@@ -64,6 +65,7 @@ def fill_shop(shop: Shop, *, subjects: int, state: State, save: Save, say: Say) 
         if "api_key" not in known:
             _, known["api_key"] = create_api_key(name="demo", scopes=list(API_SCOPES))
         create_default_scenarios()
+        ensure_rules(shop.theme)
     save()
     if "events" not in known:
         known |= _import_history(shop, tenant_id, known, say)

@@ -47,12 +47,11 @@ class ItemCounts:
     reactions: int
 
 
-def item_facts(item_ids: Collection[str], settings: ScenarioSettings) -> dict[str, ItemFacts]:
-    """By id, of the items that the catalogue has."""
-    fits = read_filter(settings.filter) if settings.filter else Q(item_id__isnull=False)
+def item_facts(item_ids: Collection[str], filter: dict[str, Any] | None = None) -> dict[str, ItemFacts]:
+    """By id, of the items that the catalogue has; all fit where there is no filter."""
     rows = (
         Item.objects.filter(item_id__one_of=item_ids)
-        .annotate(visible=VISIBLE, fits=fits)
+        .annotate(visible=VISIBLE, fits=read_filter(filter) if filter else Q(item_id__isnull=False))
         .values_list("item_id", "title", "brand", "categories", "price", "visible", "fits")
     )
     return {

@@ -5,7 +5,7 @@ value. They are kept with the decision, rounded as here, so that training reads 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,16 +67,15 @@ def ranking_features(query: str, candidates: Sequence[RankingCandidate], known: 
     """
     facts = [known.facts.get(each.item_id) for each in candidates]
     counts = [known.counts.get(each.item_id, ItemCounts(0.0, 0, 0)) for each in candidates]
-    wanted = words(query).keys()
-    texts = [(each.title, each.brand, " ".join(each.categories)) if each else ("", "", "") for each in facts]
+    wanted = set(words(query))
     brands, categories = _tastes(known)
     columns: dict[str, Sequence[float] | Floats] = {
         "client_score": _standard_scores([each.score for each in candidates]),
         "client_rank": -np.log2(np.arange(1, len(candidates) + 1)),
         "sequence": _from_mean_logarithm([known.sequence.get(each.item_id, 0.0) for each in candidates]),
-        "title_match": [_share(wanted, title) for title, _, _ in texts],
-        "brand_match": [_share(wanted, brand) for _, brand, _ in texts],
-        "category_match": [_share(wanted, categories) for _, _, categories in texts],
+        "title_match": [_share(wanted, each.title) if each else 0.0 for each in facts],
+        "brand_match": [_share(wanted, each.brand) if each else 0.0 for each in facts],
+        "category_match": [_share(wanted, " ".join(each.categories)) if each else 0.0 for each in facts],
         "popularity": np.log1p([each.interest for each in counts]),
         "click_rate": _click_rates(counts),
         "price": _relative_prices([each.price if each else None for each in facts]),
@@ -136,7 +135,7 @@ def _relative_prices(prices: Sequence[float | None]) -> Floats:
     return np.nan_to_num(np.log(values / np.nanmedian(values)))
 
 
-def _share(wanted: Set[str], text: str) -> float:
+def _share(wanted: set[str], text: str) -> float:
     """Share of the wanted words that the text holds."""
     return len(wanted & words(text).keys()) / len(wanted) if wanted and text else 0.0
 

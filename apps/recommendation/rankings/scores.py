@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.recommendation import engine
-from apps.recommendation.lists.candidates import Candidate, Ranked
+from apps.recommendation.lists.candidates import Ranked
 from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.rankings.facts import ItemFacts, item_counts
 from apps.recommendation.rankings.features import Column, Known, RankingCandidate, ranking_features
@@ -20,13 +20,15 @@ from apps.recommendation.selectors import PersonalEvent
 
 # Of reciprocal rank fusion (Cormack et al., 2009, SIGIR).
 FUSION_K = 60
+FUSED = "fused"
 
 
 @dataclass(frozen=True)
 class Opinion:
     """A score for each candidate; `parts` hold by name what adds up to it.
 
-    `weights`, above 0, are what exploration draws by. `degraded` names what stood in for the trained re-ranker.
+    `weights`, above 0, are what exploration draws by. `degraded` names what stood in for the trained re-ranker or for
+    one of its parts; `is_trained` says whether the scores are the re-ranker's, be it by its previous version.
     """
 
     scores: Sequence[float]
@@ -34,19 +36,20 @@ class Opinion:
     parts: Mapping[str, Sequence[float]]
     model_version: UUID | None
     degraded: str | None
+    is_trained: bool
 
 
 @dataclass(frozen=True)
 class Scored:
     """What is thought and known of each candidate, in the order of the candidates.
 
-    `movable` tells those of which anything is known from those that keep their place; `sequence` holds what the
-    next-item model says of an item, by id.
+    `movable` tells those of which anything is known from those that keep their place; `sequence` is what the next-item
+    model says of them, nothing where it was not asked.
     """
 
     opinion: Opinion
     features: dict[str, Column]
-    sequence: Mapping[str, Candidate]
+    sequence: Ranked
     movable: list[bool]
 
 
@@ -58,6 +61,7 @@ def score_candidates(
     facts: Mapping[str, ItemFacts],
     settings: ScenarioSettings,
     model: str = RANKING_MODEL,
+    sequence_model: str = MODEL,
     now: datetime,
 ) -> Scored:
     """Scores of the candidates of one search, which come in the order of whoever found them.
@@ -69,19 +73,18 @@ def score_candidates(
     # Of a subject without events the next-item model could only say what is popular, which is a feature of its own.
     sequence = Ranked([])
     if events and ids:
-        sequence = engine.next_items(MODEL, events, len(ids), exclude=(), now=now, candidates=ids)
-    thought = {each.item_id: each for each in sequence.candidates}
+        sequence = engine.next_items(sequence_model, events, len(ids), exclude=(), now=now, candidates=ids)
     known = Known(
         facts=facts,
         counts=item_counts(ids, settings),
-        sequence={item_id: each.score for item_id, each in thought.items()},
+        sequence={each.item_id: each.score for each in sequence.candidates},
         history=[event.item_id for event in events],
     )
     features = ranking_features(query, candidates, known)
     return Scored(
         opinion=(_of_ranker(model, features, sequence) if ids else None) or _fused(ids, known.sequence, sequence),
         features=features,
-        sequence=thought,
+        sequence=sequence,
         movable=[item_id in facts or item_id in known.counts or known.sequence.get(item_id, 0) > 0 for item_id in ids],
     )
 
@@ -100,6 +103,7 @@ def _of_ranker(model: str, features: Mapping[str, Column], sequence: Ranked) -> 
         parts=reranked.parts,
         model_version=reranked.model_version,
         degraded=reranked.degraded or failed,
+        is_trained=True,
     )
 
 
@@ -119,5 +123,6 @@ def _fused(ids: Sequence[str], scores: Mapping[str, float], sequence: Ranked) ->
         weights=[1.0 / places[place] for place in range(len(ids))],
         parts=parts,
         model_version=sequence.model_version if heard_of else None,
-        degraded="fused" if heard_of else "client_order",
+        degraded=FUSED if heard_of else "client_order",
+        is_trained=False,
     )

@@ -99,7 +99,8 @@ def preview(ask: RankingAsk) -> Ranking:
     settings = scenario_settings(scenario.kind, scenario.settings)
     visitor = Visitor(ask.subject, now)
     events = visitor.events(settings)
-    facts = item_facts({*(each.item_id for each in ask.candidates), *(event.item_id for event in events)}, settings)
+    named = {*(each.item_id for each in ask.candidates), *(event.item_id for event in events)}
+    facts = item_facts(named, settings.filter)
     candidates = client_order(ask.candidates)
     shown = [each for each in candidates if _may_be_shown(facts.get(each.item_id), ask, settings)]
     kept = {each.item_id for each in shown}
@@ -160,6 +161,7 @@ def _items(
 ) -> list[DecidedItem]:
     titles = {item_id: fact.title for item_id, fact in facts.items() if fact.title}
     asked = words(ask.query)
+    thought = {each.item_id: each for each in scored.sequence.candidates}
     items = []
     for rank, (position, propensity) in enumerate(order, start=1):
         item_id = candidates[position].item_id
@@ -167,7 +169,7 @@ def _items(
             id=item_id, rank=rank, score=scored.opinion.scores[position], propensity=propensity, reasons=[], rules=[]
         )
         if ask.explain:
-            item["reasons"] = _reasons(item_id, asked, scored.sequence.get(item_id), facts, titles)
+            item["reasons"] = _reasons(item_id, asked, thought.get(item_id), facts, titles)
             item["parts"] = {name: round(column[position], 6) for name, column in scored.opinion.parts.items()}
         items.append(item)
     return items

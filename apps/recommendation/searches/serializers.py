@@ -112,7 +112,7 @@ class SearchAnswerSerializer(serializers.Serializer):
         allow_null=True,
         help_text="null: items with all the words. Else how far the search had to loosen: corrected (mistyped words), "
         "any_word, meaning, popular, newest, empty; or text_only when no vector of the query could be had in time, or "
-        "what stood in for the model: previous_version, rules.",
+        "what stood in for a model: previous_version, fused (no trained re-ranker answered), rules.",
     )
     notice = serializers.CharField(allow_null=True, help_text="The same in words for the person who searched.")
     corrected_query = serializers.CharField(allow_null=True, help_text="null: nothing was mistyped.")
@@ -131,7 +131,7 @@ def present_search(answer: SearchAnswer) -> dict[str, Any]:
         "scenario": answer.scenario.key,
         "kind": answer.scenario.kind,
         "model_version": answer.model_version,
-        "policy": "greedy",
+        "policy": answer.policy,
         "experiment": None,
         "degraded": answer.degraded,
         "notice": answer.notice,

@@ -22,10 +22,10 @@ from apps.recommendation.lists.candidates import Candidate, Cause, Pooled, Sourc
 from apps.recommendation.lists.reasons import explain
 from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.lists.visitors import Visitor
+from apps.recommendation.rankings.features import Column
 from apps.recommendation.rules.book import active_rules
 from apps.recommendation.scenarios import APPLICATION, MODEL, Kind, scenario_settings
-from apps.recommendation.searches import ranking as search_ranking
-from apps.recommendation.searches.ranking import RankedMatch
+from apps.recommendation.searches.ranking import RankedMatch, rank_matches
 from apps.recommendation.searches.reasons import explain_matches
 from apps.recommendation.selectors import Shelf
 from apps.recommendation.services import obtain_scenario
@@ -68,7 +68,8 @@ class SearchAsk:
 
 @dataclass(frozen=True)
 class SearchAnswer:
-    """`total` counts the matches of all pages, and is the least there are where `is_capped`."""
+    """`total` counts the matches of all pages, and is the least there are where `is_capped`. `features` are what the
+    re-ranker was told, or would have been, of the matches among the items; nothing where these only stand in."""
 
     decision_id: UUID
     scenario: Scenario
@@ -81,6 +82,7 @@ class SearchAnswer:
     is_capped: bool
     facets: Facets | None
     items: list[DecidedItem]
+    features: dict[str, Column]
     has_more: bool
 
 
@@ -107,6 +109,7 @@ def search(ask: SearchAsk) -> SearchAnswer:
             "params": ask.params,
             "context": ask.context,
             "earlier": [str(decision_id) for decision_id in ask.earlier.decision_ids],
+            **({"features": answer.features} if answer.features else {}),
         },
         items=answer.items,
         latency_ms=(time.perf_counter() - started) * 1000,
@@ -160,8 +163,13 @@ def preview_search(ask: SearchAsk) -> SearchAnswer:
     query = read_text_query(ask.query)
     found, step, by_words_alone = _find(ask, query, settings, shelf)
     events = visitor.events(settings) if visitor and settings.personalisation else []
-    ranked = search_ranking.personalise(
-        found.matches, events, model=scenario.model or MODEL, weight=settings.personalisation, now=now
+    ranked = rank_matches(
+        found.matches,
+        events,
+        query=query.corrected_text or ask.query,
+        model=scenario.model or MODEL,
+        settings=settings,
+        now=now,
     )
     decision_id = uuid7()
     policy = Policy("softmax", settings.temperature) if settings.temperature else Policy("greedy", 0.0)
@@ -181,6 +189,7 @@ def preview_search(ask: SearchAsk) -> SearchAnswer:
         is_capped=found.is_capped,
         facets=found.facets,
         items=items,
+        features=ranked.features_of([each for each, _ in page]),
         has_more=len(found.matches) > ask.count and len(ask.earlier.item_ids) + len(page) < MOST_SHOWN,
     )
 

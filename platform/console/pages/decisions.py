@@ -37,6 +37,10 @@ def explain_decisions(application: str, explainer: Explainer) -> None:
     _explainers[application] = explainer
 
 
+class DecidedForField(SubjectField):
+    time = "decided_at"
+
+
 class ScenarioField(SearchField):
     title = "Scenario"
     parameter_name = "scenario"
@@ -50,7 +54,7 @@ class DecisionAdmin(LogAdmin):
     list_display = ("decided_at", "scenario", "subject", "served", "policy", "state", "latency")
     list_filter = (
         DecisionField,
-        SubjectField,
+        DecidedForField,
         ScenarioField,
         choice_field(
             title="Answered by",

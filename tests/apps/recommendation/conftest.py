@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.recommendation import selectors
 from catalog.services import upsert_items
 from ml.data.columns import write_columns
+from ml.data.ranked_lists import write_ranked_lists
 from ml.tasks import TASKS
 from serving import selectors as serving_selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
@@ -71,24 +72,60 @@ def shop(tenant: Tenant) -> Tenant:
     return tenant
 
 
-@pytest.fixture
-def live_model(shop: Tenant, artifact: Path) -> ModelVersion:
-    with tenant_scope(shop.id):
-        run = TrainingRun.objects.create(
-            model="next-item", task="next_item", status=RunStatus.SUCCEEDED, finished_at=timezone.now()
-        )
-        folder = run_folder(shop.id, "next-item", run.id) / "1"
+def publish(tenant: Tenant, artifact: Path, *, model: str, task: str) -> ModelVersion:
+    """A live version with a copy of the artifact, past the gate."""
+    with tenant_scope(tenant.id):
+        run = TrainingRun.objects.create(model=model, task=task, status=RunStatus.SUCCEEDED, finished_at=timezone.now())
+        folder = run_folder(tenant.id, model, run.id) / "1"
         shutil.copytree(artifact, folder)
         version = ModelVersion.objects.create(
-            model="next-item",
+            model=model,
             number=1,
-            task="next_item",
+            task=task,
             run=run,
             artifact=relative_path(folder),
             artifact_sha256=artifact_sha256(folder),
         )
         promote(version=version, actor="test")
     return version
+
+
+@pytest.fixture
+def live_model(shop: Tenant, artifact: Path) -> ModelVersion:
+    return publish(shop, artifact, model="next-item", task="next_item")
+
+
+@pytest.fixture(scope="session")
+def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A re-ranker that has learnt from lists in which what matches the query's words in the title was chosen."""
+    folder = tmp_path_factory.mktemp("ranker")
+    generator = np.random.default_rng(0)
+    lists, length = 300, 8
+    match = generator.random((lists, length)) < 0.25
+    chosen = np.where(match.any(axis=1), match.argmax(axis=1), generator.integers(0, length, lists))
+    grade = np.zeros((lists, length))
+    grade[np.arange(lists), chosen] = 1.0
+    columns = [
+        np.tile(-np.log2(np.arange(1, length + 1)), lists),
+        generator.normal(size=lists * length),
+        match.ravel().astype(float),
+    ]
+    shown = write_ranked_lists(
+        folder / "lists",
+        list_of_row=np.repeat(np.arange(lists), length),
+        time=np.arange(lists),
+        rank=np.tile(np.arange(1, length + 1), lists),
+        grade=grade.ravel(),
+        features=np.column_stack(columns),
+        names=["client_rank", "popularity", "title_match"],
+    )
+    TASKS["search_ranking"].fit(shown, {"epochs": 5}, folder / "artifact", progress=lambda progress: None)
+    return folder / "artifact"
+
+
+@pytest.fixture
+def live_ranker(shop: Tenant, ranker: Path) -> ModelVersion:
+    return publish(shop, ranker, model="search-ranking", task="search_ranking")
 
 
 @pytest.fixture(autouse=True)

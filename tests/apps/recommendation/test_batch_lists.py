@@ -73,7 +73,6 @@ def test_every_kind_of_list_is_the_one_of_a_request(
 ) -> None:
     with tenant_scope(shop.id):
         refresh_purchase_habits()
-    # Asked before, since rotation counts the batch's lists as shown.
     expected = previewed(shop, [f"u{number}" for number in range(6)], scenario=scenario, count=3, **body)
     assert expected
     assert made(api, shop, scenario=scenario, count=3, **body) == expected

@@ -1,28 +1,20 @@
 """POST /api/v1/rankings: the client's candidates, re-ranked as far as anything is known."""
 
 import itertools
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from apps.recommendation import selectors
 from behavior.popularity import refresh_item_popularity
 from catalog.services import upsert_items
 from decisions.models import Scenario
 from decisions.selectors import get_decision
-from ml.data.ranked_lists import write_ranked_lists
-from ml.tasks import TASKS
-from serving.artifacts import artifact_sha256, relative_path, run_folder
-from serving.models import ModelVersion, RunStatus, TrainingRun
-from serving.services import promote
+from serving.models import ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
@@ -43,54 +35,6 @@ def rank(api: ApiClient) -> Rank:
         return answer.json()
 
     return rank
-
-
-@pytest.fixture(scope="session")
-def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A re-ranker that has learnt from lists in which what matches the query's words in the title was chosen."""
-    folder = tmp_path_factory.mktemp("ranker")
-    generator = np.random.default_rng(0)
-    lists, length = 300, 8
-    match = generator.random((lists, length)) < 0.25
-    chosen = np.where(match.any(axis=1), match.argmax(axis=1), generator.integers(0, length, lists))
-    grade = np.zeros((lists, length))
-    grade[np.arange(lists), chosen] = 1.0
-    columns = [
-        np.tile(-np.log2(np.arange(1, length + 1)), lists),
-        generator.normal(size=lists * length),
-        match.ravel().astype(float),
-    ]
-    shown = write_ranked_lists(
-        folder / "lists",
-        list_of_row=np.repeat(np.arange(lists), length),
-        time=np.arange(lists),
-        rank=np.tile(np.arange(1, length + 1), lists),
-        grade=grade.ravel(),
-        features=np.column_stack(columns),
-        names=["client_rank", "popularity", "title_match"],
-    )
-    TASKS["search_ranking"].fit(shown, {"epochs": 5}, folder / "artifact", progress=lambda progress: None)
-    return folder / "artifact"
-
-
-@pytest.fixture
-def live_ranker(shop: Tenant, ranker: Path) -> ModelVersion:
-    with tenant_scope(shop.id):
-        run = TrainingRun.objects.create(
-            model="search-ranking", task="search_ranking", status=RunStatus.SUCCEEDED, finished_at=timezone.now()
-        )
-        folder = run_folder(shop.id, "search-ranking", run.id) / "1"
-        shutil.copytree(ranker, folder)
-        version = ModelVersion.objects.create(
-            model="search-ranking",
-            number=1,
-            task="search_ranking",
-            run=run,
-            artifact=relative_path(folder),
-            artifact_sha256=artifact_sha256(folder),
-        )
-        promote(version=version, actor="test")
-    return version
 
 
 def test_without_any_model_the_clients_order_comes_back_and_is_marked(shop: Tenant, rank: Rank) -> None:

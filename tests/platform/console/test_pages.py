@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from behavior.models import CleaningDrop, CleaningReport, Event, Snapshot
+from behavior.identity import link, undo
+from behavior.models import CleaningDrop, CleaningReport, Event, IdentityLink, Snapshot
 from behavior.popularity import refresh_item_popularity
 from console.training_view import percent_done
 from serving.models import DeploymentEvent, RunStatus, TrainingRun
@@ -54,6 +55,25 @@ def varied_log(tenant: Tenant) -> Tenant:
 def test_events_are_found_by_what_is_asked(search: str, found: set[str], varied_log: Tenant, operator: Client) -> None:
     page = operator.get(f"/console/behavior/event/?{search}").content.decode()
     assert {item for item in ("lamp", "desk", "rug") if f">{item}<" in page} == found
+
+
+def test_a_search_by_subject_follows_the_ledger(
+    tenant: Tenant, varied_log: Tenant, as_role: Callable[[Role], Client]
+) -> None:
+    send(tenant, view("d", item_id="sofa", subject={"anonymous_id": "phone"}))
+    with connected_as("app"), tenant_scope(tenant.id):
+        tied, _ = link(user_id="bob", anonymous_id="phone", actor="test")
+    client = as_role(Role.ANALYST)
+
+    def found(subject: str) -> set[str]:
+        page = client.get(f"/console/behavior/event/?subject={subject}").content.decode()
+        return {item for item in ("lamp", "desk", "rug", "sofa") if f">{item}<" in page}
+
+    assert found("bob") == found("phone") == {"rug", "sofa"}
+    assert found("ada") == {"lamp", "desk"}
+    with connected_as("app"), tenant_scope(tenant.id):
+        undo(link_id=tied.id, kind=IdentityLink.Kind.LOGIN, actor="test")
+    assert found("bob") == {"rug"}
 
 
 def test_events_show_pseudonyms_and_never_raw_ids(varied_log: Tenant, operator: Client) -> None:

@@ -97,6 +97,28 @@ def test_a_scenario_that_cannot_be_made_says_why(shop: Shop, changes: dict[str, 
         assert Scenario.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "has", "lacks"),
+    [
+        ("popular", "popular_days", "meaning personalisation trend_days viewed_types"),
+        ("trending", "trend_days", "meaning viewed_types"),
+        ("recently_viewed", "viewed_types", "trend_days"),
+        ("search", "meaning personalisation temperature filter", "diversity exclude_bought_days rotation_rate"),
+        ("ranking", "event_weights require_known_items", "meaning personalisation price fill"),
+    ],
+)
+def test_the_form_has_the_settings_that_count_for_the_kind(shop: Shop, kind: str, has: str, lacks: str) -> None:
+    with connected_as("app"), tenant_scope(shop.tenant.id):
+        Scenario.objects.filter(pk=shop.scenario.pk).update(kind=kind, settings={"diversity": 0.5, "popular_days": 9})
+
+    fields = shop.client.get(f"{shop.page}/change/").context["adminform"].form.fields
+    assert all(f"setting_{name}" in fields for name in has.split())
+    assert not any(f"setting_{name}" in fields for name in lacks.split())
+    # What has no field stays as it was.
+    shop.client.post(f"{shop.page}/change/", shop.form(setting_popular_days="8"))
+    assert shop.fresh().settings == {"diversity": 0.5, "popular_days": 8}
+
+
 def test_only_settings_that_differ_from_the_default_are_kept(shop: Shop) -> None:
     shop.client.post(f"{shop.page}/change/", shop.form(setting_popular_days="7", setting_exclude_seen="on"))
     assert shop.fresh().settings == {"popular_days": 7, "exclude_seen": True}

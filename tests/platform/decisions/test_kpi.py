@@ -16,6 +16,7 @@ from catalog.services import upsert_items
 from decisions.counting import recount_kpi, refresh_kpi
 from decisions.kpi import Figures, Kpi, Period, mean_of, scenario_kpi, share
 from decisions.models import Decision, ListCount, ListOutcome, ShownItem
+from decisions.selectors import count_shown_items
 from decisions.services import record_decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -23,13 +24,22 @@ from tenancy.scope import tenant_scope
 NOW = timedelta(0)
 
 
-def give_list(*items: str, scenario: str = "home", latency_ms: float = 5.0, **values: Any) -> Decision:
+SUBJECT = b"s" * 32
+
+
+def give_list(
+    *items: str,
+    scenario: str = "home",
+    latency_ms: float = 5.0,
+    request: dict[str, Any] | None = None,
+    **values: Any,
+) -> Decision:
     return record_decision(
         decision_id=uuid7(),
         application="recommendation",
         scenario=scenario,
         policy="greedy",
-        request={},
+        request=request or {},
         items=[
             {"id": item, "rank": rank, "score": 1.0, "propensity": 1.0, "reasons": [], "rules": []}
             for rank, item in enumerate(items, start=1)
@@ -44,13 +54,18 @@ def follow(decision: Decision, type: str, item: str | None, after: timedelta = N
         received_at=timezone.now(),
         occurred_at=decision.decided_at + after,
         time_quality="server",
-        subject_key=b"s" * 32,
+        subject_key=SUBJECT,
         type=type,
         item_id=item,
         decision_id=decision.decision_id,
         source="test",
         **values,
     )
+
+
+def mail_list(*items: str, **values: Any) -> Decision:
+    """A list of a batch."""
+    return give_list(*items, request={"batch": str(uuid7())}, **values)
 
 
 def today(scenario: str = "home") -> Kpi:
@@ -128,6 +143,52 @@ def test_what_comes_late_is_counted_and_nothing_twice(scope: Tenant) -> None:
     again = today().total
     assert (first.lists, first.lists_clicked, first.revenue) == (1, 1, 5.0)
     assert again == first
+
+
+def test_a_batchs_list_counts_once_from_the_first_event_that_names_it(scope: Tenant) -> None:
+    upsert_items([{"id": "tent"}, {"id": "boot"}])
+    mailed, unopened = mail_list("tent", "boot"), mail_list("lamp")
+    follow(unopened, "email_sent", None)
+    assert today().total.lists == 0
+
+    follow(mailed, "impression", "tent")
+    opened = today()
+    assert (opened.total.lists, opened.total.items, opened.total.seen, opened.coverage.shown) == (1, 2, 1, 2)
+
+    follow(mailed, "click", "boot")
+    follow(mailed, "purchase", "boot", value=5.0)
+    clicked = today().total
+    assert (clicked.lists, clicked.items, clicked.lists_clicked, clicked.revenue) == (1, 2, 1, 5.0)
+    recount_kpi()
+    assert today().total == clicked
+
+
+def test_the_windows_of_a_batchs_list_begin_when_it_is_opened(scope: Tenant, settings: Any) -> None:
+    settings.CLICK_WINDOW_MINUTES = 0.1
+    before = timedelta(seconds=10)
+    for made in (mail_list, give_list):
+        follow(made("tent", "boot", decided_at=timezone.now() - before), "click", "tent", before)
+
+    total = today().total
+    assert (total.lists, total.clicked) == (2, 1)
+
+    follow(mail_list("tent"), "click", "tent", timedelta(seconds=7))
+    assert today().total.clicked == 1
+
+
+def test_rotation_counts_a_batchs_list_as_shown_when_it_was_opened(scope: Tenant) -> None:
+    give_list("rope", subject_key=SUBJECT)
+    mailed, to_another = mail_list("tent", "boot", subject_key=SUBJECT), mail_list("lamp", subject_key=b"o" * 32)
+
+    def shown() -> dict[str, int]:
+        since = timezone.now() - timedelta(days=1)
+        return dict(count_shown_items([SUBJECT], application="recommendation", since=since))
+
+    assert shown() == {"rope": 1}
+    follow(mailed, "click", "boot")
+    follow(mailed, "impression", "boot")
+    follow(to_another, "click", "lamp")
+    assert shown() == {"rope": 1, "tent": 1, "boot": 1}
 
 
 def test_counting_anew_gives_the_same(scope: Tenant) -> None:

@@ -21,7 +21,7 @@ INDEXES_ACROSS_TENANTS = {
     "event_received",
     "receipt_received",
     "tenancy_membership_user_id_69c4e8b6",
-    "item_vector_embedding",
+    "item_vector_neighbours",
 }
 DEFINER_FUNCTIONS = {
     "make_partitions",
