@@ -71,7 +71,7 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
         folder = Path(name)
         tenant = make_tenant()
         fill(tenant)
-        publish(tenant, serve.train(folder), model="next-item", task="next_item")
+        publish(tenant, serve.train(folder, walkers=100), model="next-item", task="next_item")
         version = str(publish(tenant, train_ranker(folder), model="search-ranking", task="search_ranking").id)
         key = make_client(tenant).raw_key
         yield recall_record(tenant)

@@ -47,8 +47,9 @@ has the share `neural`, and is judged alone too. `list_cpu_ms` is the CPU time o
 INDEX = "The top 10 for one user on one thread, beside exact search over all items."
 
 SERVING = """Real requests over HTTP, from clients on the server's own machine. The value is the 99th percentile in
-milliseconds at 8 clients, who share the machine's cores with the server; lists are answered by the model itself. The
-mixture asks all kinds in turn while events come in, for half an hour."""
+milliseconds at 8 clients, of rankings and searches at one, who share the machine's cores with the server; lists are
+answered by the model itself. `serve.search.recall` is the share of a query's nearest neighbours, as exact search gives
+them, that the index of vectors finds. The mixture asks all kinds in turn while events come in, for half an hour."""
 
 LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
 promotion to answers, under a global time split."""

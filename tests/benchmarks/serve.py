@@ -204,8 +204,8 @@ def fill(tenant: Tenant, title: Callable[[int], str] = "Item {}".format) -> list
     return histories
 
 
-def train(folder: Path) -> Path:
-    item = walks(10_000, EVENTS_A_SUBJECT)
+def train(folder: Path, walkers: int = 10_000) -> Path:
+    item = walks(walkers, EVENTS_A_SUBJECT)
     # Every item once, so that the model knows all of them.
     item = np.concatenate([np.arange(ITEMS).reshape(-1, EVENTS_A_SUBJECT), item])
     subjects = len(item)
