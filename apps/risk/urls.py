@@ -1,5 +1,13 @@
 """Addresses under /api/v1/risk/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
+from apps.risk.labels.api import LabelsView
+
+urlpatterns = [
+    path("assessments", AssessmentsView.as_view(), name="risk-assessments"),
+    path("assessments/batch", AssessmentBatchView.as_view(), name="risk-assessment-batch"),
+    path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
+    path("labels", LabelsView.as_view(), name="risk-labels"),
+]

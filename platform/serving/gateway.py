@@ -6,7 +6,7 @@ exception here.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest
+# What ml.tasks' risk models are asked and answer.
+RiskRequest = Mapping[str, Any]
+RiskPrediction = Mapping[str, Any]
+Request = NextItemRequest | RankingRequest | RiskRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])

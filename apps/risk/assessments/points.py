@@ -65,11 +65,11 @@ TABLE = (
     Points(
         "new_counterparty",
         "new_counterparty",
-        5,
+        3,
         lambda flag: flag == 1,
         lambda flag: "this customer has not paid this counterparty before",
     ),
-    Points("night", "is_night", 5, lambda flag: flag == 1, lambda flag: "it was made at night"),
+    Points("night", "is_night", 3, lambda flag: flag == 1, lambda flag: "it was made at night"),
 )
 
 

@@ -29,6 +29,7 @@ class Answer:
     occurred_at: datetime
     notices: list[dict[str, str]]
     given_at: str | None
+    was_imported: bool
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -59,6 +60,7 @@ def answer_of(decision: Decision) -> Answer:
         occurred_at=datetime.fromisoformat(request["occurred_at"]),
         notices=request["notices"],
         given_at=request["given_at"],
+        was_imported=request["was_imported"],
     )
 
 

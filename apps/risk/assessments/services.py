@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from apps.risk import engine
 from apps.risk.assessments import connections
-from apps.risk.assessments.comparing import difference
+from apps.risk.assessments.comparing import difference, difference_within
 from apps.risk.assessments.points import points_score
 from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
 from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
@@ -73,8 +73,7 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
     lost = [name for name in fresh if name not in made]
     if lost:
         # Another call was faster with these; it has committed, or they would not be known to be there.
-        late = {outcome.transaction_id: outcome for outcome in assess([fresh[name] for name in lost])}
-        made |= {name: outcome for name, outcome in late.items()}
+        made |= {outcome.transaction_id: outcome for outcome in assess([fresh[name] for name in lost])}
     seen: set[str] = set()
     results = []
     for transaction, outcome in zip(transactions, outcomes, strict=True):
@@ -93,7 +92,8 @@ def _judge(
     """The outcome of a transaction that need not be assessed; None for one that must be, or is in this call."""
     name = transaction.transaction_id
     if (before := fresh.get(name)) is not None:
-        return None if before == _as_stored(transaction, stored) else _conflict(name, "properties")
+        field = difference_within(before, _as_stored(transaction, stored))
+        return None if field is None else _conflict(name, field)
     if stored is None:
         if transaction.occurred_at < timezone.now() - OLDEST:
             message = f"lies more than {DAYS_KEPT} days back; load history with `manage.py import_events`"
@@ -135,7 +135,14 @@ def _assess(
     features = engine.velocity(pasts)
     scores = engine.score(MODEL, pasts, features)
     assessed = [
-        _decide(transaction, values, scored, settings, is_late=number in pasts.out_of_order)
+        _decide(
+            transaction,
+            values,
+            scored,
+            settings,
+            is_late=number in pasts.out_of_order,
+            was_imported=transaction.transaction_id in stored,
+        )
         for number, (transaction, values, scored) in enumerate(zip(transactions, features, scores, strict=True))
     ]
     mine = _store(assessed, stored)
@@ -170,6 +177,7 @@ def _decide(
     settings: RiskSettings,
     *,
     is_late: bool,
+    was_imported: bool,
 ) -> Assessed:
     score, reasons = _score(features, scored)
     hits, shadow_hits = connections.hits_of(_facts(transaction, features, scored.probability))
@@ -178,6 +186,7 @@ def _decide(
         "transaction_id": transaction.transaction_id,
         "occurred_at": transaction.occurred_at.isoformat(),
         "given_at": None if transaction.given_at is None else transaction.given_at.isoformat(),
+        "was_imported": was_imported,
         "amount": transaction.amount,
         "currency": transaction.currency,
         "type": transaction.type,

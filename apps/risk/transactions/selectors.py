@@ -111,6 +111,9 @@ def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, A
             [current_tenant_id(), list(transaction_ids)],
         )
         rows = [dict(zip(STORED, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        # A plain cursor gives JSON as its text.
+        row["properties"] = json.loads(row["properties"] or "{}")
     return {row["transaction_id"]: row for row in rows}
 
 
