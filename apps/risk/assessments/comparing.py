@@ -42,7 +42,7 @@ def difference(transaction: NewTransaction, stored: Mapping[str, Any], answer: A
         kept = bytes(kept) if isinstance(kept, memoryview) else kept
         if said != kept and not (was_imported and (None in (said, kept) or name == "type")):
             return SHOWN.get(name, name)
-    if was_imported:
+    if answer is None or answer.was_imported:
         return None if transaction.given_at in (None, stored["occurred_at"]) else "occurred_at"
     if dict(transaction.properties) != stored["properties"]:
         return "properties"

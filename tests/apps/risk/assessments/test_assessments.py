@@ -36,16 +36,20 @@ def test_a_payment_is_answered_and_stored_with_its_event_and_decision(api: ApiCl
     answer = api.post("risk/assessments", PAYMENT)
     assert answer.status_code == 201, answer.content
     body = answer.json()
-    assert body["transaction_id"] == "t-1" and body["verdict"] == "approve" and body["degraded"] == "no_model"
+    assert body["transaction_id"] == "t-1"
+    assert body["verdict"] == "approve"
+    assert body["degraded"] == "no_model"
     assert 0 <= body["score"] <= 1
     with tenant_scope(tenant.id):
         stored = Transaction.objects.get(transaction_id="t-1")
         event = Event.objects.get(event_id=stored.event_id)
         decision = Decision.objects.get(decision_id=body["decision_id"])
     assert (stored.amount, stored.currency, stored.counterparty, stored.country) == (20.0, "EUR", "terminal-1", "DE")
-    assert stored.decision_id == decision.decision_id and decision.scenario == "transactions"
+    assert stored.decision_id == decision.decision_id
+    assert decision.scenario == "transactions"
     assert (event.type, event.value, event.item_id) == ("payment", 20.0, "terminal-1")
-    assert event.properties["channel"] == "web" and "card" not in event.properties
+    assert event.properties["channel"] == "web"
+    assert "card" not in event.properties
     assert decision.request["features"]["customer_count_1d"] == 1.0
     assert decision.items[0]["id"] == "approve"
 
@@ -64,7 +68,8 @@ def test_the_same_call_again_gets_the_stored_answer_and_another_one_is_refused(a
         {"occurred_at": "2026-01-01T00:00:00Z"},
     ):
         refused = api.post("risk/assessments", PAYMENT | changed)
-        assert refused.status_code == 409 and refused.json()["detail"].startswith(next(iter(changed)))
+        assert refused.status_code == 409
+        assert refused.json()["detail"].startswith(next(iter(changed)))
     with tenant_scope(tenant.id):
         assert Event.objects.count() == Decision.objects.count() == Transaction.objects.count() == 1
 
@@ -199,4 +204,5 @@ def test_device_card_and_address_are_kept_as_hashes_that_differ_between_tenants(
         client.post("risk/assessments", PAYMENT)
         with tenant_scope(owner.id):
             keys.append(bytes(Transaction.objects.get(transaction_id="t-1").card_key))
-    assert keys[0] != keys[1] and b"4711" not in keys[0]
+    assert keys[0] != keys[1]
+    assert b"4711" not in keys[0]

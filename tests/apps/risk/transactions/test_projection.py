@@ -52,10 +52,12 @@ def test_an_event_becomes_a_transaction_with_hashed_things(tenant: Tenant) -> No
         found = Transaction.objects.get()
         assert bytes(found.subject_key) == subject_key("user_id", "u-1")
         assert bytes(found.device_key) == thing_key("device", "phone")
-        assert bytes(found.card_key) == thing_key("card", "4711") and found.address_key is None
+        assert bytes(found.card_key) == thing_key("card", "4711")
+        assert found.address_key is None
     assert (found.transaction_id, found.amount, found.currency, found.country) == ("x", 12.5, "USD", "DE")
     assert (found.counterparty, found.latitude, found.longitude) == ("terminal-3", 52.5, None)
-    assert found.properties == {"a": 1} and found.decision_id is None
+    assert found.properties == {"a": 1}
+    assert found.decision_id is None
 
 
 def test_projecting_twice_and_in_slices_gives_what_once_gives(tenant: Tenant) -> None:
@@ -69,7 +71,8 @@ def test_projecting_twice_and_in_slices_gives_what_once_gives(tenant: Tenant) ->
         LogPosition.objects.update(position=START)
     assert project(tenant) == 20
     with tenant_scope(tenant.id):
-        assert list(Transaction.objects.order_by("transaction_id").values()) == before and len(before) == 20
+        assert list(Transaction.objects.order_by("transaction_id").values()) == before
+        assert len(before) == 20
 
 
 @pytest.mark.parametrize(
