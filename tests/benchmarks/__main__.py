@@ -18,12 +18,13 @@ MODULES = {
     "ingest": "tests.benchmarks.ingest",
     "serve": "tests.benchmarks.serve",
     "rankings": "tests.benchmarks.rankings",
+    "assessments": "tests.benchmarks.assessments",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
 }
 FULL_ONLY = {"loop", "recsys"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "loop"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "assessments", "loop"}
 
 
 def main() -> None:

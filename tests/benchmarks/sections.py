@@ -50,6 +50,11 @@ SERVING = """Real requests over HTTP, from clients on the server's own machine. 
 milliseconds at 8 clients, who share the machine's cores with the server; lists are answered by the model itself. The
 mixture asks all kinds in turn while events come in, for half an hour."""
 
+ASSESSMENTS = """New transactions of a simulated desk's customers over HTTP, each with velocity features out of the
+stored ones and with its own decision, from clients on the server's own machine. The value is the 99th percentile in
+milliseconds at 8 clients; `cpu_ms` is the CPU time of one assessment in this process, without HTTP and without what
+the database spends. `model` says whether a model or points answered."""
+
 LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
 promotion to answers, under a global time split."""
 
@@ -72,6 +77,7 @@ SECTIONS = (
     Section("Faithfulness of explanations", ("explain.",), FAITHFULNESS),
     Section("Item index", ("index.",), INDEX),
     Section("Serving", ("serve.",), SERVING),
+    Section("Risk assessments", ("risk.assess.", "risk.project."), ASSESSMENTS),
     Section("The loop", ("loop.",), LOOP),
     Section("Ingest", ("ingest.",), INGEST),
     Section("Others", ("",), ""),

@@ -85,17 +85,17 @@ FRAUDS = f"""
     WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)"""
 
 
-def project_transactions(*, limit: int = SLICE, patience: timedelta = PATIENCE) -> int:
+def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     """Carry the next slice of the log into the transactions of the tenant in scope; returns how many events it held.
 
     The position moves in the same transaction and its row is locked, so that slices follow each other, and a slice that
-    is repeated changes nothing. 0 means that nothing is left, or that the log was busy; the next call goes on.
+    is repeated changes nothing. 0 means that nothing is left or, without `wait`, that the log was busy.
     """
     LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
     place = LogPosition.objects.select_for_update().get(reader=READER)
     settled = try_settle_log()
     if settled is None:
-        if timezone.now() - place.position < patience:
+        if not wait and timezone.now() - place.position < PATIENCE:
             return 0
         settled = settle_log()
     settings = current_settings()
