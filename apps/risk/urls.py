@@ -3,11 +3,13 @@
 from django.urls import path
 
 from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
+from apps.risk.assessments.settings_api import RiskSettingsView
 from apps.risk.labels.api import LabelsView
 
 urlpatterns = [
     path("assessments", AssessmentsView.as_view(), name="risk-assessments"),
     path("assessments/batch", AssessmentBatchView.as_view(), name="risk-assessment-batch"),
     path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
+    path("settings", RiskSettingsView.as_view(), name="risk-settings"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
 ]

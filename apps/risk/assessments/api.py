@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.errors import Conflict
+from api.errors import CONTENT_TYPE, Conflict
+from api.schema import ProblemSerializer
 from apps.risk.assessments.selectors import UnknownTransaction, find_answer
 from apps.risk.assessments.serializers import (
     MOST_TRANSACTIONS,
@@ -74,7 +75,7 @@ class AssessmentsView(APIView):
         responses={
             201: AssessmentSerializer,
             200: OpenApiResponse(AssessmentSerializer, "It was assessed before; this is the answer that it got then"),
-            409: OpenApiResponse(description=CONFLICT),
+            (409, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, CONFLICT),
         },
         examples=[
             OpenApiExample("a payment", TRANSACTION, request_only=True),
@@ -106,7 +107,7 @@ class AssessmentBatchView(APIView):
         "before and has the answer that it got then, `invalid` is not stored and says why. Those of one call are part "
         "of each other's history by their times.",
         request=BatchBodySerializer,
-        responses={200: BatchAnswerSerializer, 409: OpenApiResponse(description=CONFLICT)},
+        responses={200: BatchAnswerSerializer, (409, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, CONFLICT)},
         examples=[
             OpenApiExample("two payments", {"transactions": [TRANSACTION, TRANSACTION | {"transaction_id": "t-1002"}]})
         ],

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from apps.risk.transactions.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
+from decisions.editing import change_scenario
 from decisions.models import Scenario
 
 APPLICATION = "risk"
@@ -104,3 +105,11 @@ def obtain_scenario() -> Scenario:
         ignore_conflicts=True,
     )
     return known.get()
+
+
+def change_settings(changes: Mapping[str, Any], *, actor: str) -> RiskSettings:
+    """Replace some settings. Raises ValidationError that names each one that cannot be used."""
+    scenario = obtain_scenario()
+    settings = RiskSettings.from_dict({**scenario.settings, **changes})
+    change_scenario(scenario_id=scenario.id, values={"settings": {**scenario.settings, **changes}}, actor=actor)
+    return settings
