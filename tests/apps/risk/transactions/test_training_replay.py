@@ -25,7 +25,7 @@ TRANSACTIONS = 120
 def history(seed: int) -> list[dict[str, Any]]:
     """Few customers, terminals, devices and cards, so that their histories meet; some without a device or a card."""
     generator = np.random.default_rng(seed)
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS + 13)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS + 17)
     seconds = np.sort(generator.integers(0, DAYS * 86_400, TRANSACTIONS))
     seconds[5::20] = seconds[4::20][: len(seconds[5::20])]  # some at the very same moment
     transactions = []
@@ -87,9 +87,9 @@ def test_a_history_that_is_assessed_has_the_features_of_training(api: ApiClient,
         # A label comes after its transaction, and has its effect from when it was known.
         for transaction in part:
             if int(transaction["transaction_id"][2:]) % 9 == 0:
-                label_after(api, transaction, days=6)
+                label_after(api, transaction, days=9)
             if int(transaction["transaction_id"][2:]) % 27 == 0:
-                label_after(api, transaction, days=12, kind="false_alarm")
+                label_after(api, transaction, days=15, kind="false_alarm")
     ours = online(tenant, transactions)
     assert any(row["customer_known_frauds_28d"] for row in ours)
     same(ours, offline(tenant))
