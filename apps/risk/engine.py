@@ -45,9 +45,9 @@ def named(table: NDArray[np.float32]) -> list[dict[str, float | None]]:
     ]
 
 
-def describe(feature: str) -> str:
-    """What a feature says, in words."""
-    return DESCRIPTIONS.get(feature, feature)
+def describe_features() -> Mapping[str, str]:
+    """Each velocity feature in words, by name."""
+    return DESCRIPTIONS
 
 
 def score(model: str, histories: Histories, features: Sequence[Mapping[str, float | None]]) -> list[Scored]:

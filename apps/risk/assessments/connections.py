@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-Fact = str | float | bool | None
+from apps.risk.transactions.reading import NewTransaction
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,10 @@ class Hit:
     action: str
 
 
-def hits_of(facts: Mapping[str, Fact]) -> tuple[list[Hit], list[Hit]]:
-    """(rules that hit, rules in shadow that would have)."""
+def hits_of(
+    transaction: NewTransaction, features: Mapping[str, float | None], score: float | None
+) -> tuple[list[Hit], list[Hit]]:
+    """(rules that hit, rules in shadow that would have); `score` is the model's, None where none answered."""
     return [], []
 
 

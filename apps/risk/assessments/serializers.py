@@ -46,7 +46,7 @@ class AssessmentReasonSerializer(serializers.Serializer):
     text = serializers.CharField()
     feature = serializers.CharField(required=False)
     value = serializers.FloatField(required=False, allow_null=True)
-    part = serializers.FloatField(required=False, help_text="what it adds to the score")
+    part = serializers.FloatField(required=False, help_text="what it adds: to the log-odds, or to the points")
 
 
 class RuleHitSerializer(serializers.Serializer):

@@ -28,7 +28,6 @@ from decisions.services import store_decisions
 POLICY = "thresholds and rules"
 OLDEST = timedelta(days=365)
 DAYS_KEPT = OLDEST // timedelta(days=1)
-FACTS = ("amount", "currency", "type", "counterparty", "country", "device", "card", "address")
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def _decide(
     was_imported: bool,
 ) -> Assessed:
     score, reasons = _score(features, scored)
-    hits, shadow_hits = connections.hits_of(_facts(transaction, features, scored.probability))
+    hits, shadow_hits = connections.hits_of(transaction, features, scored.probability)
     verdict = decide(score, {hit.action for hit in hits}, settings)
     request = {
         "transaction_id": transaction.transaction_id,
@@ -228,15 +227,7 @@ def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple
     if scored.probability is None:
         score, reasons = points_score(features)
         return score, reasons_of_points(reasons)
-    return scored.probability, reasons_of_model(scored.contributions, engine.describe)
-
-
-def _facts(
-    transaction: NewTransaction, features: Mapping[str, float | None], probability: float | None
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {name: getattr(transaction, name) for name in FACTS}
-    facts |= {f"properties.{name}": value for name, value in transaction.properties.items()}
-    return facts | dict(transaction.subject) | dict(features) | {"score": probability}
+    return scored.probability, reasons_of_model(scored.contributions, engine.describe_features())
 
 
 def _hit(hit: connections.Hit) -> dict[str, Any]:

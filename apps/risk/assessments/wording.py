@@ -1,6 +1,6 @@
 """Reasons in words: what the model's probability rests on, as a desk reads it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.risk.assessments.points import Reason
@@ -9,14 +9,14 @@ MOST_REASONS = 5
 
 
 def reasons_of_model(
-    contributions: Sequence[Mapping[str, Any]], describe: Callable[[str], str]
+    contributions: Sequence[Mapping[str, Any]], descriptions: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The features that raise the probability most, the strongest first; `part` is what each adds to it."""
+    """The features that raise the probability most, the strongest first; `part` is what each adds to its log-odds."""
     raising = [each for each in contributions if each["part"] > 0][:MOST_REASONS]
     return [
         {
             "code": each["feature"],
-            "text": f"{describe(each['feature'])}: {_number(each['value'])}",
+            "text": f"{descriptions.get(each['feature'], each['feature'])}: {_number(each['value'])}",
             "feature": each["feature"],
             "value": each["value"],
             "part": each["part"],
