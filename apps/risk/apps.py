@@ -1,6 +1,18 @@
 from django.apps import AppConfig
 
+# Tasks that learn from transactions.
+TASKS = ("risk", "anomaly")
+
 
 class RiskConfig(AppConfig):
     name = "apps.risk"
     verbose_name = "Risk"
+
+    def ready(self) -> None:
+        # Models can be imported only from here on.
+        from apps.risk.engine import open_snapshot
+        from apps.risk.transactions.snapshots import take_snapshot
+        from serving.training_data import register_training_data
+
+        for task in TASKS:
+            register_training_data(task, take=take_snapshot, open=open_snapshot)

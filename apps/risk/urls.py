@@ -1,5 +1,15 @@
 """Addresses under /api/v1/risk/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
+from apps.risk.assessments.settings_api import RiskSettingsView
+from apps.risk.labels.api import LabelsView
+
+urlpatterns = [
+    path("assessments", AssessmentsView.as_view(), name="risk-assessments"),
+    path("assessments/batch", AssessmentBatchView.as_view(), name="risk-assessment-batch"),
+    path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
+    path("settings", RiskSettingsView.as_view(), name="risk-settings"),
+    path("labels", LabelsView.as_view(), name="risk-labels"),
+]

@@ -119,6 +119,21 @@ def settle_log() -> datetime:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", keys)
 
 
+def try_settle_log() -> datetime | None:
+    """As `settle_log`, but None while somebody is writing: no writer ever waits for this one."""
+    keys = [LOG_LOCK, current_tenant_id()]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", keys)
+        if not cursor.fetchone()[0]:
+            return None
+        try:
+            cursor.execute("SELECT clock_timestamp()")
+            moment: datetime = cursor.fetchone()[0]
+            return moment
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", keys)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The good rows of a batch, ready to be copied; made without the database, so a thread can work ahead."""

@@ -6,7 +6,7 @@ exception here.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest
+# What ml.tasks' risk models are asked and answer.
+RiskRequest = Mapping[str, Any]
+RiskPrediction = Mapping[str, Any]
+Request = NextItemRequest | RankingRequest | RiskRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -62,6 +65,18 @@ def rank(model: str, request: RankingRequest, deadline: float | None = None) -> 
     started = time.monotonic()
     answer = _from_model(current_line(model), request, _end(started, deadline))
     return _count(answer or Answer(None, None, "no_model"), started)
+
+
+def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None = None) -> list[Answer[RiskPrediction]]:
+    """How likely each transaction is fraud, as `rank`. Where a trained model has not answered it is marked `rules`,
+    since those of the application stand in for it."""
+    started = time.monotonic()
+    line, ends = current_line(model), _end(started, deadline)
+    answers: list[Answer[RiskPrediction]] = []
+    for request in requests:
+        answer = _from_model(line, request, ends)
+        answers.append(_count(answer or Answer(None, None, "rules" if _trained(line) else "no_model"), started))
+    return answers
 
 
 def _end(started: float, deadline: float | None) -> float:

@@ -7,7 +7,7 @@ a question whose worker dies is lost, and its caller's deadline speaks.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -19,7 +19,6 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ml.serving.requests import NextItemRequest, RankingRequest
 from serving.once import Once
 
 QUESTIONS = "sequitur:infer:questions"
@@ -47,7 +46,7 @@ class AnswerFailed(RuntimeError):
 class Question:
     tenant_id: int
     artifact: str
-    request: NextItemRequest | RankingRequest
+    request: Mapping[str, Any]
     reply_key: str
 
     def encode(self) -> str:
@@ -81,7 +80,7 @@ def valkey() -> redis.Redis:
     )
 
 
-def ask(*, tenant_id: int, artifact: str, request: NextItemRequest | RankingRequest, seconds: float) -> Any:
+def ask(*, tenant_id: int, artifact: str, request: Mapping[str, Any], seconds: float) -> Any:
     """A worker's prediction for one request. Raises NoAnswer after `seconds`, AnswerFailed where it failed."""
     return _ask(Question(tenant_id, artifact, request, REPLY + uuid4().hex), seconds)["prediction"]
 

@@ -1,5 +1,8 @@
-"""What a training run learns from, by its task: the event log's columns, or the lists that were shown."""
+"""What a training run learns from, by its task: the event log's columns, the lists that were shown, or an application's
+own data, which it registers."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,33 @@ from ml.data.ranked_lists import RankedLists
 from ml.tasks.search_ranking_config import SearchRankingConfig
 from serving import item_features
 
-TrainingData = EventColumns | RankedLists
+# The columns of an application are its own matter and its task's.
+TrainingData = EventColumns | RankedLists | Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
+    `open(path)` opens what it wrote as the task reads it."""
+
+    take: Callable[[dict[str, Any], Path], Path]
+    open: Callable[[Path], Any]
+
+
+_sources: dict[str, Source] = {}
+
+
+def register_training_data(
+    task: str, *, take: Callable[[dict[str, Any], Path], Path], open: Callable[[Path], Any]
+) -> None:
+    """Let the runs of a task learn from an application's own data."""
+    _sources[task] = Source(take, open)
 
 
 def take(task: str, config: dict[str, Any], folder: Path) -> Path:
     """Write the tenant's data as it is now below `folder`, which is the tenant's own, and return where."""
+    if task in _sources:
+        return _sources[task].take(config, folder)
     if task == "search_ranking":
         settings = SearchRankingConfig.from_dict(config)
         path = folder / f"lists-{uuid7()}"
@@ -31,9 +56,11 @@ def take(task: str, config: dict[str, Any], folder: Path) -> Path:
 
 
 def open_data(task: str, path: Path) -> TrainingData:
+    if task in _sources:
+        return _sources[task].open(path)
     return RankedLists.open(path) if task == "search_ranking" else EventColumns.open(path)
 
 
 def whole_config(config: dict[str, Any], data: TrainingData, initial: Path | None) -> dict[str, Any]:
     """The run's configuration with what the data decides where it does not say."""
-    return config if isinstance(data, RankedLists) else item_features.with_inputs(config, data, initial)
+    return item_features.with_inputs(config, data, initial) if isinstance(data, EventColumns) else config

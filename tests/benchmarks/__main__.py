@@ -19,12 +19,13 @@ MODULES = {
     "serve": "tests.benchmarks.serve",
     "rankings": "tests.benchmarks.rankings",
     "searches": "tests.benchmarks.searches",
+    "assessments": "tests.benchmarks.assessments",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
 }
 FULL_ONLY = {"loop", "recsys"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "loop"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "loop"}
 
 
 def main() -> None:

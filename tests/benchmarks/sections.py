@@ -51,6 +51,11 @@ milliseconds at 8 clients, of rankings and searches at one, who share the machin
 answered by the model itself. `serve.search.recall` is the share of a query's nearest neighbours, as exact search gives
 them, that the index of vectors finds. The mixture asks all kinds in turn while events come in, for half an hour."""
 
+ASSESSMENTS = """New transactions of a simulated desk's customers over HTTP, each with velocity features out of the
+stored ones and with its own decision, from clients on the server's own machine. The value is the 99th percentile in
+milliseconds at 8 clients; `cpu_ms` is the CPU time of one assessment in this process, without HTTP and without what
+the database spends. `model` says whether a model or points answered."""
+
 LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
 promotion to answers, under a global time split."""
 
@@ -73,6 +78,7 @@ SECTIONS = (
     Section("Faithfulness of explanations", ("explain.",), FAITHFULNESS),
     Section("Item index", ("index.",), INDEX),
     Section("Serving", ("serve.",), SERVING),
+    Section("Risk assessments", ("risk.assess.", "risk.project."), ASSESSMENTS),
     Section("The loop", ("loop.",), LOOP),
     Section("Ingest", ("ingest.",), INGEST),
     Section("Others", ("",), ""),

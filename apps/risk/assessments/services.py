@@ -1,0 +1,263 @@
+"""Assessments: from a transaction to a verdict, stored as one decision, once for each transaction."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from apps.risk import engine
+from apps.risk.assessments import connections
+from apps.risk.assessments.comparing import difference, difference_within
+from apps.risk.assessments.points import points_score
+from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
+from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
+from apps.risk.assessments.verdicts import Verdict, decide
+from apps.risk.assessments.wording import reasons_of_model, reasons_of_points
+from apps.risk.transactions.reading import NewTransaction
+from apps.risk.transactions.selectors import find_transactions, histories
+from apps.risk.transactions.services import claim_transactions, store_transactions
+from behavior.judging import Reason
+from behavior.models import TimeQuality
+from decisions.models import Decision
+from decisions.services import store_decisions
+
+POLICY = "thresholds and rules"
+OLDEST = timedelta(days=365)
+DAYS_KEPT = OLDEST // timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one transaction: `answer` and whether it is a new one, or `reason` why it has none.
+
+    `conflict` says that the reason is another transaction under the same id.
+    """
+
+    transaction_id: str
+    answer: Answer | None = None
+    is_new: bool = False
+    reason: Reason | None = None
+    conflict: bool = False
+
+
+@dataclass(frozen=True)
+class Assessed:
+    transaction: NewTransaction
+    decision: Decision
+
+
+def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
+    """Assess transactions of the tenant in scope, and store each with its event and its decision; one outcome for each,
+    in their order.
+
+    The number of statements does not depend on how many there are. One that was assessed before gets the answer that it
+    got then. Each reads the history strictly before it, of which earlier ones of the same call are part. Safe to race.
+    Raises MessageIdTaken.
+    """
+    started = time.perf_counter()
+    stored = find_transactions([each.transaction_id for each in transactions])
+    answers = stored_answers(stored.values())
+    outcomes: list[Outcome | None] = []
+    fresh: dict[str, NewTransaction] = {}
+    for transaction in transactions:
+        outcome = _judge(transaction, stored.get(transaction.transaction_id), answers, fresh)
+        outcomes.append(outcome)
+        if outcome is None and transaction.transaction_id not in fresh:
+            fresh[transaction.transaction_id] = _as_stored(transaction, stored.get(transaction.transaction_id))
+    made = _assess(list(fresh.values()), stored, started) if fresh else {}
+    lost = [name for name in fresh if name not in made]
+    if lost:
+        # Another call was faster with these; it has committed, or they would not be known to be there.
+        made |= {outcome.transaction_id: outcome for outcome in assess([fresh[name] for name in lost])}
+    seen: set[str] = set()
+    results = []
+    for transaction, outcome in zip(transactions, outcomes, strict=True):
+        found = outcome or made[transaction.transaction_id]
+        results.append(replace(found, is_new=False) if transaction.transaction_id in seen else found)
+        seen.add(transaction.transaction_id)
+    return results
+
+
+def _judge(
+    transaction: NewTransaction,
+    stored: Mapping[str, Any] | None,
+    answers: Mapping[str, Answer],
+    fresh: Mapping[str, NewTransaction],
+) -> Outcome | None:
+    """The outcome of a transaction that need not be assessed; None for one that must be, or is in this call."""
+    name = transaction.transaction_id
+    if (before := fresh.get(name)) is not None:
+        field = difference_within(before, _as_stored(transaction, stored))
+        return None if field is None else _conflict(name, field)
+    if stored is None:
+        if transaction.occurred_at < timezone.now() - OLDEST:
+            message = f"lies more than {DAYS_KEPT} days back; load history with `manage.py import_events`"
+            return Outcome(name, reason=_reason("occurred_at", "too_old", message))
+        return None
+    answer = answers.get(name)
+    if (field := difference(transaction, stored, answer)) is not None:
+        return _conflict(name, field)
+    return Outcome(name, answer) if answer else None
+
+
+def _conflict(name: str, field: str) -> Outcome:
+    message = "differs from the transaction that is stored under this transaction_id; give this one an id of its own"
+    return Outcome(name, reason=_reason(field, "conflict", message), conflict=True)
+
+
+def _reason(field: str, code: str, message: str) -> Reason:
+    return {"field": field, "code": code, "message": message}
+
+
+def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None) -> NewTransaction:
+    """One that was imported keeps its time and type, which a call need not repeat."""
+    if stored is None:
+        return transaction
+    return replace(
+        transaction,
+        occurred_at=stored["occurred_at"],
+        type=stored["type"],
+        counterparty=transaction.counterparty or stored["counterparty"],
+    )
+
+
+def _assess(
+    transactions: list[NewTransaction], stored: Mapping[str, Mapping[str, Any]], started: float
+) -> dict[str, Outcome]:
+    """Outcomes by transaction id; none for those that somebody else has assessed meanwhile."""
+    settings = current_settings()
+    pasts = histories(transactions, stored)
+    features = engine.velocity(pasts)
+    scores = engine.score(MODEL, pasts, features)
+    assessed = [
+        _decide(
+            transaction,
+            values,
+            scored,
+            settings,
+            is_late=number in pasts.out_of_order,
+            was_imported=transaction.transaction_id in stored,
+        )
+        for number, (transaction, values, scored) in enumerate(zip(transactions, features, scores, strict=True))
+    ]
+    mine = _store(assessed, stored)
+    kept = [each for each in assessed if each.transaction.transaction_id in mine]
+    latency_ms = 1000 * (time.perf_counter() - started)
+    for each in kept:
+        each.decision.latency_ms = latency_ms
+    store_decisions([each.decision for each in kept])
+    for each in kept:
+        _alert(each)
+    return {
+        each.transaction.transaction_id: Outcome(each.transaction.transaction_id, answer_of(each.decision), is_new=True)
+        for each in kept
+    }
+
+
+def _store(assessed: Sequence[Assessed], stored: Mapping[str, Any]) -> set[str]:
+    new = [each for each in assessed if each.transaction.transaction_id not in stored]
+    imported = [each for each in assessed if each.transaction.transaction_id in stored]
+    mine = claim_transactions(
+        [each.transaction.transaction_id for each in imported], [each.decision.decision_id for each in imported]
+    )
+    if new:
+        mine |= store_transactions([each.transaction for each in new], [each.decision.decision_id for each in new])
+    return mine
+
+
+def _decide(
+    transaction: NewTransaction,
+    features: dict[str, float | None],
+    scored: engine.Scored,
+    settings: RiskSettings,
+    *,
+    is_late: bool,
+    was_imported: bool,
+) -> Assessed:
+    score, reasons = _score(features, scored)
+    hits, shadow_hits = connections.hits_of(transaction, features, scored.probability)
+    verdict = decide(score, {hit.action for hit in hits}, settings)
+    request = {
+        "transaction_id": transaction.transaction_id,
+        "occurred_at": transaction.occurred_at.isoformat(),
+        "given_at": None if transaction.given_at is None else transaction.given_at.isoformat(),
+        "was_imported": was_imported,
+        "amount": transaction.amount,
+        "currency": transaction.currency,
+        "type": transaction.type,
+        "counterparty": transaction.counterparty,
+        "features": features,
+        "score": score,
+        "anomaly": scored.anomaly,
+        "members": dict(scored.members),
+        "events": list(scored.events),
+        "rules": [_hit(hit) for hit in hits],
+        "shadow_rules": [_hit(hit) for hit in shadow_hits],
+        "notices": _notices(transaction, is_late=is_late),
+    }
+    decision = Decision(
+        decision_id=uuid7(),
+        decided_at=timezone.now(),
+        application=APPLICATION,
+        scenario=SCENARIO,
+        subject_key=transaction.subject_key,
+        model_version=scored.model_version,
+        policy=POLICY,
+        degraded=scored.degraded,
+        request=request,
+        items=[
+            {
+                "id": str(verdict),
+                "rank": 1,
+                "score": score,
+                "propensity": 1.0,
+                "reasons": reasons,
+                "rules": [hit.key for hit in hits],
+            }
+        ],
+    )
+    return Assessed(transaction, decision)
+
+
+def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple[float, list[dict[str, Any]]]:
+    if scored.probability is None:
+        score, reasons = points_score(features)
+        return score, reasons_of_points(reasons)
+    return scored.probability, reasons_of_model(scored.contributions, engine.describe_features())
+
+
+def _hit(hit: connections.Hit) -> dict[str, Any]:
+    return {"key": hit.key, "name": hit.name, "version": hit.version, "action": hit.action}
+
+
+def _notices(transaction: NewTransaction, *, is_late: bool) -> list[dict[str, str]]:
+    notices = []
+    if transaction.time_quality == TimeQuality.CLAMPED:
+        notices.append({"code": "clock_ahead", "text": "your clock is ahead of ours; the time of receipt was taken"})
+    if is_late:
+        notices.append(
+            {"code": "out_of_order", "text": "a later transaction of this customer came first; it is left out here"}
+        )
+    return notices
+
+
+def _alert(assessed: Assessed) -> None:
+    """The desk hears of what is not simply approved, and of what a rule wants it to hear."""
+    decision, request = assessed.decision, assessed.decision.request
+    item = decision.items[0]
+    if item["id"] == Verdict.APPROVE and not any(rule["action"] == "alert" for rule in request["rules"]):
+        return
+    connections.alert(
+        transaction_id=assessed.transaction.transaction_id,
+        decision_id=decision.decision_id,
+        subject_key=assessed.transaction.subject_key,
+        score=item["score"],
+        verdict=item["id"],
+        reasons=item["reasons"],
+        rules=request["rules"],
+        occurred_at=assessed.transaction.occurred_at,
+    )

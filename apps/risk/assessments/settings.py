@@ -1,0 +1,115 @@
+"""How a tenant's risk desk decides: thresholds, costs, capacity. Kept as the settings of one scenario."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from apps.risk.transactions.currencies import CURRENCIES
+from behavior.parsing import Invalid, parse_type
+from decisions.editing import change_scenario
+from decisions.models import Scenario
+
+APPLICATION = "risk"
+SCENARIO = "transactions"
+KIND = "transactions"
+MODEL = "risk"
+MOST_TYPES = 100
+
+
+@dataclass(frozen=True)
+class RiskSettings:
+    """`review_above` and `decline_above` are calibrated probabilities of fraud.
+
+    A fraud that passes costs `cost_fraud_share` of its amount, a review `cost_review` in the desk's own currency;
+    `daily_capacity` is how many reviews the desk can do a day. `label_delay_days` is how long after a transaction its
+    fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
+    in `currency`.
+    """
+
+    review_above: float = 0.1
+    decline_above: float = 0.8
+    label_delay_days: float = 7.0
+    cost_fraud_share: float = 1.0
+    cost_review: float = 5.0
+    daily_capacity: int = 100
+    event_types: tuple[str, ...] = ("transaction", "payment", "transfer", "withdrawal")
+    currency: str = "EUR"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RiskSettings":
+        """The defaults with some replaced. Raises ValidationError that names each setting that cannot be used."""
+        problems = {name: problem for name, value in values.items() if (problem := _problem(name, value))}
+        if problems:
+            raise ValidationError(problems)
+        changed = replace(cls(), **{name: tuple(v) if name == "event_types" else v for name, v in values.items()})
+        if changed.review_above > changed.decline_above:
+            raise ValidationError({"review_above": "must not be above decline_above"})
+        return changed
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"event_types": list(self.event_types)}
+
+
+RANGES = {
+    "review_above": (0, 1),
+    "decline_above": (0, 1),
+    "label_delay_days": (0, 365),
+    "cost_fraud_share": (0, 100),
+    "cost_review": (0, 1e6),
+    "daily_capacity": (0, 1_000_000),
+}
+
+
+def _problem(name: str, value: Any) -> str | None:
+    if name in RANGES:
+        least, most = RANGES[name]
+        is_number = type(value) is int or (type(value) is float and name != "daily_capacity")
+        whole = "whole " if name == "daily_capacity" else ""
+        return None if is_number and least <= value <= most else f"must be a {whole}number from {least:g} to {most:g}"
+    if name == "currency":
+        return None if value in CURRENCIES else "must be an ISO 4217 code in use, e.g. 'EUR'"
+    if name == "event_types":
+        return _problem_of_types(value)
+    return f"is not a setting; known are {', '.join(each.name for each in fields(RiskSettings))}"
+
+
+def _problem_of_types(value: Any) -> str | None:
+    if not isinstance(value, list | tuple) or len(value) > MOST_TYPES:
+        return f'must be a list of at most {MOST_TYPES} event types, e.g. ["payment"]'
+    try:
+        for each in value:
+            parse_type(each)
+    except Invalid as problem:
+        return problem.message
+    return None
+
+
+def current_settings() -> RiskSettings:
+    """Those of the tenant in scope; the defaults where none are kept, or where what is kept cannot be used."""
+    kept = Scenario.objects.filter(key=SCENARIO, application=APPLICATION).values_list("settings", flat=True).first()
+    try:
+        return RiskSettings.from_dict(kept or {})
+    except ValidationError:
+        return RiskSettings()
+
+
+def obtain_scenario() -> Scenario:
+    """The scenario that holds the settings; made with its defaults where there is none. Safe to race."""
+    known = Scenario.objects.filter(key=SCENARIO)
+    if (scenario := known.first()) is not None:
+        return scenario
+    Scenario.objects.bulk_create(
+        [Scenario(key=SCENARIO, name="Transactions", application=APPLICATION, kind=KIND, model=MODEL)],
+        ignore_conflicts=True,
+    )
+    return known.get()
+
+
+def change_settings(changes: Mapping[str, Any], *, actor: str) -> RiskSettings:
+    """Replace some settings. Raises ValidationError that names each one that cannot be used."""
+    scenario = obtain_scenario()
+    settings = RiskSettings.from_dict({**scenario.settings, **changes})
+    change_scenario(scenario_id=scenario.id, values={"settings": {**scenario.settings, **changes}}, actor=actor)
+    return settings

@@ -1,0 +1,57 @@
+"""GET and PATCH /api/v1/risk/settings: how the desk decides."""
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.idempotency import IdempotentWrites
+from api.model_actions import actor_of
+from api.serializers import StrictSerializer
+from apps.risk.assessments.settings import MOST_TYPES, change_settings, current_settings
+
+TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
+
+
+class RiskSettingsSerializer(StrictSerializer):
+    review_above = serializers.FloatField(min_value=0, max_value=1, help_text="probability of fraud from which on")
+    decline_above = serializers.FloatField(min_value=0, max_value=1, help_text="not below review_above")
+    label_delay_days = serializers.FloatField(min_value=0, max_value=365, help_text="until a fraud is usually known")
+    cost_fraud_share = serializers.FloatField(min_value=0, max_value=100, help_text="of its amount, when it passes")
+    cost_review = serializers.FloatField(min_value=0, max_value=1e6, help_text="of one review")
+    daily_capacity = serializers.IntegerField(min_value=0, max_value=1_000_000, help_text="reviews a day")
+    event_types = serializers.ListField(
+        child=serializers.RegexField(TYPE), max_length=MOST_TYPES, help_text="events of the log that are transactions"
+    )
+    currency = serializers.RegexField("^[A-Z]{3}$", help_text="of events that name none")
+
+
+class RiskSettingsView(IdempotentWrites):
+    required_scopes = {"GET": "risk:read", "PATCH": "risk:write"}
+
+    @extend_schema(
+        operation_id="get_risk_settings",
+        tags=["risk"],
+        summary="Thresholds, costs and capacity",
+        responses=RiskSettingsSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        return Response(current_settings().to_dict())
+
+    @extend_schema(
+        operation_id="change_risk_settings",
+        tags=["risk"],
+        summary="Change some of them; the change is kept with who made it",
+        request=RiskSettingsSerializer(partial=True),
+        responses=RiskSettingsSerializer,
+        examples=[OpenApiExample("stricter", {"review_above": 0.05, "decline_above": 0.6}, request_only=True)],
+    )
+    def patch(self, request: Request) -> Response:
+        body = RiskSettingsSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        try:
+            return Response(change_settings(body.validated_data, actor=actor_of(request)).to_dict())
+        except DjangoValidationError as error:
+            raise ValidationError(error.message_dict) from error

@@ -1,0 +1,162 @@
+"""Transactions that reach the behaviour log by themselves (`POST events`, `import_events`) become the risk desk's.
+
+The log is followed by its time of receipt, a slice at a time: one INSERT ... SELECT for each, whatever its size. Only
+keys of devices, cards and addresses are made here, each distinct one once, since the database has no secret.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.risk.assessments.settings import current_settings
+from apps.risk.labels.services import NewLabel, record_labels
+from apps.risk.transactions.models import Label
+from apps.risk.transactions.reading import thing_key
+from apps.risk.transactions.selectors import as_bytea
+from apps.risk.transactions.services import SOURCE
+from behavior.clock import EPOCH
+from behavior.models import LogPosition
+from behavior.parsing import Invalid, parse_time
+from behavior.storing import settle_log, try_settle_log
+from tenancy.scope import current_tenant_id
+from tenancy.secrets import subject_secret
+
+READER = "risk transactions"
+SLICE = 200_000  # events
+# While writers keep the log busy, this long may pass before they are made to wait for a moment.
+PATIENCE = timedelta(seconds=60)
+THINGS = ("device", "card", "address")
+TRUE = ("true", "1", "yes")
+# In properties, but columns of a transaction.
+OWN = ("transaction_id", "counterparty", *THINGS, "country", "latitude", "longitude", "fraud", "fraud_known_at")
+
+WINDOW = """tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s
+    AND type = ANY(%(types)s) AND source <> %(source)s AND value >= 0"""
+END_OF_SLICE = f"""
+    SELECT max(received_at) FROM (
+        SELECT received_at FROM behavior_event WHERE {WINDOW} ORDER BY received_at LIMIT %(slice)s
+    ) AS first"""
+DISTINCT_THINGS = " UNION ALL ".join(
+    f"SELECT DISTINCT '{thing}', properties ->> '{thing}' FROM behavior_event WHERE {WINDOW} "
+    f"AND length(properties ->> '{thing}') BETWEEN 1 AND 200"
+    for thing in THINGS
+)
+CREATE_KEYS = """
+    CREATE TEMPORARY TABLE IF NOT EXISTS risk_thing (kind text, raw text COLLATE "C", key bytea)
+    ON COMMIT DELETE ROWS"""
+# The transaction's id as the client names it, else that of its event.
+TRANSACTION_ID = """coalesce(CASE WHEN length(properties ->> 'transaction_id') BETWEEN 1 AND 200
+    THEN properties ->> 'transaction_id' END, event_id::text)"""
+
+
+def _degrees(name: str, pattern: str, most: int) -> str:
+    """A number from properties, written as a number or as text; NULL where it is none."""
+    text = f"properties ->> '{name}'"
+    return f"CASE WHEN {text} ~ '{pattern}' AND abs(({text})::float8) <= {most} THEN ({text})::float8 END"
+
+
+LATITUDE = _degrees("latitude", r"^-?\d{1,2}(\.\d{1,20})?$", 90)
+LONGITUDE = _degrees("longitude", r"^-?\d{1,3}(\.\d{1,20})?$", 180)
+# DISTINCT ON: the log may tell of one transaction twice under two message ids; the earliest telling counts.
+PROJECT = f"""
+    INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, occurred_at, received_at, subject_key, type,
+        amount, currency, counterparty, device_key, card_key, address_key, country, latitude, longitude, properties)
+    SELECT DISTINCT ON (transaction_id) %(tenant)s, {TRANSACTION_ID} AS transaction_id, event_id, occurred_at,
+        received_at, subject_key, type, value, coalesce(currency, %(currency)s),
+        coalesce(item_id, CASE WHEN length(properties ->> 'counterparty') BETWEEN 1 AND 200
+            THEN properties ->> 'counterparty' END),
+        device.key, card.key, address.key,
+        CASE WHEN properties ->> 'country' ~ '^[A-Z]{{2}}$' THEN properties ->> 'country' END,
+        {LATITUDE}, {LONGITUDE},
+        nullif(properties - %(own)s::text[], '{{}}'::jsonb)
+    FROM behavior_event
+        LEFT JOIN risk_thing AS device ON device.kind = 'device' AND device.raw = properties ->> 'device'
+        LEFT JOIN risk_thing AS card ON card.kind = 'card' AND card.raw = properties ->> 'card'
+        LEFT JOIN risk_thing AS address ON address.kind = 'address' AND address.raw = properties ->> 'address'
+    WHERE {WINDOW}
+    ORDER BY transaction_id, received_at, event_id
+    ON CONFLICT (tenant_id, transaction_id) DO NOTHING"""
+FRAUDS = f"""
+    SELECT {TRANSACTION_ID}, occurred_at, received_at, properties ->> 'fraud_known_at' FROM behavior_event
+    WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)"""
+
+
+def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
+    """Carry the next slice of the log into the transactions of the tenant in scope; returns how many events it held.
+
+    The position moves in the same transaction and its row is locked, so that slices follow each other, and a slice that
+    is repeated changes nothing. 0 means that nothing is left or, without `wait`, that the log was busy.
+    """
+    LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
+    place = LogPosition.objects.select_for_update().get(reader=READER)
+    settled = try_settle_log()
+    if settled is None:
+        if not wait and timezone.now() - place.position < PATIENCE:
+            return 0
+        settled = settle_log()
+    settings = current_settings()
+    values = {
+        "tenant": current_tenant_id(),
+        "since": place.position,
+        "until": settled,
+        "types": list(settings.event_types),
+        "source": SOURCE,
+        "slice": limit,
+        "currency": settings.currency,
+        "own": list(OWN),
+        "true": list(TRUE),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(END_OF_SLICE, values)
+        last: datetime | None = cursor.fetchone()[0]
+        events = 0
+        if last is not None:
+            # What was received at one moment was stored together, and stays together.
+            values["until"] = min(settled, last + timedelta(microseconds=1))
+            events = _project(cursor, values, timedelta(days=settings.label_delay_days))
+    place.position = values["until"]
+    place.save(update_fields=["position"])
+    return events
+
+
+def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int:
+    cursor.execute(f"SELECT count(*) FROM behavior_event WHERE {WINDOW}", values)
+    events = int(cursor.fetchone()[0])
+    cursor.execute(CREATE_KEYS)
+    cursor.execute("DELETE FROM risk_thing")
+    cursor.execute(DISTINCT_THINGS, values)
+    _copy_keys(cursor, cursor.fetchall())
+    cursor.execute(PROJECT, values)
+    cursor.execute(FRAUDS, values)
+    labels = [_label(*row, label_delay) for row in cursor.fetchall()]
+    record_labels(labels=labels, source=Label.Source.FILE, actor="event log")
+    return events
+
+
+def _copy_keys(cursor: Any, things: Sequence[tuple[str, str]]) -> None:
+    if not things:
+        return
+    secret = subject_secret()
+    # Django turns psycopg's errors into its own only inside its methods, and COPY runs outside them.
+    with (
+        connection.wrap_database_errors,
+        cursor.copy("COPY risk_thing FROM STDIN") as copy,
+    ):
+        for kind, raw in things:
+            copy.write_row((kind, raw, as_bytea(thing_key(kind, raw, secret=secret))))
+    cursor.execute("ANALYZE risk_thing")
+
+
+def _label(
+    transaction_id: str, occurred_at: datetime, received_at: datetime, given: str | None, label_delay: timedelta
+) -> NewLabel:
+    """A fraud that the log tells of was known when it says, else after the usual delay, and by its receipt at last."""
+    known_at = min(occurred_at + label_delay, received_at)
+    if given is not None:
+        with suppress(Invalid):
+            known_at = EPOCH + timedelta(microseconds=parse_time(given))
+    return NewLabel(transaction_id, Label.Kind.FRAUD, max(known_at, occurred_at))

@@ -1,0 +1,192 @@
+"""Reads of transactions: by their ids, and the histories of all who take part in them."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from apps.risk.transactions.reading import NewTransaction
+from tenancy.scope import current_tenant_id
+
+# What velocity features look back on at most (ml/data/velocity.py).
+HISTORY_DAYS = 38
+MOST_OF_A_PARTY = 2_000
+
+STORED = (
+    "transaction_id",
+    "decision_id",
+    "occurred_at",
+    "subject_key",
+    "type",
+    "amount",
+    "currency",
+    "counterparty",
+    "device_key",
+    "card_key",
+    "address_key",
+    "country",
+    "latitude",
+    "longitude",
+    "properties",
+    "fraud_known_at",
+    "cleared_at",
+)
+PARTIES = ("subject_key", "counterparty", "device_key", "card_key")
+READ = (
+    "transaction_id, occurred_at, amount, type, subject_key, counterparty, device_key, card_key, fraud_known_at, "
+    "cleared_at"
+)
+# Strictly before each transaction, so that one which is stored already is not part of its own history.
+OF_PARTY = """
+    SELECT past.* FROM asked CROSS JOIN LATERAL (
+        SELECT {read} FROM risk_transaction AS known
+        WHERE tenant_id = %(tenant)s AND known.{party} = asked.{party} AND known.occurred_at < asked.occurred_at
+            AND known.occurred_at >= asked.occurred_at - make_interval(days => %(days)s)
+        ORDER BY known.occurred_at DESC LIMIT %(most)s
+    ) AS past"""
+
+
+def _code(column: str) -> str:
+    """A number of 64 bits that only says who is the same; -1 for nobody."""
+    text = column if column == "counterparty" else f"encode({column}, 'hex')"
+    return f"coalesce(hashtextextended({text}, 0), -1)"
+
+
+HISTORIES = f"""
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%(asked)s::jsonb) AS asked(number integer, transaction_id text,
+            occurred_at timestamptz, amount double precision, type text, subject_key bytea, counterparty text,
+            device_key bytea, card_key bytea, fraud_known_at timestamptz, cleared_at timestamptz)
+    ), found AS ({" UNION ".join(OF_PARTY.format(read=READ, party=party) for party in PARTIES)}),
+    everything AS (
+        SELECT number, {READ} FROM asked
+        UNION ALL SELECT -1, {READ} FROM found
+            WHERE NOT EXISTS (SELECT FROM asked WHERE asked.transaction_id = found.transaction_id)
+    )
+    SELECT array_send(array_agg(number)), array_send(array_agg(date_part('epoch', occurred_at))),
+        array_send(array_agg(amount)), array_agg(type), array_send(array_agg({_code("subject_key")})),
+        array_send(array_agg({_code("counterparty")})), array_send(array_agg({_code("device_key")})),
+        array_send(array_agg({_code("card_key")})),
+        array_send(array_agg(coalesce(date_part('epoch', fraud_known_at), 'infinity'))),
+        array_send(array_agg(coalesce(date_part('epoch', cleared_at), 'infinity'))),
+        ARRAY(SELECT number FROM asked WHERE EXISTS (
+            SELECT FROM risk_transaction AS later WHERE tenant_id = %(tenant)s
+                AND later.subject_key = asked.subject_key AND later.occurred_at > asked.occurred_at))
+    FROM everything"""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Transactions as columns of one length, in no order: those that were asked for and the histories of their parties.
+
+    `asked` has the row of each one that was asked for, in their order. `time`, `fraud_known_at` and `cleared_at`
+    are Unix seconds, inf where never. Codes of parties are dense from 0, -1 for none; `type` indexes `types`.
+    `out_of_order` are the places of those after which something of their customer is stored already.
+    """
+
+    asked: NDArray[np.int64]
+    time: NDArray[np.float64]
+    amount: NDArray[np.float64]
+    type: NDArray[np.int16]
+    customer: NDArray[np.int64]
+    counterparty: NDArray[np.int64]
+    device: NDArray[np.int64]
+    card: NDArray[np.int64]
+    fraud_known_at: NDArray[np.float64]
+    cleared_at: NDArray[np.float64]
+    types: list[str]
+    out_of_order: frozenset[int]
+
+
+def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The columns of STORED of those that are stored, by id; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(STORED)} FROM risk_transaction WHERE tenant_id = %s AND transaction_id = ANY(%s)",
+            [current_tenant_id(), list(transaction_ids)],
+        )
+        rows = [dict(zip(STORED, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        # A plain cursor gives JSON as its text.
+        row["properties"] = json.loads(row["properties"] or "{}")
+    return {row["transaction_id"]: row for row in rows}
+
+
+def histories(transactions: Sequence[NewTransaction], known: dict[str, dict[str, Any]]) -> Histories:
+    """All that velocity features of these transactions rest on, by one query.
+
+    Each one's history holds what is stored of its customer, counterparty, device and card strictly before it, at most
+    HISTORY_DAYS back and the newest MOST_OF_A_PARTY each; and the others that were asked for. `known` are those of them
+    that are stored already (`find_transactions`), whose labels count too.
+    """
+    asked = [_asked(number, transaction, known) for number, transaction in enumerate(transactions)]
+    values = {"asked": json.dumps(asked), "tenant": current_tenant_id(), "days": HISTORY_DAYS, "most": MOST_OF_A_PARTY}
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORIES, values)
+        row = cursor.fetchone()
+    number, time, amount, types, customer, counterparty, device, card, fraud_known_at, cleared_at, late = row
+    numbers = _numbers(number, "i4")
+    places = np.flatnonzero(numbers >= 0)
+    type_names = list(dict.fromkeys(types))
+    type_codes = {name: code for code, name in enumerate(type_names)}
+    return Histories(
+        asked=places[np.argsort(numbers[places])],
+        time=_numbers(time, "f8"),
+        amount=_numbers(amount, "f8"),
+        type=np.array([type_codes[name] for name in types], dtype=np.int16),
+        customer=_dense(_numbers(customer, "i8")),
+        counterparty=_dense(_numbers(counterparty, "i8")),
+        device=_dense(_numbers(device, "i8")),
+        card=_dense(_numbers(card, "i8")),
+        fraud_known_at=_numbers(fraud_known_at, "f8"),
+        cleared_at=_numbers(cleared_at, "f8"),
+        types=type_names,
+        out_of_order=frozenset(late),
+    )
+
+
+def _asked(number: int, transaction: NewTransaction, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    labels = known.get(transaction.transaction_id, {})
+    return {
+        "number": number,
+        "transaction_id": transaction.transaction_id,
+        "occurred_at": transaction.occurred_at.isoformat(),
+        "amount": transaction.amount,
+        "type": transaction.type,
+        "subject_key": as_bytea(transaction.subject_key),
+        "counterparty": transaction.counterparty,
+        "device_key": as_bytea(transaction.device_key),
+        "card_key": as_bytea(transaction.card_key),
+        "fraud_known_at": _iso(labels.get("fraud_known_at")),
+        "cleared_at": _iso(labels.get("cleared_at")),
+    }
+
+
+def as_bytea(key: bytes | None) -> str | None:
+    """Hexadecimal as PostgreSQL reads bytea."""
+    return None if key is None else f"\\x{key.hex()}"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _numbers(sent: bytes, kind: str) -> NDArray[Any]:
+    """An array of numbers without NULL, as PostgreSQL sends it in binary: a head of 20 bytes, then length and value of
+    each element, big-endian. Thousands of numbers a request would take long to read from text."""
+    element = np.dtype([("length", ">i4"), ("value", f">{kind}")])
+    return np.frombuffer(sent, dtype=element, offset=20)["value"].astype(kind)
+
+
+def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Codes from 0 in place of any numbers; -1 stays."""
+    distinct, dense = np.unique(codes, return_inverse=True)
+    if -1 not in distinct:
+        return dense.astype(np.int64)
+    none = int(np.searchsorted(distinct, -1))
+    return np.where(dense == none, -1, np.where(dense > none, dense - 1, dense)).astype(np.int64)

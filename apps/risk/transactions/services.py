@@ -1,0 +1,118 @@
+"""Writes of transactions: those that are assessed, together with their events in the behaviour log."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from apps.risk.transactions.reading import MESSAGE_PREFIX, NewTransaction
+from apps.risk.transactions.selectors import as_bytea
+from behavior.clock import to_micros
+from behavior.direct import JudgedEvent, store_judged
+from tenancy.scope import current_tenant_id
+
+# Tells the projection that these are stored already.
+SOURCE = "risk"
+# In order of id, so that two writers of the same transactions wait for each other instead of deadlocking.
+INSERT = """
+    INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, decision_id, occurred_at, received_at,
+        subject_key, type, amount, currency, counterparty, device_key, card_key, address_key, country, latitude,
+        longitude, properties)
+    SELECT %s, transaction_id, event_id, decision_id, occurred_at, now(), subject_key, type, amount, currency,
+        counterparty, device_key, card_key, address_key, country, latitude, longitude, properties
+    FROM jsonb_to_recordset(%s::jsonb) AS new(transaction_id text, event_id uuid, decision_id uuid,
+        occurred_at timestamptz, subject_key bytea, type text, amount double precision, currency text,
+        counterparty text, device_key bytea, card_key bytea, address_key bytea, country text,
+        latitude double precision, longitude double precision, properties jsonb)
+    ORDER BY transaction_id
+    ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id"""
+CLAIM = """
+    UPDATE risk_transaction SET decision_id = new.decision_id
+    FROM unnest(%s::text[], %s::uuid[]) AS new(transaction_id, decision_id)
+    WHERE tenant_id = %s AND risk_transaction.transaction_id = new.transaction_id
+        AND risk_transaction.decision_id IS NULL
+    RETURNING risk_transaction.transaction_id"""
+
+
+class MessageIdTaken(ValueError):
+    """The log holds another event under the message id that the transaction's event would have."""
+
+
+def store_transactions(transactions: Sequence[NewTransaction], decision_ids: Sequence[UUID]) -> set[str]:
+    """Store transactions with their events, two statements in the caller's transaction; `decision_ids` are the ids that
+    their decisions will have. Returns the ids of those that were new.
+
+    Raises MessageIdTaken.
+    """
+    event_ids = {transaction.transaction_id: uuid7() for transaction in transactions}
+    rows = [
+        _row(transaction, event_ids[transaction.transaction_id], decision_id)
+        for transaction, decision_id in zip(transactions, decision_ids, strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [current_tenant_id(), json.dumps(rows)])
+        new = {transaction_id for (transaction_id,) in cursor.fetchall()}
+    events = [_event(each, event_ids[each.transaction_id]) for each in transactions if each.transaction_id in new]
+    stored = store_judged(events, source=SOURCE)
+    for event in events:
+        if event.event_id not in stored:
+            raise MessageIdTaken(
+                f"another event has the message id '{event.message_id}'; give the transaction another id"
+            )
+    return new
+
+
+def claim_transactions(transaction_ids: Sequence[str], decision_ids: Sequence[UUID]) -> set[str]:
+    """Give transactions that were imported their assessment; returns those that had none before."""
+    if not transaction_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [list(transaction_ids), list(decision_ids), current_tenant_id()])
+        return {transaction_id for (transaction_id,) in cursor.fetchall()}
+
+
+def _row(transaction: NewTransaction, event_id: UUID, decision_id: UUID) -> dict[str, Any]:
+    return {
+        "transaction_id": transaction.transaction_id,
+        "event_id": str(event_id),
+        "decision_id": str(decision_id),
+        "occurred_at": transaction.occurred_at.isoformat(),
+        "subject_key": as_bytea(transaction.subject_key),
+        "type": transaction.type,
+        "amount": transaction.amount,
+        "currency": transaction.currency,
+        "counterparty": transaction.counterparty,
+        "device_key": as_bytea(transaction.device_key),
+        "card_key": as_bytea(transaction.card_key),
+        "address_key": as_bytea(transaction.address_key),
+        "country": transaction.country,
+        "latitude": transaction.latitude,
+        "longitude": transaction.longitude,
+        "properties": transaction.properties or None,
+    }
+
+
+def _event(transaction: NewTransaction, event_id: UUID) -> JudgedEvent:
+    """Device, card and address stay out of it: the log has no pseudonyms but those of subjects."""
+    named = {
+        name: value
+        for name in ("transaction_id", "country", "latitude", "longitude")
+        if (value := getattr(transaction, name)) is not None
+    }
+    return JudgedEvent(
+        event_id=event_id,
+        message_id=f"{MESSAGE_PREFIX}{transaction.transaction_id}",
+        type=transaction.type,
+        subject=transaction.subject,
+        occurred_at=to_micros(transaction.occurred_at),
+        created_at=None if transaction.given_at is None else to_micros(transaction.given_at),
+        time_quality=transaction.time_quality,
+        item_id=transaction.counterparty,
+        value=transaction.amount,
+        currency=transaction.currency,
+        consent=transaction.consent,
+        properties={**transaction.properties, **named},
+    )

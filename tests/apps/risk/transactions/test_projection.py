@@ -1,0 +1,129 @@
+"""Transactions that come through the log: carried over once, with their labels, as a request would store them."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from apps.risk.transactions.models import Label, Transaction
+from apps.risk.transactions.projection import project_transactions
+from apps.risk.transactions.reading import thing_key
+from behavior.models import LogPosition
+from behavior.services import store_events
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tenancy.secrets import subject_key
+from tests.conftest import ApiClient
+
+START = datetime.now(UTC) - timedelta(days=60)
+numbers = itertools.count()
+
+
+def event(**values: Any) -> dict[str, Any]:
+    number = next(numbers)
+    return {
+        "message_id": f"p-{number}",
+        "type": "payment",
+        "subject": {"user_id": "u-1"},
+        "value": 12.5,
+        "item_id": "terminal-3",
+        "created_at": (START + timedelta(minutes=number)).isoformat(),
+        "properties": {"transaction_id": f"t-{number}"},
+    } | values
+
+
+def store(tenant: Tenant, *events: dict[str, Any]) -> None:
+    with tenant_scope(tenant.id):
+        batch = store_events(events=list(events), source="test", historical=True)
+    assert {result.result for result in batch.results} == {"ok"}
+
+
+def project(tenant: Tenant, **options: Any) -> int:
+    with tenant_scope(tenant.id):
+        return project_transactions(**options)
+
+
+def test_an_event_becomes_a_transaction_with_hashed_things(tenant: Tenant) -> None:
+    named = {"transaction_id": "x", "device": "phone", "card": "4711", "country": "DE", "latitude": "52.5", "a": 1}
+    store(tenant, event(currency="USD", properties=named | {"longitude": 500}), event(type="view", value=1))
+    assert project(tenant) == 1
+    with tenant_scope(tenant.id):
+        found = Transaction.objects.get()
+        assert bytes(found.subject_key) == subject_key("user_id", "u-1")
+        assert bytes(found.device_key) == thing_key("device", "phone")
+        assert bytes(found.card_key) == thing_key("card", "4711")
+        assert found.address_key is None
+    assert (found.transaction_id, found.amount, found.currency, found.country) == ("x", 12.5, "USD", "DE")
+    assert (found.counterparty, found.latitude, found.longitude) == ("terminal-3", 52.5, None)
+    assert found.properties == {"a": 1}
+    assert found.decision_id is None
+
+
+def test_projecting_twice_and_in_slices_gives_what_once_gives(tenant: Tenant) -> None:
+    for _ in range(4):
+        store(tenant, *[event() for _ in range(5)])
+    assert project(tenant, limit=7) == 10
+    assert project(tenant, limit=7) == 10
+    assert project(tenant) == 0
+    with tenant_scope(tenant.id):
+        before = list(Transaction.objects.order_by("transaction_id").values())
+        LogPosition.objects.update(position=START)
+    assert project(tenant) == 20
+    with tenant_scope(tenant.id):
+        assert list(Transaction.objects.order_by("transaction_id").values()) == before
+        assert len(before) == 20
+
+
+@pytest.mark.parametrize(
+    ("told", "days"), [({}, 7), ({"fraud_known_at": "2000-01-01"}, 0), ({"fraud_known_at": "no time"}, 7)]
+)
+def test_fraud_in_the_log_is_known_after_the_delay_or_when_it_says(
+    tenant: Tenant, told: dict[str, Any], days: int
+) -> None:
+    frauds = [event(properties={"transaction_id": f"f-{flag!r}", "fraud": flag} | told) for flag in (True, "1", 1)]
+    store(tenant, *frauds, event(properties={"transaction_id": "good", "fraud": False}), event())
+    project(tenant)
+    with tenant_scope(tenant.id):
+        known = Transaction.objects.exclude(fraud_known_at=None)
+        assert {one.transaction_id for one in known} == {"f-True", "f-'1'", "f-1"}
+        assert all(one.fraud_known_at == one.occurred_at + timedelta(days=days) for one in known)
+        assert Label.objects.count() == 3
+
+
+def test_bad_values_are_left_out_and_stop_nothing(tenant: Tenant) -> None:
+    store(
+        tenant,
+        event(value=-3),
+        event(item_id=None, properties={"counterparty": "c" * 300, "latitude": "north", "country": "Germany"}),
+        event(item_id=None, properties={"transaction_id": ["x"], "card": {"number": 1}, "longitude": "1e99"}),
+    )
+    assert project(tenant) == 2
+    with tenant_scope(tenant.id):
+        assert all(one.counterparty is None and one.latitude is None for one in Transaction.objects.all())
+
+
+def test_an_assessed_transaction_is_not_carried_over_again(api: ApiClient, tenant: Tenant) -> None:
+    body = {"transaction_id": "t-a", "subject": {"user_id": "u-1"}, "amount": 12.5, "currency": "EUR"}
+    decision = api.post("risk/assessments", body).json()["decision_id"]
+    store(tenant, event(value=99, properties={"transaction_id": "t-a"}))
+    project(tenant)
+    with tenant_scope(tenant.id):
+        found = Transaction.objects.get()
+    assert (str(found.decision_id), found.amount) == (decision, 12.5)
+
+
+def test_an_imported_transaction_can_be_assessed_as_of_its_time(api: ApiClient, tenant: Tenant) -> None:
+    old = (datetime.now(UTC) - timedelta(days=3000)).isoformat()
+    store(tenant, event(created_at=old, properties={"transaction_id": "old"}))
+    project(tenant)
+    body = {"transaction_id": "old", "subject": {"user_id": "u-1"}, "amount": 12.5, "currency": "EUR"}
+    assert api.get("risk/assessments/old").status_code == 404
+    assert api.post("risk/assessments", body | {"amount": 1}).status_code == 409
+    answer = api.post("risk/assessments", body)
+    assert answer.status_code == 201
+    assert datetime.fromisoformat(answer.json()["occurred_at"]) == datetime.fromisoformat(old)
+    again = api.post("risk/assessments", body)
+    assert (again.status_code, again.json()) == (200, answer.json())
+    with tenant_scope(tenant.id):
+        assert Transaction.objects.count() == 1
