@@ -2,4 +2,6 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from apps.risk.rules.urls import urlpatterns as rules
+
+urlpatterns: list[URLPattern] = [*rules]

@@ -234,6 +234,7 @@ CELERY_BEAT_SCHEDULE = {
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
     "tend-batches": {"task": "recommendation.tend_batches", "schedule": 15.0},
     "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
+    "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
 }
 
 # Engine --------------------------------------------------------------------------------------------------------------
