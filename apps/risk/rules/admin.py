@@ -59,12 +59,11 @@ class RiskRuleAdmin(TenantModelAdmin):
     empty_text = "A rule is a condition on a transaction, and what it asks for: approve, review, decline or an alert."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """The list leaves out what was removed; its page stays."""
+        place = request.resolver_match
+        on_a_page = place is not None and "object_id" in place.kwargs
         found = super().get_queryset(request)
-        return (
-            found
-            if request.resolver_match and "object_id" in request.resolver_match.kwargs
-            else found.filter(removed_at=None)
-        )
+        return found if on_a_page else found.filter(removed_at=None)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return has_role(request, Role.OPERATOR) and (obj is None or obj.removed_at is None)
