@@ -1,1 +1,4 @@
-"""Console pages."""
+"""The console's part of this application: rules, lists."""
+
+from apps.risk.lists import admin as list_admin  # noqa: F401
+from apps.risk.rules import admin as rule_admin  # noqa: F401

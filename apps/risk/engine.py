@@ -15,6 +15,8 @@ from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from serving import gateway
 
+__all__ = ["FEATURES", "TransactionColumns", "velocity_features"]
+
 # The newest of each side that the model reads.
 EVENTS_READ = 64
 

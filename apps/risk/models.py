@@ -1,5 +1,18 @@
 """All tables of the application; each topic keeps its own."""
 
+from apps.risk.back_tests.models import BackTest
+from apps.risk.lists.models import EntityList, ListChange, ListEntry
+from apps.risk.rules.models import RiskRule, RiskRuleChange, RuleHits
 from apps.risk.transactions.models import Label, Transaction
 
-__all__ = ["Label", "Transaction"]
+__all__ = [
+    "BackTest",
+    "EntityList",
+    "Label",
+    "ListChange",
+    "ListEntry",
+    "RiskRule",
+    "RiskRuleChange",
+    "RuleHits",
+    "Transaction",
+]

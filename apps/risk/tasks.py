@@ -1,7 +1,11 @@
-"""What the risk desk does periodically."""
+"""What the risk application does off the request's path."""
+
+from uuid import UUID
 
 from celery import shared_task
 
+from apps.risk.back_tests import services as back_tests
+from apps.risk.rules import counting
 from apps.risk.transactions.projection import project_transactions
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
 
@@ -18,3 +22,18 @@ def project_transactions_of_tenant() -> None:
         with task_scope():
             if project_transactions() == 0:
                 return
+
+
+@tenant_task(name="risk.run_back_test", queue="default", scoped=False)
+def run_back_test(back_test_id: str) -> None:
+    back_tests.run_back_test(UUID(back_test_id))
+
+
+@shared_task(name="risk.count_rule_hits", queue="default")
+def count_rule_hits() -> None:
+    enqueue_for_each_tenant(count_rule_hits_of_tenant)
+
+
+@tenant_task(name="risk.count_rule_hits_of_tenant", queue="default")
+def count_rule_hits_of_tenant() -> None:
+    counting.count_hits()

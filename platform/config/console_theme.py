@@ -81,6 +81,13 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Risk",
+                "items": [
+                    page("Rules", "rule", "risk_riskrule_changelist"),
+                    page("Lists", "list_alt", "risk_entitylist_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),

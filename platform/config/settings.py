@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {
     "tend-batches": {"task": "recommendation.tend_batches", "schedule": 15.0},
     "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
+    "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
 }
 
 # Engine --------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_the_schema_is_valid_and_without_warnings(capsys: pytest.CaptureFixture[
 
 def test_every_operation_names_its_scope_its_problems_and_its_key(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
-        assert re.search(r"Needs the scope `[a-z]+:[a-z]+`\.", operation["description"]), name
+        assert re.search(r"Needs the scope `[a-z-]+:[a-z]+`\.", operation["description"]), name
         assert {"400", "401", "403", "404", "413", "429", "503"} <= operation["responses"].keys(), name
         assert "application/problem+json" in operation["responses"]["429"]["content"], name
         assert operation["security"] == [{"apiKey": []}], name

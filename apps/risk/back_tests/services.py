@@ -1,0 +1,111 @@
+"""Back-tests: asked for, run by a worker, reported."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from uuid import UUID
+
+import structlog
+from celery import signature
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.risk.back_tests.history import read_history
+from apps.risk.back_tests.models import BackTest
+from apps.risk.back_tests.reports import BackTestReport, measure, start_of
+from apps.risk.rules.fields import read_expression
+from apps.risk.rules.language.syntax import ExpressionError, Node
+from apps.risk.rules.models import RiskRule, RiskRuleMode
+from apps.risk.rules.services import check_expression
+from tenancy.tasks import enqueue, task_scope
+
+log = structlog.get_logger(__name__)
+
+MOST_DAYS = 366
+MOST_WAITING = 5
+# Of the work; reading the transactions comes first.
+READING = 0.2
+Status = BackTest.Status
+SILENT = timedelta(hours=1)
+
+
+class TooManyBackTests(Exception):
+    """So many are under way that another one has to wait."""
+
+
+def request_back_test(
+    *, expression: str, action: str, from_day: date, to_day: date, actor: str, rule: RiskRule | None = None
+) -> BackTest:
+    """Queue a back-test over whole days (UTC), both ends included. Raises ValidationError and TooManyBackTests."""
+    check_expression(expression)
+    if to_day < from_day:
+        raise ValidationError({"to": "must not come before 'from'"})
+    if (to_day - from_day).days >= MOST_DAYS:
+        raise ValidationError({"to": f"at most {MOST_DAYS} days at once; choose a later 'from'"})
+    if not date(2000, 1, 1) <= from_day <= to_day <= timezone.now().date():
+        raise ValidationError({"to": "the days must lie between 2000-01-01 and today"})
+    under_way = BackTest.objects.filter(
+        status__in=[Status.QUEUED, Status.RUNNING], created_at__gt=timezone.now() - SILENT
+    )
+    if under_way.count() >= MOST_WAITING:
+        raise TooManyBackTests(f"{MOST_WAITING} back-tests are under way; wait for one to end")
+    made = BackTest.objects.create(
+        rule=rule, expression=expression, action=action, from_day=from_day, to_day=to_day, requested_by=actor
+    )
+    enqueue(signature("risk.run_back_test", queue="default"), back_test_id=str(made.id))
+    return made
+
+
+def run_back_test(back_test_id: UUID) -> None:
+    """Work on a queued back-test; nothing happens when it is not queued any more."""
+    with task_scope():
+        taken = BackTest.objects.filter(id=back_test_id, status=Status.QUEUED).update(
+            status=Status.RUNNING, started_at=timezone.now()
+        )
+        back_test = BackTest.objects.get(id=back_test_id)
+    if not taken:
+        return
+    try:
+        report = _measure(back_test)
+    except Exception as error:
+        log.exception("back_test_failed", back_test=str(back_test_id))
+        told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        _update(back_test_id, status=Status.FAILED, error=told, finished_at=timezone.now())
+        return
+    _update(back_test_id, status=Status.SUCCEEDED, report=report.to_dict(), progress=1.0, finished_at=timezone.now())
+
+
+def back_tests() -> QuerySet[BackTest]:
+    """Newest first."""
+    return BackTest.objects.order_by("-created_at")
+
+
+def _measure(back_test: BackTest) -> BackTestReport:
+    node = read_expression(back_test.expression)
+    since, until = start_of(back_test.from_day), start_of(back_test.to_day) + timedelta(days=1)
+    with task_scope():
+        live = _live_rules(without=back_test.rule_id)
+        history = read_history([node, *live.values()], since, until)
+    return measure(
+        history, node, live, since=since, until=until, now=timezone.now(), progress=_progress_of(back_test.id)
+    )
+
+
+def _live_rules(without: UUID | None) -> dict[str, Node]:
+    rules = RiskRule.objects.filter(removed_at=None, mode=RiskRuleMode.LIVE).exclude(id=without)
+    read = {}
+    for key, expression in rules.values_list("key", "expression"):
+        try:
+            read[key] = read_expression(expression)
+        except ExpressionError as error:
+            log.warning("risk_rule_unusable", rule=key, error=str(error))
+    return read
+
+
+def _progress_of(back_test_id: UUID) -> Callable[[float], None]:
+    return lambda share: _update(back_test_id, progress=READING + (1 - READING) * share)
+
+
+def _update(back_test_id: UUID, **values: object) -> None:
+    with task_scope():
+        BackTest.objects.filter(id=back_test_id).update(**values)

@@ -1,0 +1,99 @@
+"""One rule on one transaction, with the value of each part, so that an operator sees why it holds or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from apps.risk.back_tests.history import KEYS, read_history
+from apps.risk.lists.services import KEY_KINDS
+from apps.risk.models import Transaction
+from apps.risk.rules.evaluation import look_up
+from apps.risk.rules.fields import facts_of, field_types
+from apps.risk.rules.language.single import compile_expression
+from apps.risk.rules.language.syntax import Fact, Literal, Node, Type, walk
+from apps.risk.rules.services import check_expression
+from decisions.models import Decision
+from tenancy.secrets import subject_key
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the expression as it is written; `column` counts from 1, a value of None is missing."""
+
+    text: str
+    column: int
+    value: float | str | bool | None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """`parts` from the outside inwards."""
+
+    holds: bool
+    parts: list[Part]
+
+
+class BadFacts(ValueError):
+    """Facts that no transaction has."""
+
+
+def dry_run(expression: str, facts: Mapping[str, Fact]) -> DryRun:
+    """Raises ValidationError for an expression that cannot be used."""
+    node = check_expression(expression)
+    memberships = {(name, field) for name, field, _ in look_up(facts)}
+    parts: dict[tuple[int, int], Part] = {}
+    for each in walk(node):
+        if isinstance(each, Literal):
+            continue
+        value = compile_expression(each)(facts, lambda name, field: (name, field) in memberships)
+        shown = Part(expression[each.start : each.end], each.start + 1, _shown(each, value))
+        # A field that is a condition by itself stands in one place twice.
+        parts.setdefault((each.start, each.end), shown)
+    return DryRun(bool(next(iter(parts.values())).value) if parts else False, list(parts.values()))
+
+
+def _shown(node: Node, value: Any) -> float | str | bool | None:
+    if node.type == Type.KEY:
+        return None if value is None else "known"
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value  # type: ignore[no-any-return]
+
+
+def facts_of_stored(transaction: Transaction, expression: str) -> dict[str, Fact]:
+    """The facts as they stood when the transaction happened; its score is that of its assessment.
+
+    Raises ValidationError for an expression that cannot be used.
+    """
+    node = check_expression(expression)
+    instant = transaction.occurred_at
+    history = read_history([node], instant, instant + timedelta(microseconds=1), parties_of=transaction)
+    row = history.table["transaction_id"].to_pylist().index(transaction.transaction_id)
+    numbers = history.facts(np.array([row])).numbers
+    features = {name: None if np.isnan(values[0]) else float(values[0]) for name, values in numbers.items()}
+    return facts_of(transaction, features=features, score=_score_of(transaction))
+
+
+def read_facts(given: Mapping[str, Any]) -> dict[str, Fact]:
+    """Facts that somebody made up; ids of persons and of what belongs to them are given as clients name them.
+
+    Raises BadFacts.
+    """
+    if unknown := sorted(given.keys() - field_types().keys() - {"properties"}):
+        raise BadFacts(f"'{unknown[0][:60]}' is no field; GET risk/fields names them")
+    facts = dict(given)
+    for name in KEYS:
+        if isinstance(facts.get(name), str):
+            facts[name] = subject_key(KEY_KINDS[name], facts[name]).hex()
+    return facts
+
+
+def _score_of(transaction: Transaction) -> float | None:
+    if transaction.decision_id is None:
+        return None
+    items = Decision.objects.filter(decision_id=transaction.decision_id).values_list("items", flat=True).first()
+    score = items[0].get("score") if items else None
+    return float(score) if isinstance(score, int | float) else None
