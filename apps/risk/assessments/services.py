@@ -17,6 +17,8 @@ from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
 from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
 from apps.risk.assessments.verdicts import Verdict, decide
 from apps.risk.assessments.wording import reasons_of_model, reasons_of_points
+from apps.risk.rules.evaluation import Judgement, RuleHit, judge
+from apps.risk.rules.fields import facts_of
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories
 from apps.risk.transactions.services import claim_transactions, store_transactions
@@ -133,16 +135,25 @@ def _assess(
     pasts = histories(transactions, stored)
     features = engine.velocity(pasts)
     scores = engine.score(MODEL, pasts, features)
+    judgements = judge(
+        [
+            facts_of(transaction, features=values, score=scored.probability)
+            for transaction, values, scored in zip(transactions, features, scores, strict=True)
+        ]
+    )
     assessed = [
         _decide(
             transaction,
             values,
             scored,
+            judgement,
             settings,
             is_late=number in pasts.out_of_order,
             was_imported=transaction.transaction_id in stored,
         )
-        for number, (transaction, values, scored) in enumerate(zip(transactions, features, scores, strict=True))
+        for number, (transaction, values, scored, judgement) in enumerate(
+            zip(transactions, features, scores, judgements, strict=True)
+        )
     ]
     mine = _store(assessed, stored)
     kept = [each for each in assessed if each.transaction.transaction_id in mine]
@@ -173,14 +184,14 @@ def _decide(
     transaction: NewTransaction,
     features: dict[str, float | None],
     scored: engine.Scored,
+    judgement: Judgement,
     settings: RiskSettings,
     *,
     is_late: bool,
     was_imported: bool,
 ) -> Assessed:
     score, reasons = _score(features, scored)
-    hits, shadow_hits = connections.hits_of(transaction, features, scored.probability)
-    verdict = decide(score, {hit.action for hit in hits}, settings)
+    verdict = decide(score, {hit.action for hit in judgement.hits}, settings)
     request = {
         "transaction_id": transaction.transaction_id,
         "occurred_at": transaction.occurred_at.isoformat(),
@@ -195,8 +206,8 @@ def _decide(
         "anomaly": scored.anomaly,
         "members": dict(scored.members),
         "events": list(scored.events),
-        "rules": [_hit(hit) for hit in hits],
-        "shadow_rules": [_hit(hit) for hit in shadow_hits],
+        "rules": [_hit(hit) for hit in judgement.hits],
+        "shadow_rules": [_hit(hit) for hit in judgement.shadow_hits],
         "notices": _notices(transaction, is_late=is_late),
     }
     decision = Decision(
@@ -216,7 +227,7 @@ def _decide(
                 "score": score,
                 "propensity": 1.0,
                 "reasons": reasons,
-                "rules": [hit.key for hit in hits],
+                "rules": [hit.key for hit in judgement.hits],
             }
         ],
     )
@@ -230,7 +241,7 @@ def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple
     return scored.probability, reasons_of_model(scored.contributions, engine.describe_features())
 
 
-def _hit(hit: connections.Hit) -> dict[str, Any]:
+def _hit(hit: RuleHit) -> dict[str, Any]:
     return {"key": hit.key, "name": hit.name, "version": hit.version, "action": hit.action}
 
 

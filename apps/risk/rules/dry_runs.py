@@ -43,7 +43,7 @@ class BadFacts(ValueError):
 def dry_run(expression: str, facts: Mapping[str, Fact]) -> DryRun:
     """Raises ValidationError for an expression that cannot be used."""
     node = check_expression(expression)
-    memberships = {(name, field) for name, field, _ in look_up(facts)}
+    memberships = {(name, field) for (field, _), lists in look_up([facts]).items() for name, _ in lists}
     parts: dict[tuple[int, int], Part] = {}
     for each in walk(node):
         if isinstance(each, Literal):

@@ -1,7 +1,7 @@
-"""Rules and lists asked of one transaction, on the path of its answer."""
+"""Rules and lists asked of transactions, on the path of their answer."""
 
-import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from apps.risk.rules.language.parser import LISTED
 from apps.risk.rules.language.single import Evaluator, compile_expression
 from apps.risk.rules.language.syntax import ExpressionError, Fact
 from apps.risk.rules.models import RiskAction, RiskRuleMode, RiskSeverity
+from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
 
 log = structlog.get_logger(__name__)
@@ -37,13 +38,17 @@ READ_BOOK = """
             AND rule.mode IN ('live', 'shadow') AND (rule.ends_at IS NULL OR rule.ends_at > now())
     ORDER BY rule.priority DESC, rule.key"""
 LOOK_UP = """
-    SELECT list.name, list.field, list.kind
+    SELECT given.field, given.value, list.name, list.kind
     FROM unnest(%(fields)s::text[], %(values)s::text[]) AS given (field, value)
         JOIN risk_listentry AS entry ON entry.tenant_id = %(tenant)s AND entry.value = given.value
             AND (entry.expires_at IS NULL OR entry.expires_at > now())
         JOIN risk_entitylist AS list
             ON list.tenant_id = %(tenant)s AND list.id = entry.list_id AND list.field = given.field
     ORDER BY list.name"""
+
+
+# A field that lists are about, and its value.
+Entry = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,21 @@ class Book:
     has_lists: bool
 
 
-_books: dict[int, tuple[float, Book]] = {}
+_book: Kept[Book] = Kept(BOOK_SECONDS)
 
 
-def judge(facts: Mapping[str, Fact]) -> Judgement:
-    """Ask all rules and lists of the tenant in scope; facts are those of `fields.facts_of`.
+def judge(transactions: Sequence[Mapping[str, Fact]]) -> list[Judgement]:
+    """Ask all rules and lists of the tenant in scope of each transaction, told by the facts of `fields.facts_of`.
 
-    At most two statements: the rules once a second, and the lists wherever there are any.
+    At most two statements, however many there are: the rules once a second, and the lists wherever there are any.
     """
     book = published_book()
-    listed = look_up(facts) if book.has_lists else []
+    entries = look_up(transactions) if book.has_lists else {}
+    return [_judge(facts, book, entries) for facts in transactions]
+
+
+def _judge(facts: Mapping[str, Fact], book: Book, entries: Mapping[Entry, list[tuple[str, str]]]) -> Judgement:
+    listed = [(name, field, kind) for field, value in _listed(facts) for name, kind in entries.get((field, value), ())]
     memberships = {(name, field) for name, field, _ in listed}
     now = timezone.now()
     held = [
@@ -103,40 +113,51 @@ def judge(facts: Mapping[str, Fact]) -> Judgement:
         for rule in book.rules
         if rule.is_due(now) and rule.condition(facts, lambda name, field: (name, field) in memberships)
     ]
-    of_lists = [RuleHit(LIST_PREFIX + name, name, 0, LIST_ACTIONS[kind]) for name, _, kind in listed]
+    of_lists = [RuleHit(LIST_PREFIX + name, name, 0, LIST_ACTIONS[kind]) for name, _, kind in sorted(listed)]
     return Judgement(
         hits=[*of_lists, *(rule.hit for rule in held if rule.is_live)],
         shadow_hits=[rule.hit for rule in held if not rule.is_live],
     )
 
 
-def look_up(facts: Mapping[str, Fact]) -> list[tuple[str, str, str]]:
-    """(name, field, kind) of each list that one of the facts is on."""
-    given = {field: value for field in LISTED if isinstance(value := facts.get(field), str)}
+def look_up(transactions: Sequence[Mapping[str, Fact]]) -> dict[Entry, list[tuple[str, str]]]:
+    """(name, kind) of the lists on which a value of these transactions is, by field and value; one statement."""
+    given = sorted({entry for facts in transactions for entry in _listed(facts)})
     if not given:
-        return []
+        return {}
+    asked = {
+        "tenant": current_tenant_id(),
+        "fields": [each[0] for each in given],
+        "values": [each[1] for each in given],
+    }
+    found: dict[Entry, list[tuple[str, str]]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(LOOK_UP, {"tenant": current_tenant_id(), "fields": list(given), "values": list(given.values())})
-        return cursor.fetchall()
+        cursor.execute(LOOK_UP, asked)
+        for field, value, name, kind in cursor.fetchall():
+            found[field, value].append((name, kind))
+    return found
+
+
+def _listed(facts: Mapping[str, Fact]) -> list[Entry]:
+    return [(field, value) for field in LISTED if isinstance(value := facts.get(field), str)]
 
 
 def published_book() -> Book:
     """The tenant's live and shadow rules as they were at most a second ago."""
-    kept = _books.get(current_tenant_id())
-    if kept is not None and time.monotonic() - kept[0] < BOOK_SECONDS:
-        return kept[1]
+    return _book.get(None, _read_book)
+
+
+def _read_book() -> Book:
     with connection.cursor() as cursor:
         cursor.execute(READ_BOOK, {"tenant": current_tenant_id()})
         rows = cursor.fetchall()
     rules = [rule for row in rows if row[1] is not None and (rule := _compiled(*row[1:]))]
-    book = Book(rules, has_lists=rows[0][0])
-    _books[current_tenant_id()] = (time.monotonic(), book)
-    return book
+    return Book(rules, has_lists=rows[0][0])
 
 
 def forget_published_book() -> None:
     """What this process remembers of the tenant's rules is read again."""
-    _books.pop(current_tenant_id(), None)
+    _book.forget(None)
 
 
 def _compiled(

@@ -36,7 +36,8 @@ def make(api: ApiClient, *, then: str = "", **body: Any) -> dict[str, Any]:
 
 def judged(tenant: Tenant, **facts: Any) -> Judgement:
     with tenant_scope(tenant.id):
-        return judge(FACTS | facts)
+        (judgement,) = judge([FACTS | facts])
+        return judgement
 
 
 def test_a_rule_is_a_draft_then_a_shadow_then_live(tenant: Tenant, api: ApiClient) -> None:
@@ -76,9 +77,10 @@ def test_a_rule_holds_within_its_schedule_and_hits_come_by_priority(tenant: Tena
 def test_another_process_judges_by_a_change_after_a_second(tenant: Tenant, api: ApiClient) -> None:
     rule = make(api, then="publish")
     assert judged(tenant).hits
-    remembered = dict(evaluation._books)
-    api.post(f"risk/rules/{rule['id']}/unpublish", {})
-    evaluation._books.update(remembered)
+    with tenant_scope(tenant.id):
+        remembered = evaluation.published_book()
+        api.post(f"risk/rules/{rule['id']}/unpublish", {})
+        evaluation._book.get(None, lambda: remembered)
     assert judged(tenant).hits
     time.sleep(evaluation.BOOK_SECONDS)
     assert not judged(tenant).hits
@@ -86,17 +88,18 @@ def test_another_process_judges_by_a_change_after_a_second(tenant: Tenant, api: 
 
 def test_judging_takes_one_statement_a_second_and_one_where_there_are_lists(tenant: Tenant, api: ApiClient) -> None:
     make(api, then="publish")
-    evaluation._books.clear()
+    evaluation._book.clear()
     with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
-        judge(FACTS)
-        judge(FACTS)
+        judge([FACTS])
+        judge([FACTS, FACTS | {"amount": 1.0}])
     assert len(queries) == 1
     listed = api.post("risk/lists", {"name": "far", "kind": "watch", "field": "country"}).json()
     api.post(f"risk/lists/{listed['id']}/entries", {"entries": [{"value": "DE"}]})
-    evaluation._books.clear()
+    evaluation._book.clear()
     with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
-        assert [hit.key for hit in judge(FACTS).hits] == ["list:far", "large-at-night"]
-        assert len(judge(FACTS).hits) == 2
+        (judgement,) = judge([FACTS])
+        assert [hit.key for hit in judgement.hits] == ["list:far", "large-at-night"]
+        assert [len(each.hits) for each in judge([FACTS, FACTS | {"country": "FR"}])] == [2, 1]
     assert len(queries) == 3
 
 
@@ -105,7 +108,7 @@ def test_one_unusable_rule_takes_no_answer_with_it(tenant: Tenant, api: ApiClien
     broken = make(api, then="publish", name="Broken")
     with tenant_scope(tenant.id), connection.cursor() as cursor:
         cursor.execute("UPDATE risk_riskrule SET expression = 'gone > 1' WHERE id = %s", [broken["id"]])
-    evaluation._books.clear()
+    evaluation._book.clear()
     assert [hit.name for hit in judged(tenant).hits] == ["Large at night"]
 
 

@@ -11,7 +11,7 @@ from tenancy.operations import protect, tie
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("risk", "0001_transactions"),
+        ("risk", "0002_assessments"),
         ("tenancy", "0003_definer_search_path"),
     ]
 
