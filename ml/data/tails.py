@@ -47,12 +47,13 @@ class Tails:
             found[known, place] = np.interp(column[known], values, surprises, right=np.log(self.cases + 1.0))
         return found
 
-    def to_arrays(self) -> dict[str, NDArray]:
-        return {"tails.values": self.values, "tails.surprises": self.surprises, "tails.cases": np.array([self.cases])}
+    def to_arrays(self, name: str = "tails") -> dict[str, NDArray]:
+        arrays = {"values": self.values, "surprises": self.surprises, "cases": np.array([self.cases])}
+        return {f"{name}.{part}": array for part, array in arrays.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> "Tails":
-        return cls(arrays["tails.values"], arrays["tails.surprises"], int(arrays["tails.cases"][0]))
+    def from_arrays(cls, arrays: Mapping[str, NDArray], name: str = "tails") -> "Tails":
+        return cls(arrays[f"{name}.values"], arrays[f"{name}.surprises"], int(arrays[f"{name}.cases"][0]))
 
 
 def _knots(column: Doubles, cases: int) -> tuple[Doubles, Doubles]:
