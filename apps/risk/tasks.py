@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import structlog
 from celery import shared_task
 
 from apps.risk.back_tests import services as back_tests
@@ -23,6 +24,8 @@ def project_transactions_of_tenant() -> None:
             if project_transactions() == 0:
                 return
 
+log = structlog.get_logger(__name__)
+
 
 @tenant_task(name="risk.run_back_test", queue="default", scoped=False)
 def run_back_test(back_test_id: str) -> None:
@@ -37,3 +40,14 @@ def count_rule_hits() -> None:
 @tenant_task(name="risk.count_rule_hits_of_tenant", queue="default")
 def count_rule_hits_of_tenant() -> None:
     counting.count_hits()
+
+
+@shared_task(name="risk.tend_back_tests", queue="default")
+def tend_back_tests() -> None:
+    enqueue_for_each_tenant(tend_back_tests_of_tenant)
+
+
+@tenant_task(name="risk.tend_back_tests_of_tenant", queue="default")
+def tend_back_tests_of_tenant() -> None:
+    if given_up := back_tests.give_up_silent():
+        log.warning("back_tests_given_up", back_tests=given_up)

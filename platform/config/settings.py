@@ -198,6 +198,9 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RuleKindEnum": "apps.recommendation.models.RuleKind",
+        "RiskActionEnum": "apps.risk.rules.models.RiskAction",
+        "RiskRuleChangeActionEnum": "apps.risk.rules.models.RiskRuleChange.Action",
+        "ListKindEnum": "apps.risk.lists.models.ListKind",
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
     },
@@ -236,6 +239,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
+    "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
 
 # Engine --------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def operator(tenant: Tenant) -> str:
 
 def test_write_preview_and_publish_a_rule(page: Page, log_in: Callable[[str], None], operator: str) -> None:
     log_in(operator)
-    page.get_by_role("link", name="Rules").click()
+    page.locator("a[href$='/recommendation/rule/']").first.click()
     page.locator("a[href$='/rule/add/']").first.click()
     page.get_by_label("Name").fill("Lamp eight first")
 

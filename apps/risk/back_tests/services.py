@@ -26,7 +26,9 @@ MOST_WAITING = 5
 # Of the work; reading the transactions comes first.
 READING = 0.2
 Status = BackTest.Status
+UNDER_WAY = (Status.QUEUED, Status.RUNNING)
 SILENT = timedelta(hours=1)
+LEFT = "no worker ended it within an hour; choose fewer days, or start it again"
 
 
 class TooManyBackTests(Exception):
@@ -44,9 +46,7 @@ def request_back_test(
         raise ValidationError({"to": f"at most {MOST_DAYS} days at once; choose a later 'from'"})
     if not date(2000, 1, 1) <= from_day <= to_day <= timezone.now().date():
         raise ValidationError({"to": "the days must lie between 2000-01-01 and today"})
-    under_way = BackTest.objects.filter(
-        status__in=[Status.QUEUED, Status.RUNNING], created_at__gt=timezone.now() - SILENT
-    )
+    under_way = BackTest.objects.filter(status__in=UNDER_WAY, created_at__gt=timezone.now() - SILENT)
     if under_way.count() >= MOST_WAITING:
         raise TooManyBackTests(f"{MOST_WAITING} back-tests are under way; wait for one to end")
     made = BackTest.objects.create(
@@ -73,6 +73,12 @@ def run_back_test(back_test_id: UUID) -> None:
         _update(back_test_id, status=Status.FAILED, error=told, finished_at=timezone.now())
         return
     _update(back_test_id, status=Status.SUCCEEDED, report=report.to_dict(), progress=1.0, finished_at=timezone.now())
+
+
+def give_up_silent() -> int:
+    """Fail the back-tests that a worker must have left, and return how many."""
+    silent = BackTest.objects.filter(status__in=UNDER_WAY, created_at__lt=timezone.now() - SILENT)
+    return silent.update(status=Status.FAILED, error=LEFT, finished_at=timezone.now())
 
 
 def back_tests() -> QuerySet[BackTest]:

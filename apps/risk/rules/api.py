@@ -153,49 +153,46 @@ class RiskRuleView(IdempotentWrites):
         return Response(status=204)
 
 
-class RiskRuleModeView(IdempotentWrites):
-    """Base of the calls that put a rule into a mode."""
-
+class PublishRiskRuleView(IdempotentWrites):
     required_scopes = {"POST": WRITE}
-    mode: RiskRuleMode
 
+    @extend_schema(
+        operation_id="publish_risk_rule",
+        tags=TAGS,
+        summary="Let a rule's hits count, within its schedule",
+        request=None,
+        responses=RiskRuleSerializer,
+    )
     def post(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
-            rule = set_mode(rule_id=id, mode=self.mode, actor=actor_of(request))
-        return Response(RiskRuleSerializer(rule).data)
+        return _put(request, id, RiskRuleMode.LIVE)
 
 
-@extend_schema(
-    operation_id="publish_risk_rule",
-    tags=TAGS,
-    summary="Let a rule's hits count, within its schedule",
-    request=None,
-    responses=RiskRuleSerializer,
-)
-class PublishRiskRuleView(RiskRuleModeView):
-    mode = RiskRuleMode.LIVE
+class ShadowRiskRuleView(IdempotentWrites):
+    required_scopes = {"POST": WRITE}
+
+    @extend_schema(
+        operation_id="shadow_risk_rule",
+        tags=TAGS,
+        summary="Count a rule's hits without any effect",
+        request=None,
+        responses=RiskRuleSerializer,
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return _put(request, id, RiskRuleMode.SHADOW)
 
 
-@extend_schema(
-    operation_id="shadow_risk_rule",
-    tags=TAGS,
-    summary="Count a rule's hits without any effect",
-    request=None,
-    responses=RiskRuleSerializer,
-)
-class ShadowRiskRuleView(RiskRuleModeView):
-    mode = RiskRuleMode.SHADOW
+class UnpublishRiskRuleView(IdempotentWrites):
+    required_scopes = {"POST": WRITE}
 
-
-@extend_schema(
-    operation_id="unpublish_risk_rule",
-    tags=TAGS,
-    summary="Make a rule a draft again",
-    request=None,
-    responses=RiskRuleSerializer,
-)
-class UnpublishRiskRuleView(RiskRuleModeView):
-    mode = RiskRuleMode.DRAFT
+    @extend_schema(
+        operation_id="unpublish_risk_rule",
+        tags=TAGS,
+        summary="Make a rule a draft again",
+        request=None,
+        responses=RiskRuleSerializer,
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return _put(request, id, RiskRuleMode.DRAFT)
 
 
 class RestoreRiskRuleView(IdempotentWrites):
@@ -261,6 +258,12 @@ class DryRunView(APIView):
         else:
             facts = facts_of_stored(_transaction(body.validated_data["transaction_id"]), expression)
         return Response(DryRunSerializer(dry_run(expression, facts)).data)
+
+
+def _put(request: Request, rule_id: UUID, mode: RiskRuleMode) -> Response:
+    with rule_refusals(rule_id):
+        rule = set_mode(rule_id=rule_id, mode=mode, actor=actor_of(request))
+    return Response(RiskRuleSerializer(rule).data)
 
 
 def expression_of(body: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.risk.back_tests.models import BackTest
-from apps.risk.back_tests.services import back_tests
+from apps.risk.back_tests.services import UNDER_WAY, back_tests
 from apps.risk.rules.fields import fields
 from apps.risk.rules.form import back_test_form
 from apps.risk.rules.language.syntax import Type, lists, names
@@ -22,7 +22,6 @@ TYPE_WORDS = {
     Type.KEY: "personal: in lists only",
 }
 GROUP_TITLES = {"transaction": "Transaction", "model": "Model", "velocity": "Velocity"}
-UNDER_WAY = (BackTest.Status.QUEUED, BackTest.Status.RUNNING)
 
 
 def check_context(expression: str) -> dict[str, Any]:

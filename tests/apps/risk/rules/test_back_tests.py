@@ -13,6 +13,7 @@ from apps.risk import engine
 from apps.risk.back_tests import history as back_test_history
 from apps.risk.back_tests.history import read_history
 from apps.risk.back_tests.models import BackTest
+from apps.risk.back_tests.services import give_up_silent
 from apps.risk.models import Transaction
 from apps.risk.rules.fields import read_expression
 from apps.risk.tasks import run_back_test
@@ -193,3 +194,14 @@ def test_what_cannot_be_read_is_said(
     assert api.post(ADDRESS, {"expression": "amount > 1", "from": day, "to": day}).status_code == 409
     with tenant_scope(history.id):
         assert BackTest.objects.count() == 6
+
+
+def test_a_back_test_that_its_worker_left_is_given_up(history: Tenant, api: ApiClient) -> None:
+    day = FIRST.date().isoformat()
+    made = api.post(ADDRESS, {"expression": "amount > 1", "from": day, "to": day}).json()
+    with tenant_scope(history.id):
+        assert give_up_silent() == 0
+        BackTest.objects.update(status="running", created_at=timezone.now() - timedelta(hours=2))
+        assert give_up_silent() == 1
+    ended = api.get(f"{ADDRESS}/{made['id']}").json()
+    assert (ended["status"], "start it again" in ended["error"]) == ("failed", True)
