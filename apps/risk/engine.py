@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from apps.risk.transactions.selectors import Histories
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
+from ml.explain.reason_codes import ReasonCode, reason_codes
 from serving import gateway
 
-__all__ = ["FEATURES", "TransactionColumns", "velocity_features"]
+__all__ = ["FEATURES", "ReasonCode", "TransactionColumns", "velocity_features"]
 
 # The newest of each side that the model reads.
 EVENTS_READ = 64
@@ -64,6 +65,12 @@ def score(model: str, histories: Histories, features: Sequence[Mapping[str, floa
         for place, named_values in zip(histories.asked.tolist(), features, strict=True)
     ]
     return [_scored(answer) for answer in gateway.assess(model, requests)]
+
+
+def reasons(features: Mapping[str, float | None], contributions: Sequence[Mapping[str, Any]]) -> list[ReasonCode]:
+    """What raises the probability most, in words, the strongest first."""
+    parts = {each["feature"]: each["part"] for each in contributions}
+    return reason_codes(features, parts)
 
 
 def _scored(answer: gateway.Answer[Any]) -> Scored:

@@ -24,6 +24,7 @@ def project_transactions_of_tenant() -> None:
             if project_transactions() == 0:
                 return
 
+
 log = structlog.get_logger(__name__)
 
 

@@ -4,19 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from apps.risk.engine import ReasonCode
+
 Features = Mapping[str, float | None]
 MOST_POINTS = 100
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a score is what it is: `code` for programs, `text` for people; `part` is what it adds to the score."""
-
-    code: str
-    text: str
-    feature: str
-    value: float | None
-    part: float
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ def _known(party: str, frauds: float) -> str:
     return f"{party} had {frauds:.0f} known fraud{'' if frauds == 1 else 's'} in the last 28 days"
 
 
-def points_score(features: Features) -> tuple[float, list[Reason]]:
+def points_score(features: Features) -> tuple[float, list[ReasonCode]]:
     """(score from 0 to 1, reasons with the most points first): the points that hold, of MOST_POINTS, at most all."""
     held = [
         (row, value)
@@ -85,5 +76,7 @@ def points_score(features: Features) -> tuple[float, list[Reason]]:
         if (value := features.get(row.feature)) is not None and math.isfinite(value) and row.holds(value)
     ]
     held.sort(key=lambda pair: -pair[0].points)
-    reasons = [Reason(row.code, row.text(value), row.feature, value, row.points / MOST_POINTS) for row, value in held]
+    reasons = [
+        ReasonCode(row.code, row.text(value), row.feature, value, row.points / MOST_POINTS) for row, value in held
+    ]
     return min(1.0, sum(reason.part for reason in reasons)), reasons

@@ -16,7 +16,6 @@ from apps.risk.assessments.points import points_score
 from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
 from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
 from apps.risk.assessments.verdicts import Verdict, decide
-from apps.risk.assessments.wording import reasons_of_model, reasons_of_points
 from apps.risk.rules.evaluation import Judgement, RuleHit, judge
 from apps.risk.rules.fields import facts_of
 from apps.risk.transactions.reading import NewTransaction
@@ -226,7 +225,7 @@ def _decide(
                 "rank": 1,
                 "score": score,
                 "propensity": 1.0,
-                "reasons": reasons,
+                "reasons": [reason.to_dict() for reason in reasons],
                 "rules": [hit.key for hit in judgement.hits],
             }
         ],
@@ -234,11 +233,11 @@ def _decide(
     return Assessed(transaction, decision)
 
 
-def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple[float, list[dict[str, Any]]]:
+def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple[float, list[engine.ReasonCode]]:
     if scored.probability is None:
         score, reasons = points_score(features)
-        return score, reasons_of_points(reasons)
-    return scored.probability, reasons_of_model(scored.contributions, engine.describe_features())
+        return score, reasons
+    return scored.probability, engine.reasons(features, scored.contributions)
 
 
 def _hit(hit: RuleHit) -> dict[str, Any]:
