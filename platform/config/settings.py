@@ -200,6 +200,8 @@ SPECTACULAR_SETTINGS = {
         "RuleKindEnum": "apps.recommendation.models.RuleKind",
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
+        "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
+        "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
     },
 }
 # Where clients reach the API, as the console's examples show it.
