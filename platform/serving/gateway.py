@@ -68,8 +68,11 @@ def rank(model: str, request: RankingRequest, deadline: float | None = None) -> 
 
 
 def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None = None) -> list[Answer[RiskPrediction]]:
-    """How likely each transaction is fraud, as `rank`; each request has its own deadline. Where there is a trained model
-    but none answered, the answer is marked `rules`, since those of the application stand in for it."""
+    """How likely each transaction is fraud, as `rank`; each request has its own deadline.
+
+    Where there is a trained model but none answered, the answer is marked `rules`, since those of the application stand
+    in for it.
+    """
     line = current_line(model)
     fallback: Answer[RiskPrediction] = Answer(None, None, "rules" if _trained(line) else "no_model")
     if len(requests) > 1 and settings.GATEWAY_TRANSPORT == "inline":
