@@ -203,6 +203,8 @@ SPECTACULAR_SETTINGS = {
         "ListKindEnum": "apps.risk.lists.models.ListKind",
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
+        "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
+        "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
     },
 }
 # Where clients reach the API, as the console's examples show it.

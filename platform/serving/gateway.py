@@ -68,14 +68,19 @@ def rank(model: str, request: RankingRequest, deadline: float | None = None) -> 
 
 
 def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None = None) -> list[Answer[RiskPrediction]]:
-    """How likely each transaction is fraud, as `rank`. Where a trained model has not answered it is marked `rules`,
-    since those of the application stand in for it."""
-    started = time.monotonic()
-    line, ends = current_line(model), _end(started, deadline)
-    answers: list[Answer[RiskPrediction]] = []
+    """How likely each transaction is fraud, as `rank`; each request has its own deadline.
+
+    Where there is a trained model but none answered, the answer is marked `rules`, since those of the application stand
+    in for it.
+    """
+    line = current_line(model)
+    fallback: Answer[RiskPrediction] = Answer(None, None, "rules" if _trained(line) else "no_model")
+    if len(requests) > 1 and settings.GATEWAY_TRANSPORT == "inline":
+        return _all_here(line, requests) or [fallback] * len(requests)
+    answers = []
     for request in requests:
-        answer = _from_model(line, request, ends)
-        answers.append(_count(answer or Answer(None, None, "rules" if _trained(line) else "no_model"), started))
+        started = time.monotonic()
+        answers.append(_count(_from_model(line, request, _end(started, deadline)) or fallback, started))
     return answers
 
 
@@ -94,7 +99,15 @@ def predict_many(model: str, requests: Sequence[NextItemRequest]) -> list[Answer
 
     For work that nobody waits for: there is no deadline, and no inference worker is kept from those who do wait.
     """
-    line, tenant_id = current_line(model), current_tenant_id()
+    line = current_line(model)
+    return _all_here(line, requests) or [
+        _from_rules(line, request) or Answer(None, None, "no_model") for request in requests
+    ]
+
+
+def _all_here(line: ModelLine, requests: Sequence[Request]) -> list[Answer[Any]] | None:
+    """Answers of one version, computed in this process in one batch; None where no version can be asked."""
+    tenant_id = current_tenant_id()
     for version, degraded in _trained(line):
         try:
             folder = resolve_artifact(tenant_id, version.artifact)
@@ -103,7 +116,7 @@ def predict_many(model: str, requests: Sequence[NextItemRequest]) -> list[Answer
             return [Answer(prediction, version.id, degraded) for prediction in predictions]
         except Exception:
             _failed("inline", version)
-    return [_from_rules(line, request) or Answer(None, None, "no_model") for request in requests]
+    return None
 
 
 def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:

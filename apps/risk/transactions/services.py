@@ -30,11 +30,15 @@ INSERT = """
     ORDER BY transaction_id
     ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id"""
 CLAIM = """
-    UPDATE risk_transaction SET decision_id = new.decision_id
-    FROM unnest(%s::text[], %s::uuid[]) AS new(transaction_id, decision_id)
-    WHERE tenant_id = %s AND risk_transaction.transaction_id = new.transaction_id
-        AND risk_transaction.decision_id IS NULL
-    RETURNING risk_transaction.transaction_id"""
+    WITH locked AS MATERIALIZED (
+        SELECT transaction_id FROM risk_transaction WHERE tenant_id = %(tenant)s AND transaction_id = ANY(%(ids)s)
+        ORDER BY transaction_id FOR UPDATE
+    )
+    UPDATE risk_transaction AS known SET decision_id = new.decision_id
+    FROM locked JOIN unnest(%(ids)s::text[], %(decisions)s::uuid[]) AS new(transaction_id, decision_id)
+        USING (transaction_id)
+    WHERE known.tenant_id = %(tenant)s AND known.transaction_id = new.transaction_id AND known.decision_id IS NULL
+    RETURNING known.transaction_id"""
 
 
 class MessageIdTaken(ValueError):
@@ -70,7 +74,8 @@ def claim_transactions(transaction_ids: Sequence[str], decision_ids: Sequence[UU
     if not transaction_ids:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [list(transaction_ids), list(decision_ids), current_tenant_id()])
+        values = {"tenant": current_tenant_id(), "ids": list(transaction_ids), "decisions": list(decision_ids)}
+        cursor.execute(CLAIM, values)
         return {transaction_id for (transaction_id,) in cursor.fetchall()}
 
 
