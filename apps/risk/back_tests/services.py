@@ -98,7 +98,9 @@ def _measure(back_test: BackTest) -> BackTestReport:
 
 
 def _live_rules(without: UUID | None) -> dict[str, Node]:
-    rules = RiskRule.objects.filter(removed_at=None, mode=RiskRuleMode.LIVE).exclude(id=without)
+    rules = RiskRule.objects.filter(removed_at=None, mode=RiskRuleMode.LIVE)
+    if without:
+        rules = rules.exclude(id=without)
     read = {}
     for key, expression in rules.values_list("key", "expression"):
         try:

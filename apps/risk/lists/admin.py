@@ -146,7 +146,9 @@ class EntityListAdmin(TenantModelAdmin):
         found = self._for_change(request, object_id)
         form = EntriesForm(request.POST)
         if not form.is_valid():
-            messages.error(request, " ".join(f"{name}: {' '.join(told)}" for name, told in form.errors.items()))
+            messages.error(
+                request, " ".join(f"{name}: {' '.join(map(str, told))}" for name, told in form.errors.items())
+            )
             return HttpResponseRedirect(self.page_of(found))
         try:
             added = add_entries(list_id=found.id, entries=form.entries(), actor=actor_name(request))

@@ -60,7 +60,7 @@ def _shown(node: Node, value: Any) -> float | str | bool | None:
         return None if value is None else "known"
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def facts_of_stored(transaction: Transaction, expression: str) -> dict[str, Fact]:

@@ -1,6 +1,7 @@
 """Shapes of the risk rules API."""
 
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -87,10 +88,12 @@ class RiskRuleSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(RuleHitCountsSerializer)
     def get_hits_7d(self, rule: RiskRule) -> dict[str, int]:
-        if "hits" not in self.context:
-            # One query for all rules of an answer.
-            self.context["hits"] = hits_since(since_hits())
-        return self.context["hits"].get(rule.key, NO_HITS)  # type: ignore[no-any-return]
+        return self.hits.get(rule.key, NO_HITS)
+
+    @cached_property
+    def hits(self) -> dict[str, dict[str, int]]:
+        """One query for all rules of an answer."""
+        return hits_since(since_hits())
 
 
 class RiskRuleListParameters(serializers.Serializer):

@@ -204,8 +204,9 @@ class _Parser:
         if token.value == "between":
             low = self.expression(COMPARISON)
             self.expect("and", "'between'")
-            ends = [typed.as_type(each, Type.NUMBER, "'between'") for each in (left, low, self.expression(COMPARISON))]
-            return Between(left.start, ends[2].end, Type.CONDITION, *ends, negated)
+            high = self.expression(COMPARISON)
+            operand, low, high = (typed.as_type(each, Type.NUMBER, "'between'") for each in (left, low, high))
+            return Between(left.start, high.end, Type.CONDITION, operand, low, high, negated)
         right = self.expression(COMPARISON)
         first, second = typed.compared(left, right, token.value)
         return Compare(left.start, right.end, Type.CONDITION, token.value, first, second)

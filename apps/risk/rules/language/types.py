@@ -54,7 +54,7 @@ def as_type(node: Node, wanted: Type, where: str) -> Node:
 def compared(left: Node, right: Node, operator: str) -> tuple[Node, Node]:
     """Both sides, read as the one type that they are compared as."""
     where = f"'{operator}'"
-    known = next((each.type for each in (left, right) if each.type != Type.ANY), None)
+    known: Type | None = next((each.type for each in (left, right) if each.type != Type.ANY), None)
     if operator not in ("==", "!="):
         known = N
     if known is None:
