@@ -54,9 +54,7 @@ def unknown_rows(fold: Fold, day: Days, customer: NDArray, fraud: NDArray) -> ND
     return np.concatenate(rows)
 
 
-def card_precision(
-    probability: NDArray, fraud: NDArray, customer: NDArray, day: Days, *, cards: int = CARDS
-) -> float:
+def card_precision(probability: NDArray, fraud: NDArray, customer: NDArray, day: Days, *, cards: int = CARDS) -> float:
     """Mean over the days of the share of the `cards` customers with the highest scores who have a fraud that day.
 
     A customer scores by the highest of the day's transactions. Those whose fraud was found on an earlier day are no

@@ -21,8 +21,9 @@ MODULES = {
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
+    "fraud": "tests.benchmarks.fraud",
 }
-FULL_ONLY = {"loop", "recsys"}
+FULL_ONLY = {"loop", "recsys", "fraud"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "loop"}
 
 
