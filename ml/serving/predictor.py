@@ -26,6 +26,10 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.anomaly import AnomalyPredictor
 
         return AnomalyPredictor.load(path)
+    if task == "risk":
+        from ml.serving.risk import RiskPredictor
+
+        return RiskPredictor.load(path)
     if task == "search_ranking":
         from ml.serving.search_ranking import SearchRankingPredictor
 
