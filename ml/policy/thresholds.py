@@ -164,11 +164,13 @@ class _Sample:
     def of(cls, probability: Doubles, amount: Doubles, costs: Costs, *, places: int = PLACES) -> "_Sample":
         order = np.argsort(-probability, kind="stable")
         falling = probability[order]
-        sums = (np.concatenate([[0.0], np.cumsum(each[order])]) for each in expected_costs(probability, amount, costs))
+        approve, review, decline = (
+            np.concatenate([[0.0], np.cumsum(each[order])]) for each in expected_costs(probability, amount, costs)
+        )
         ends = np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
         wanted = np.unique(np.geomspace(1, len(falling), places).astype(np.int64))
         chosen = ends if len(ends) <= places else np.unique(ends[np.searchsorted(ends, wanted)])
-        return cls(falling, *sums, places=np.concatenate([[0], chosen]))
+        return cls(falling, approve, review, decline, np.concatenate([[0], chosen]))
 
     def threshold(self, place: int) -> float:
         """The least probability among the first `place`."""

@@ -82,7 +82,11 @@ class IsolationTrees:
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> "IsolationTrees":
         """What `to_arrays` gave. Raises ValueError where a path could run in a circle or out of the arrays."""
         found = cls(
-            *(arrays[f"forest.{name}"] for name in ("feature", "threshold", "left", "right", "depth")),
+            feature=arrays["forest.feature"],
+            threshold=arrays["forest.threshold"],
+            left=arrays["forest.left"],
+            right=arrays["forest.right"],
+            depth=arrays["forest.depth"],
             usual=float(arrays["forest.usual"][0]),
         )
         inner = found.feature != LEAF

@@ -7,7 +7,7 @@ two validation folds.
 
 import statistics
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,26 +23,19 @@ from ml.evaluation.fraud import Fold, fraud_metrics, unknown_rows, within
 from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.anomaly_training import READ, fit_detector
 from ml.training.environment import seeded
+from tests.benchmarks.fraud import FIRST_DAY, HANDBOOK_FEATURES, TEST_FOLDS
 from tests.benchmarks.records import Record
 
 FILE = Path("risk") / "transactions.parquet"
-FIRST_DAY = date(2018, 4, 1)
-BEGINS = 1_522_540_800.0
-STARTS = (date(2018, 8, 15), date(2018, 8, 8), date(2018, 8, 1), date(2018, 7, 25))
-TEST_FOLDS = tuple(Fold((start - FIRST_DAY).days) for start in STARTS)
+BEGINS = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC).timestamp()
+FOLDS = tuple(Fold((start - FIRST_DAY).days) for start in TEST_FOLDS)
 LABEL_DELAY_DAYS = 7
 ROWS_AT_ONCE = 100_000
 # The best published without labels to learn from (chapter 7, on one validation split): the autoencoder.
 PUBLISHED = {"auc": 0.836, "average_precision": 0.180, "card_precision_100": 0.217}
 PUBLISHED_FOREST = {"auc": 0.808, "average_precision": 0.164, "card_precision_100": 0.190}
 IDS = {"auc": "auc", "average_precision": "ap", "card_precision_100": "cp100"}
-# The handbook's features under our names.
-HANDBOOK = (
-    *("amount", "is_weekend", "is_night"),
-    *(f"customer_{what}_{days}d" for days in (1, 7, 30) for what in ("count", "amount_mean")),
-    *(f"counterparty_{what}_{days}d" for days in (1, 7, 30) for what in ("settled_count", "fraud_rate")),
-)
-WANTED = tuple(dict.fromkeys((*READ, *HANDBOOK)))
+WANTED = tuple(dict.fromkeys((*READ, *HANDBOOK_FEATURES)))
 
 Table = NDArray[np.float32]
 
@@ -50,11 +43,11 @@ Table = NDArray[np.float32]
 def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
     transactions, day, customer, fraud = read(data)
     rows = np.flatnonzero(
-        np.isin(day, [number for fold in TEST_FOLDS for part in (fold.train, fold.test) for number in part])
+        np.isin(day, [number for fold in FOLDS for part in (fold.train, fold.test) for number in part])
     )
     table = features_of(transactions, rows)
     found: dict[str, list[dict[str, float]]] = {}
-    for fold in TEST_FOLDS:
+    for fold in FOLDS:
         train = np.flatnonzero(within(day[rows], fold.train))
         test_rows = unknown_rows(fold, day, customer, fraud)
         test = np.searchsorted(rows, test_rows)
@@ -78,7 +71,7 @@ def scores_of(train: Table, test: Table) -> dict[str, NDArray]:
         "model": ours.ranks,
         **members,
         "no_labels": blind,
-        "isolation_forest": handbook_forest(columns_of(train, HANDBOOK), columns_of(test, HANDBOOK)),
+        "isolation_forest": handbook_forest(columns_of(train, HANDBOOK_FEATURES), columns_of(test, HANDBOOK_FEATURES)),
         "amount": ours_test[:, READ.index("amount")],
     }
 

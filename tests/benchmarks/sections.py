@@ -65,6 +65,7 @@ ANOMALIES = """The Fraud Detection Handbook's transactions and its four test fol
 frauds that were known by then, a week late, are features as they are the handbook's. `no_labels` has none of them: most
 frauds of this set lie at compromised terminals, where nothing but earlier labels sets them apart. `parity` is the
 handbook's autoencoder, published for one validation split; `floor` is the amount alone."""
+
 RISK = """The Fraud Detection Handbook's simulated transactions and its protocol: a week of training, a week of delay, a
 week of test without customers known to be compromised; means over four test weeks, with their standard deviation. The
 value may learn from all labels known by the first test day, back to eight weeks; `week` is the same trees with the
