@@ -148,7 +148,7 @@ class RiskRuleAdmin(TenantModelAdmin):
         form = back_test_form(request.POST)
         if not form.is_valid():
             messages.error(request, "Give both days of the back-test, such as 2030-01-31.")
-            return HttpResponseRedirect(f"{self.page_of(rule)}#back-test")
+            return HttpResponseRedirect(self.page_of(rule))
         try:
             request_back_test(
                 expression=rule.expression,
@@ -163,7 +163,8 @@ class RiskRuleAdmin(TenantModelAdmin):
             messages.error(request, str(error))
         else:
             messages.success(request, "The back-test is queued; this page follows it.")
-        return HttpResponseRedirect(f"{self.page_of(rule)}#back-test")
+        # Without a fragment, behind which a browser would not load the page anew.
+        return HttpResponseRedirect(self.page_of(rule))
 
     def save_model(self, request: HttpRequest, obj: RiskRule, form: forms.ModelForm, change: bool) -> None:
         """The form has called the service."""

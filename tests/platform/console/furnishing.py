@@ -9,6 +9,8 @@ from uuid_utils.compat import uuid7
 
 from apps.recommendation.models import Rule
 from apps.recommendation.rules.services import create_rule
+from apps.risk.lists.services import create_list
+from apps.risk.rules.services import create_rule as create_risk_rule
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
@@ -101,6 +103,8 @@ class Furnished:
             upsert_items([{"id": "sku-1", "title": "Lamp", "attributes": {"color": "red"}}])
             self.scenario = define_scenario(key="home", name="Home", application="recommendation", kind="personalised")
             self.rule = make_rule("Lamp first")
+            self.risk_rule = create_risk_rule(actor="somebody", name="Large", expression="amount > 5", action="review")
+            self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")
@@ -146,6 +150,8 @@ class Furnished:
                 define_scenario(key=f"more-{number}", name="More", application="recommendation", kind="popular")
                 record_login(read_subject({"user_id": f"u{number}", "anonymous_id": f"more-{number}"}))
                 make_rule(f"More {number}")
+                create_risk_rule(actor="somebody", name=f"More {number}", expression="amount > 5", action="review")
+                create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
@@ -168,6 +174,8 @@ class Furnished:
             "catalog/item": self.item,
             "catalog/savedfilter": self.saved_filter,
             "recommendation/rule": self.rule,
+            "risk/riskrule": self.risk_rule,
+            "risk/entitylist": self.entity_list,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

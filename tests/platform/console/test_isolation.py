@@ -39,6 +39,8 @@ def test_actions_on_rows_of_another_tenant_change_nothing(
         f"tenancy/apikey/{foreign.key.pk}/rotate": foreign.key,
         f"recommendation/rule/{foreign.rule.pk}/publish": foreign.rule,
         f"recommendation/rule/{foreign.rule.pk}/remove": foreign.rule,
+        f"risk/riskrule/{foreign.risk_rule.pk}/publish": foreign.risk_rule,
+        f"risk/entitylist/{foreign.entity_list.pk}/remove": foreign.entity_list,
         f"catalog/savedfilter/{foreign.saved_filter.pk}/remove": foreign.saved_filter,
         f"serving/trainingrun/{foreign.running.pk}/cancel": foreign.running,
         f"serving/modelversion/{foreign.candidate.pk}/promote_version": foreign.candidate,

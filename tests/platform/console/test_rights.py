@@ -28,6 +28,8 @@ SEEN_BY = {
     "catalog/item": EVERYBODY,
     "catalog/savedfilter": EVERYBODY,
     "recommendation/rule": EVERYBODY,
+    "risk/riskrule": EVERYBODY,
+    "risk/entitylist": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
@@ -146,6 +148,16 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         FROM_OPERATOR,
         dialog("recommendation/rule", "rule", "publish"),
         lambda f: f.fresh(f.rule).state,
+    ),
+    "publish a rule of the risk desk": (
+        FROM_OPERATOR,
+        dialog("risk/riskrule", "risk_rule", "publish"),
+        lambda f: f.fresh(f.risk_rule).mode,
+    ),
+    "remove a list of the risk desk": (
+        FROM_OPERATOR,
+        dialog("risk/entitylist", "entity_list", "remove"),
+        lambda f: f.fresh(f.entity_list),
     ),
     "remove a rule": (FROM_OPERATOR, dialog("recommendation/rule", "rule", "remove"), lambda f: f.fresh(f.rule).state),
     "remove a saved filter": (
