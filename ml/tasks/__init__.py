@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ml.tasks.anomaly import AnomalyTask
+from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.base import FitReport, Task
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item import NextItemTask
@@ -9,10 +11,15 @@ from ml.tasks.search_ranking import SearchRankingTask
 from ml.tasks.search_ranking_config import SearchRankingConfig
 from ml.training.progress import Progress
 
-TASKS: dict[str, Task[Any]] = {"next_item": NextItemTask(), "search_ranking": SearchRankingTask()}
-CONFIGURATIONS: dict[str, type[NextItemConfig] | type[SearchRankingConfig]] = {
+TASKS: dict[str, Task[Any]] = {
+    "next_item": NextItemTask(),
+    "search_ranking": SearchRankingTask(),
+    "anomaly": AnomalyTask(),
+}
+CONFIGURATIONS: dict[str, type[NextItemConfig] | type[SearchRankingConfig] | type[AnomalyConfig]] = {
     "next_item": NextItemConfig,
     "search_ranking": SearchRankingConfig,
+    "anomaly": AnomalyConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

@@ -22,8 +22,9 @@ MODULES = {
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
+    "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"loop", "recsys"}
+FULL_ONLY = {"loop", "recsys", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "assessments", "loop"}
 
 
