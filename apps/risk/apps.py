@@ -10,9 +10,9 @@ class RiskConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only from here on.
-        from apps.risk.engine import open_snapshot
+        from apps.risk.engine import open_snapshot, sample_requests
         from apps.risk.transactions.snapshots import take_snapshot
         from serving.training_data import register_training_data
 
         for task in TASKS:
-            register_training_data(task, take=take_snapshot, open=open_snapshot)
+            register_training_data(task, take=take_snapshot, open=open_snapshot, sample=sample_requests)

@@ -14,12 +14,10 @@ from apps.risk.transactions.selectors import Histories
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.explain.reason_codes import ReasonCode, reason_codes
+from ml.serving.risk_requests import RiskRequest, requests_of_log
 from serving import gateway
 
 __all__ = ["FEATURES", "ReasonCode", "TransactionColumns", "velocity_features"]
-
-# The newest of each side that the model reads.
-EVENTS_READ = 64
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,9 @@ class Scored:
     events: Sequence[Mapping[str, Any]] = ()
 
 
-def velocity(histories: Histories) -> list[dict[str, float | None]]:
-    """Features of each transaction that was asked for, by name; None where there is nothing to rest on."""
-    return named(velocity_features(_columns(histories), histories.asked))
+def velocity(histories: Histories) -> NDArray[np.float32]:
+    """Features of each transaction that was asked for, (asked, len(FEATURES)); NaN where nothing is known."""
+    return velocity_features(_columns(histories), histories.asked)
 
 
 def named(table: NDArray[np.float32]) -> list[dict[str, float | None]]:
@@ -53,17 +51,9 @@ def describe_features() -> Mapping[str, str]:
     return DESCRIPTIONS
 
 
-def score(model: str, histories: Histories, features: Sequence[Mapping[str, float | None]]) -> list[Scored]:
-    """What the model line says of each transaction that was asked for."""
-    newest_first = np.argsort(-histories.time, kind="stable")
-    requests = [
-        {
-            "features": [named_values[name] for name in FEATURES],
-            "customer": _history(histories, place, newest_first, "customer", "counterparty"),
-            "counterparty": _history(histories, place, newest_first, "counterparty", "customer"),
-        }
-        for place, named_values in zip(histories.asked.tolist(), features, strict=True)
-    ]
+def score(model: str, histories: Histories, features: NDArray[np.float32]) -> list[Scored]:
+    """What the model line says of each transaction that was asked for; features (asked, len(FEATURES))."""
+    requests = requests_of_log(_columns(histories), histories.asked, features)
     return [_scored(answer) for answer in gateway.assess(model, requests)]
 
 
@@ -88,28 +78,6 @@ def _scored(answer: gateway.Answer[Any]) -> Scored:
     )
 
 
-def _history(
-    histories: Histories, place: int, newest_first: NDArray[np.int64], side: str, other: str
-) -> dict[str, list[Any]]:
-    """The newest transactions of one side strictly before this one, oldest first, with what is known of them then."""
-    party, partner = getattr(histories, side), getattr(histories, other)
-    now = histories.time[place]
-    if party[place] < 0:
-        rows = newest_first[:0]
-    else:
-        own = newest_first[(party[newest_first] == party[place]) & (histories.time[newest_first] < now)]
-        rows = own[:EVENTS_READ][::-1]
-    fraud_known = (histories.fraud_known_at[rows] <= now) & (now < histories.cleared_at[rows])
-    same_party = (partner[rows] == partner[place]) & (partner[place] >= 0)
-    return {
-        "times": histories.time[rows].tolist(),
-        "amounts": histories.amount[rows].tolist(),
-        "same_party": same_party.astype(int).tolist(),
-        "types": [histories.types[code] for code in histories.type[rows].tolist()],
-        "fraud_known": fraud_known.astype(int).tolist(),
-    }
-
-
 def _columns(histories: Histories) -> TransactionColumns:
     return TransactionColumns.of(
         types=histories.types,
@@ -132,3 +100,9 @@ def write_snapshot(path: Path, *, types: list[str], columns: Mapping[str, NDArra
 
 def open_snapshot(path: Path) -> TransactionColumns:
     return TransactionColumns.open(path)
+
+
+def sample_requests(transactions: TransactionColumns, count: int) -> list[RiskRequest]:
+    """Requests for transactions spread evenly over the log, as they were made then."""
+    at = np.linspace(0, len(transactions) - 1, min(count, len(transactions))).astype(np.int64)
+    return requests_of_log(transactions, at)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import xgboost
@@ -14,46 +13,11 @@ from ml.data.party_sequences import SIDES, History, sequences_of_histories
 from ml.data.velocity import FEATURES
 from ml.nn.two_sided import RiskBatch, Shares
 from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
+from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
 CONTRIBUTIONS = 20
 _AMOUNT = FEATURES.index("amount")
 _SINCE_LAST = {side: FEATURES.index(f"{side}_seconds_since_last") for side in SIDES}
-
-
-class RiskRequest(TypedDict):
-    """features in the order of ml.data.velocity.FEATURES, None where unknown; the newest events of both sides."""
-
-    features: list[float | None]
-    customer: History
-    counterparty: History
-
-
-class Contribution(TypedDict):
-    """part is what the feature adds to the log-odds, below 0 where it lowers them."""
-
-    feature: str
-    value: float | None
-    part: float
-
-
-class EventShare(TypedDict):
-    """index into that side's history of the request; part of the log-odds; attention in [0, 1]."""
-
-    side: str
-    index: int
-    part: float
-    attention: float
-
-
-class RiskPrediction(TypedDict):
-    """probability is calibrated; members holds each member's own, uncalibrated. anomaly in [0, 1], None where no model
-    without labels is at hand. contributions are at most 20; they and events stand with the strongest first."""
-
-    probability: float
-    anomaly: float | None
-    members: dict[str, float]
-    contributions: list[Contribution]
-    events: list[EventShare]
 
 
 @dataclass(frozen=True)

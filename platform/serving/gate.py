@@ -13,7 +13,7 @@ from ml.data.columns import EventColumns
 from ml.data.ranked_lists import RankedLists
 from ml.serving.requests import NextItemRequest, RankingRequest
 from serving import engine
-from serving.training_data import TrainingData
+from serving.training_data import TrainingData, sample_requests
 
 # Enough to tell two models apart, and minutes instead of hours on a large log.
 COMPARED_EVENTS = 20_000
@@ -53,7 +53,7 @@ def judge(
     _beats_baselines(verdict, report)
     if incumbent is not None:
         _beats_incumbent(verdict, task, artifact, report, columns, incumbent)
-    _keeps_pace(verdict, artifact, columns)
+    _keeps_pace(verdict, task, artifact, columns)
     return verdict
 
 
@@ -105,17 +105,19 @@ def _time_of_newest(columns: TrainingData, count: int) -> float:
     return float(np.partition(columns.time, -count)[-count])
 
 
-def _keeps_pace(verdict: Verdict, artifact: Path, columns: TrainingData) -> None:
-    p99 = measure_latency(artifact, columns)
+def _keeps_pace(verdict: Verdict, task: str, artifact: Path, columns: TrainingData) -> None:
+    p99 = measure_latency(task, artifact, columns)
     budget = 1000 * settings.GATEWAY_DEADLINE * LATENCY_SHARE
     verdict.metrics |= {"predict_p99_ms": p99}
     verdict.require(p99 <= budget, f"p99 of one prediction {p99:.1f} ms, budget {budget:.0f} ms")
 
 
-def measure_latency(artifact: Path, columns: TrainingData) -> float:
-    """99th percentile of single predictions for subjects or lists of the log, in milliseconds, on this machine."""
+def measure_latency(task: str, artifact: Path, columns: TrainingData) -> float:
+    """99th percentile of single predictions for cases of the log, in milliseconds, on this machine."""
     predictor = engine.open_predictor(artifact)
-    requests = _sample_lists(columns) if isinstance(columns, RankedLists) else _sample_requests(columns)
+    requests = sample_requests(task, columns, LATENCY_REQUESTS)
+    if requests is None:
+        requests = _sample_lists(columns) if isinstance(columns, RankedLists) else _sample_requests(columns)
     predictor.predict(requests[:1])
     seconds = []
     for request in requests:
@@ -125,7 +127,7 @@ def measure_latency(artifact: Path, columns: TrainingData) -> float:
     return float(1000 * np.percentile(seconds, 99))
 
 
-def _sample_requests(columns: EventColumns) -> list[NextItemRequest]:
+def _sample_requests(columns: EventColumns) -> list[Any]:
     """Requests with the last events of subjects spread evenly over the log."""
     subjects = np.linspace(0, columns.subjects - 1, min(LATENCY_REQUESTS, columns.subjects)).astype(int)
     return [_request_of(columns, int(subject)) for subject in subjects]
@@ -147,7 +149,7 @@ def _request_of(columns: EventColumns, subject: int) -> NextItemRequest:
     )
 
 
-def _sample_lists(lists: RankedLists) -> list[RankingRequest]:
+def _sample_lists(lists: RankedLists) -> list[Any]:
     """Requests for lists spread evenly over the log."""
     chosen = np.linspace(0, len(lists) - 1, min(LATENCY_REQUESTS, len(lists))).astype(int)
     tables = [lists.features[lists.offsets[number] : lists.offsets[number + 1]] for number in chosen]

@@ -6,7 +6,7 @@ exception here.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from django.conf import settings
 from prometheus_client import Counter, Histogram
 
 from ml.serving.requests import NextItemPrediction, NextItemRequest, RankingPrediction, RankingRequest
+from ml.serving.risk_requests import RiskPrediction, RiskRequest
 from ml.serving.rules import RulesPredictor
 from serving import engine, inbox, new_items
 from serving.artifacts import resolve_artifact
@@ -28,9 +29,6 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-# What ml.tasks' risk models are asked and answer.
-RiskRequest = Mapping[str, Any]
-RiskPrediction = Mapping[str, Any]
 Request = NextItemRequest | RankingRequest | RiskRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])

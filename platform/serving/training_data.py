@@ -23,20 +23,31 @@ TrainingData = EventColumns | RankedLists | Any
 @dataclass(frozen=True)
 class Source:
     """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
-    `open(path)` opens what it wrote as the task reads it."""
+    `open(path)` opens what it wrote as the task reads it; `sample(data, count)` makes requests out of it, such as the
+    application sends."""
 
     take: Callable[[dict[str, Any], Path], Path]
     open: Callable[[Path], Any]
+    sample: Callable[[Any, int], list[Any]]
 
 
 _sources: dict[str, Source] = {}
 
 
 def register_training_data(
-    task: str, *, take: Callable[[dict[str, Any], Path], Path], open: Callable[[Path], Any]
+    task: str,
+    *,
+    take: Callable[[dict[str, Any], Path], Path],
+    open: Callable[[Path], Any],
+    sample: Callable[[Any, int], list[Any]],
 ) -> None:
     """Let the runs of a task learn from an application's own data."""
-    _sources[task] = Source(take, open)
+    _sources[task] = Source(take, open, sample)
+
+
+def sample_requests(task: str, data: Any, count: int) -> list[Any] | None:
+    """At most `count` requests such as the application sends; None where it is no application's task."""
+    return _sources[task].sample(data, count) if task in _sources else None
 
 
 def take(task: str, config: dict[str, Any], folder: Path) -> Path:

@@ -132,8 +132,8 @@ def _assess(
     """Outcomes by transaction id; none for those that somebody else has assessed meanwhile."""
     settings = current_settings()
     pasts = histories(transactions, stored)
-    features = engine.velocity(pasts)
-    scores = engine.score(MODEL, pasts, features)
+    table = engine.velocity(pasts)
+    features, scores = engine.named(table), engine.score(MODEL, pasts, table)
     judgements = judge(
         [
             facts_of(transaction, features=values, score=scored.probability)

@@ -42,6 +42,7 @@ COLUMNS = f"""
 SCORE = """(
     SELECT (decision.items -> 0 ->> 'score')::float8 FROM decisions_decision AS decision
     WHERE decision.tenant_id = %(tenant)s AND decision.decision_id = transaction.decision_id
+        AND decision.model_version IS NOT NULL
 ) AS score"""
 MEMBER = """EXISTS (
     SELECT FROM risk_entitylist AS list JOIN risk_listentry AS entry

@@ -1,6 +1,7 @@
 """How often rules and lists hit, counted by day from the decisions.
 
-An assessment's decision holds one item whose `rules` name the keys of the hits, and `shadow_rules` those in shadow.
+An assessment's decision holds one item whose `rules` are the keys of the hits; its request's `shadow_rules` are those
+in shadow, as objects with a key.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -28,8 +29,8 @@ COUNT = """
             SELECT jsonb_array_elements_text(items -> 0 -> 'rules') AS key, true AS is_live
             WHERE jsonb_typeof(items -> 0 -> 'rules') = 'array'
             UNION ALL
-            SELECT jsonb_array_elements_text(items -> 0 -> 'shadow_rules'), false
-            WHERE jsonb_typeof(items -> 0 -> 'shadow_rules') = 'array'
+            SELECT jsonb_array_elements(request -> 'shadow_rules') ->> 'key', false
+            WHERE jsonb_typeof(request -> 'shadow_rules') = 'array'
         ) AS hit
     WHERE tenant_id = %(tenant)s AND application = 'risk' AND decision_id >= %(first_id)s
         AND decided_at >= %(since)s AND decided_at < %(until)s

@@ -94,6 +94,8 @@ def read_facts(given: Mapping[str, Any]) -> dict[str, Fact]:
 def _score_of(transaction: Transaction) -> float | None:
     if transaction.decision_id is None:
         return None
-    items = Decision.objects.filter(decision_id=transaction.decision_id).values_list("items", flat=True).first()
+    # Without a model the decision's score is one of points, which no rule has seen.
+    scored = Decision.objects.filter(decision_id=transaction.decision_id, model_version__isnull=False)
+    items = scored.values_list("items", flat=True).first()
     score = items[0].get("score") if items else None
     return float(score) if isinstance(score, int | float) else None

@@ -125,7 +125,7 @@ def look_up(transactions: Sequence[Mapping[str, Fact]]) -> dict[Entry, list[tupl
     given = sorted({entry for facts in transactions for entry in _listed(facts)})
     if not given:
         return {}
-    asked = {
+    asked: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "fields": [each[0] for each in given],
         "values": [each[1] for each in given],

@@ -40,14 +40,20 @@ class FieldWords:
 class StoredTransaction(Protocol):
     """What a stored transaction and one that is just being assessed have in common."""
 
-    amount: float
-    currency: str
-    type: str
-    counterparty: str | None
-    country: str | None
-    latitude: float | None
-    longitude: float | None
-
+    @property
+    def amount(self) -> float: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def counterparty(self) -> str | None: ...
+    @property
+    def country(self) -> str | None: ...
+    @property
+    def latitude(self) -> float | None: ...
+    @property
+    def longitude(self) -> float | None: ...
     @property
     def subject_key(self) -> Any: ...
     @property

@@ -49,13 +49,13 @@ def take_snapshot(config: dict[str, Any], folder: Path) -> Path:
     with tempfile.TemporaryFile(dir=folder) as file:
         # Django turns psycopg's errors into its own only inside its methods, and COPY runs outside them.
         with connection.cursor() as cursor, connection.wrap_database_errors:
-            values = {"tenant": current_tenant_id(), "training": int(Consent.TRAINING)}
+            values: dict[str, Any] = {"tenant": current_tenant_id(), "training": int(Consent.TRAINING)}
             with cursor.copy(COPY, values) as copy:
                 for block in copy:
                     file.write(block)
         table = _read(file)
     types = _names(table["type"])
-    columns = {name: _codes(table[name]) for name in PARTIES}
+    columns: dict[str, NDArray[Any]] = {name: _codes(table[name]) for name in PARTIES}
     columns |= {name: _seconds(table[name]) for name in ("time", "fraud_known_at", "cleared_at")}
     columns |= {"amount": table["amount"].to_numpy(), "type": _codes(table["type"])}
     engine.write_snapshot(path, types=types, columns=columns)

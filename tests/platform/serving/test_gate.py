@@ -84,4 +84,4 @@ def test_a_model_that_is_too_slow_is_refused(judged: Judge, settings: Any) -> No
 
 
 def test_latency_is_measured_on_subjects_of_the_log(artifact: Path, log_columns: EventColumns) -> None:
-    assert 0 < gate.measure_latency(artifact, log_columns) < 1000
+    assert 0 < gate.measure_latency("next_item", artifact, log_columns) < 1000

@@ -17,6 +17,7 @@ from apps.risk.back_tests.services import give_up_silent
 from apps.risk.models import Transaction
 from apps.risk.rules.fields import read_expression
 from apps.risk.tasks import run_back_test
+from decisions.services import record_decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
@@ -205,3 +206,26 @@ def test_a_back_test_that_its_worker_left_is_given_up(history: Tenant, api: ApiC
         assert give_up_silent() == 1
     ended = api.get(f"{ADDRESS}/{made['id']}").json()
     assert (ended["status"], "start it again" in ended["error"]) == ("failed", True)
+
+
+def test_the_score_is_that_of_the_assessment_where_a_model_answered(tenant: Tenant, api: ApiClient) -> None:
+    noon = FIRST + timedelta(hours=12)
+    store(tenant, *({"at": noon + timedelta(minutes=number), "amount": 10.0} for number in range(3)))
+    with tenant_scope(tenant.id):
+        for name, score, version in (("t-0", 0.9, uuid7()), ("t-1", 0.95, None), ("t-2", 0.2, uuid7())):
+            decision = record_decision(
+                decision_id=uuid7(),
+                application="risk",
+                scenario="transactions",
+                policy="thresholds and rules",
+                items=[{"id": "review", "rank": 1, "score": score, "rules": []}],  # type: ignore[typeddict-item]
+                request={},
+                latency_ms=1.0,
+                model_version=version,
+            )
+            Transaction.objects.filter(transaction_id=name).update(decision_id=decision.decision_id)
+    done = run(api, tenant, expression="score > 0.5")
+    assert [each["transaction_id"] for each in done["report"]["sample"]] == ["t-0"]
+    for name, holds in (("t-0", True), ("t-1", False), ("t-2", False)):
+        answer = api.post("risk/rules/dry-run", {"expression": "score > 0.5", "transaction_id": name})
+        assert answer.json()["holds"] == holds

@@ -166,14 +166,14 @@ def test_the_fields_are_named_with_type_and_words(api: ApiClient) -> None:
 def test_hits_are_counted_once_by_rule_and_day(tenant: Tenant, api: ApiClient) -> None:
     rule = make(api, then="publish")
     with tenant_scope(tenant.id):
-        for shadow in ([], [rule["key"]]):
+        for shadow in ([], [{"key": rule["key"], "version": 1}]):
             record_decision(
                 decision_id=uuid7(),
                 application="risk",
                 scenario="transactions",
                 policy="rules",
-                items=[{"id": "review", "rank": 1, "rules": [rule["key"], "list:far"], "shadow_rules": shadow}],  # type: ignore[typeddict-unknown-key]
-                request={},
+                items=[{"id": "review", "rank": 1, "rules": [rule["key"], "list:far"]}],  # type: ignore[typeddict-item]
+                request={"shadow_rules": shadow},
                 latency_ms=1.0,
                 decided_at=timezone.now(),
             )
