@@ -20,14 +20,15 @@ MODULES = {
     "rankings": "tests.benchmarks.rankings",
     "searches": "tests.benchmarks.searches",
     "assessments": "tests.benchmarks.assessments",
+    "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"loop", "recsys", "fraud", "anomalies"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "loop"}
+FULL_ONLY = {"replay", "loop", "recsys", "fraud", "anomalies"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "replay", "loop"}
 
 
 def main() -> None:

@@ -115,7 +115,11 @@ def import_history(tenant: Tenant, folder: Path, rows: int) -> None:
             for each, bad in zip(number, fraud, strict=True)
         ],
     }
-    file = folder / "history.parquet"
+    import_transactions(tenant, folder / "history.parquet", columns)
+
+
+def import_transactions(tenant: Tenant, file: Path, columns: dict[str, Any]) -> None:
+    """Payments in euros through the file importer, by way of a file that is made for it."""
     pyarrow.parquet.write_table(pa.table(columns), file)
     reader = open_reader(file, None, None)
     mapping = make_mapping(reader.columns, {}, {"type": "payment", "currency": "EUR"})
@@ -123,8 +127,8 @@ def import_history(tenant: Tenant, folder: Path, rows: int) -> None:
     report = import_file(
         tenant_id=tenant.id, source=source, chunk_rows=CHUNK_ROWS, on_progress=lambda rows, place: None
     )
-    if report.ok != rows:
-        raise AssertionError(f"only {report.ok} of {rows} rows were imported")
+    if report.ok != len(columns["message_id"]):
+        raise AssertionError(f"only {report.ok} of {len(columns['message_id'])} rows were imported")
 
 
 def project(tenant: Tenant) -> float:

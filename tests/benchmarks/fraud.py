@@ -39,6 +39,7 @@ from tests.benchmarks.runner import HOME, Runner
 
 DAY = 86_400
 FIRST_DAY = date(2018, 4, 1)
+FIRST_MOMENT = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC).timestamp()
 TEST_FOLDS = (date(2018, 8, 15), date(2018, 8, 8), date(2018, 8, 1), date(2018, 7, 25))
 HISTORY_WEEKS = 7
 WINDOWS = ("1d", "7d", "30d")
@@ -76,15 +77,10 @@ Model = Callable[[World, Fold, Rows], dict[str, NDArray]]
 
 def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
     """Raises SystemExit where the data are missing."""
-    file = Path(data) / "risk" / "transactions.parquet" if data else None
-    if file is None or not file.exists():
-        raise SystemExit(
-            "fraud needs --data or SEQUITUR_DATA, a folder with risk/transactions.parquet: the simulated raw data that "
-            "the Fraud Detection Handbook publishes, as one file"
-        )
+    file = handbook_file(data)
     folder = HOME / "benchmarks" / "fraud"
     runner = Runner(Path(file).parent, folder, measured_commit())
-    world = read_world(file, folder)
+    world = read_world(data, folder)
     found: dict[str, list[Scores]] = defaultdict(list)
     folds = [Fold((start - FIRST_DAY).days) for start in TEST_FOLDS]
     for (key, model), fold in product(MODELS.items(), folds):
@@ -123,11 +119,23 @@ def records(found: dict[str, list[Scores]]) -> Iterator[Record]:
         }
 
 
-def read_world(file: Path, folder: Path) -> World:
-    table = pq.read_table(file)
+def handbook_file(data: Path | None) -> Path:
+    """Raises SystemExit where there is none."""
+    file = Path(data) / "risk" / "transactions.parquet" if data else None
+    if file is None or not file.exists():
+        raise SystemExit(
+            "this needs --data or SEQUITUR_DATA, a folder with risk/transactions.parquet: the simulated raw data that "
+            "the Fraud Detection Handbook publishes, as one file"
+        )
+    return file
+
+
+def read_columns(data: Path | None) -> tuple[TransactionColumns, NDArray[np.int64]]:
+    """All transactions, each label known after a week, and which are fraud."""
+    table = pq.read_table(handbook_file(data))
     seconds = table.column("TX_TIME_SECONDS").to_numpy().astype(np.float64)
     fraud = table.column("TX_FRAUD").to_numpy().astype(np.int64)
-    time = seconds + datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC).timestamp()
+    time = seconds + FIRST_MOMENT
     columns = TransactionColumns.of(
         types=["payment"],
         time=time,
@@ -136,7 +144,13 @@ def read_world(file: Path, folder: Path) -> World:
         counterparty=table.column("TERMINAL_ID").to_numpy(),
         fraud_known_at=np.where(fraud == 1, time + WEEK * DAY, np.inf),
     )
-    return World(columns, whole_features(columns, folder), (seconds // DAY).astype(np.int64), fraud)
+    return columns, fraud
+
+
+def read_world(data: Path | None, folder: Path) -> World:
+    columns, fraud = read_columns(data)
+    day = ((columns.time - FIRST_MOMENT) // DAY).astype(np.int64)
+    return World(columns, whole_features(columns, folder), day, fraud)
 
 
 def whole_features(columns: TransactionColumns, folder: Path) -> Table:
