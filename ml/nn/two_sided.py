@@ -35,8 +35,9 @@ class RiskBatch:
 
 @dataclass(frozen=True)
 class Shares:
-    """By side, of each event: its attention, which with that of "no event" sums to 1, and its part of the logit."""
+    """logit (B,); by side, of each event: its attention, which with that of "no event" sums to 1, and its part."""
 
+    logit: Tensor
     attention: dict[str, Tensor]
     part: dict[str, Tensor]
 
@@ -129,9 +130,10 @@ class TwoSidedNetwork(nn.Module):
         """
         with torch.no_grad():
             asked_BD, pooled, attention = self._read(batch)
+            ends = {side: parts.sum(dim=1) for side, parts in pooled.items()}
+            logit_B = self._logit(asked_BD, ends)
         with torch.enable_grad():
             path = (torch.arange(STEPS) + 0.5) / STEPS
-            ends = {side: parts.sum(dim=1) for side, parts in pooled.items()}
             along = {
                 side: (pooled[side][:, 0] + path[:, None, None] * (ends[side] - pooled[side][:, 0])).requires_grad_()
                 for side in SIDES
@@ -142,7 +144,7 @@ class TwoSidedNetwork(nn.Module):
             side: (pooled[side][:, 1:] * gradient.mean(dim=0)[:, None]).sum(-1)
             for side, gradient in zip(SIDES, gradients, strict=True)
         }
-        return Shares(attention, part)
+        return Shares(logit_B, attention, part)
 
     def _read(self, batch: RiskBatch) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         known = ~batch.features.isnan()

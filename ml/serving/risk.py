@@ -12,7 +12,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.party_sequences import SIDES, History, sequences_of_histories
 from ml.data.velocity import FEATURES
 from ml.nn.two_sided import RiskBatch, Shares
-from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
+from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table, tree_logits
 from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
 CONTRIBUTIONS = 20
@@ -48,11 +48,10 @@ class RiskPredictor:
             return []
         whole = _feature_table(requests)
         table = np.ascontiguousarray(whole[:, self.columns])
-        sides, shares = None, None
+        logits, shares = {"trees": tree_logits(self.ensemble.trees, table)}, None
         if self.ensemble.network is not None:
-            sides = self._sides(requests, whole)
-            shares = self.ensemble.network.shares(RiskBatch.of(table, sides))
-        logits = self.ensemble.logits(table, sides)
+            shares = self.ensemble.network.shares(RiskBatch.of(table, self._sides(requests, whole)))
+            logits["network"] = shares.logit.double().numpy()
         probability = self.ensemble.calibrator(self.ensemble.mix(logits))
         parts = (1.0 - self.ensemble.weight) * self._feature_parts(table)
         return [

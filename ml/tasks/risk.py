@@ -118,7 +118,7 @@ def _fit(
     }
     train, validation, test = cases["train"], cases["validation"], cases["test"]
     baselines = _baselines(train.features, test.features, settings.seed)
-    ensemble, curve = fit_ensemble(
+    ensemble, curve, validation_metrics = fit_ensemble(
         train, validation, types=columns.types, settings=settings, folder=out, progress=progress
     )
     progress(Progress("evaluating"))
@@ -134,7 +134,7 @@ def _fit(
         spread=spread,
         gain_spread=gain_spread,
         baselines=untrained,
-        validation=binary_metrics(_probability(ensemble, validation), validation.fraud),
+        validation=validation_metrics,
         test=metrics | {f"{name}_{METRIC}": average_precision(each, test.fraud) for name, each in logits.items()},
         first_event={},
         curve=curve,

@@ -19,7 +19,7 @@ _LABELS = (
     *(f"{name}_{window}" for name in ("settled_count", "fraud_rate") for window in SETTLED_WINDOWS),
 )
 _BUSTLE = ("count_1h", "count_1d", "customers_1d", "customers_30d", "seconds_since_last")
-# What the models read. The other features repeat these, and on validation weeks a model with all of them was worse.
+# What the models read: thirteen more of the features added nothing on validation weeks, see docs/decisions.md.
 MODEL_FEATURES = (
     "amount",
     "amount_to_customer_mean_30d",

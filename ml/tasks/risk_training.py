@@ -13,7 +13,7 @@ from ml.data.party_sequences import sequences_of_log
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES, velocity_features
 from ml.evaluation.calibration import fit_calibrator
-from ml.evaluation.classification import average_precision
+from ml.evaluation.classification import average_precision, binary_metrics
 from ml.nn.two_sided import RiskBatch, TwoSidedNetwork
 from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table, network_logits, tree_logits
 from ml.tasks.risk_config import MODEL_FEATURES, RiskConfig
@@ -42,6 +42,15 @@ class RiskCases:
 
     def columns(self, chosen: list[int]) -> "RiskCases":
         return RiskCases(np.ascontiguousarray(self.features[:, chosen]), self.sides, self.fraud, self.weight)
+
+    def followed_by(self, newer: "RiskCases") -> "RiskCases":
+        """Both together, without sequences."""
+        return RiskCases(
+            np.concatenate([self.features, newer.features]),
+            None,
+            np.concatenate([self.fraud, newer.fraud]),
+            np.concatenate([self.weight, newer.weight]),
+        )
 
     def batch(self, rows: NDArray[np.int64]) -> RiskBatch:
         assert self.sides is not None
@@ -84,9 +93,11 @@ def fit_ensemble(
     settings: RiskConfig,
     folder: Path | None,
     progress: Report,
-) -> tuple[RiskEnsemble, list[dict[str, float]]]:
-    """An ensemble whose mixture and calibration come from newer cases than its members, and the network's curve.
+) -> tuple[RiskEnsemble, list[dict[str, float]], dict[str, float]]:
+    """An ensemble, the network's curve, and metrics of the validation cases.
 
+    Mixture and calibration come from newer cases than the members learned from; then the trees are grown anew from
+    both, since the newest labels tell most.
     Features are in the order of ml.data.velocity.FEATURES; those of MODEL_FEATURES that vary in training are read.
     """
     columns = telling_columns(train.features)
@@ -102,8 +113,10 @@ def fit_ensemble(
         weight = best_weight(logits["trees"], logits["network"], validation.fraud)
     mixed = (1.0 - weight) * logits["trees"] + weight * logits.get("network", 0.0)
     calibrator = fit_calibrator("isotonic" if settings.calibrator == "isotonic" else "platt", mixed, validation.fraud)
+    metrics = binary_metrics(calibrator(mixed), validation.fraud)
+    trees = fit_trees(train.followed_by(validation), settings)
     names = [FEATURES[column] for column in columns]
-    return RiskEnsemble(names, types, trees, network, shape, weight, calibrator), curve
+    return RiskEnsemble(names, types, trees, network, shape, weight, calibrator), curve, metrics
 
 
 def fit_trees(train: RiskCases, settings: RiskConfig) -> xgboost.Booster:

@@ -222,7 +222,7 @@ def all_labels(world: World, fold: Fold, rows: Rows) -> dict[str, NDArray]:
         )
 
     weeks = range(fold.train.start - HISTORY_WEEKS * WEEK, fold.train.start)
-    model, _ = fit_ensemble(
+    model, _, _ = fit_ensemble(
         cases(np.flatnonzero(within(world.day, weeks)), settings.genuine_share),
         cases(np.flatnonzero(within(world.day, fold.train)), settings.genuine_share),
         types=world.columns.types,
