@@ -200,6 +200,7 @@ SPECTACULAR_SETTINGS = {
         "RuleKindEnum": "apps.recommendation.models.RuleKind",
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
+        "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
     },
