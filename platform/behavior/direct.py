@@ -77,7 +77,7 @@ def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
         return set()
     keyring = Keyring(subject_secret())
     identities = {_key(event, keyring): _raw_id(event) for event in events}
-    values = {
+    values: dict[str, Any] = {
         "lock": LOG_LOCK,
         "tenant": current_tenant_id(),
         "source": source,

@@ -99,7 +99,7 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
             return 0
         settled = settle_log()
     settings = current_settings()
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": place.position,
         "until": settled,
@@ -132,7 +132,7 @@ def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int
     _copy_keys(cursor, cursor.fetchall())
     cursor.execute(PROJECT, values)
     cursor.execute(FRAUDS, values)
-    labels = [_label(*row, label_delay) for row in cursor.fetchall()]
+    labels = [_label(*row, label_delay=label_delay) for row in cursor.fetchall()]
     record_labels(labels=labels, source=Label.Source.FILE, actor="event log")
     return events
 
@@ -152,7 +152,7 @@ def _copy_keys(cursor: Any, things: Sequence[tuple[str, str]]) -> None:
 
 
 def _label(
-    transaction_id: str, occurred_at: datetime, received_at: datetime, given: str | None, label_delay: timedelta
+    transaction_id: str, occurred_at: datetime, received_at: datetime, given: str | None, *, label_delay: timedelta
 ) -> NewLabel:
     """A fraud that the log tells of was known when it says, else after the usual delay, and by its receipt at last."""
     known_at = min(occurred_at + label_delay, received_at)

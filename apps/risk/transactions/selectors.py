@@ -1,7 +1,7 @@
 """Reads of transactions: by their ids, and the histories of all who take part in them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,7 +117,7 @@ def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, A
     return {row["transaction_id"]: row for row in rows}
 
 
-def histories(transactions: Sequence[NewTransaction], known: dict[str, dict[str, Any]]) -> Histories:
+def histories(transactions: Sequence[NewTransaction], known: Mapping[str, Mapping[str, Any]]) -> Histories:
     """All that velocity features of these transactions rest on, by one query.
 
     Each one's history holds what is stored of its customer, counterparty, device and card strictly before it, at most
@@ -125,7 +125,12 @@ def histories(transactions: Sequence[NewTransaction], known: dict[str, dict[str,
     that are stored already (`find_transactions`), whose labels count too.
     """
     asked = [_asked(number, transaction, known) for number, transaction in enumerate(transactions)]
-    values = {"asked": json.dumps(asked), "tenant": current_tenant_id(), "days": HISTORY_DAYS, "most": MOST_OF_A_PARTY}
+    values: dict[str, Any] = {
+        "asked": json.dumps(asked),
+        "tenant": current_tenant_id(),
+        "days": HISTORY_DAYS,
+        "most": MOST_OF_A_PARTY,
+    }
     with connection.cursor() as cursor:
         cursor.execute(HISTORIES, values)
         row = cursor.fetchone()
@@ -150,7 +155,7 @@ def histories(transactions: Sequence[NewTransaction], known: dict[str, dict[str,
     )
 
 
-def _asked(number: int, transaction: NewTransaction, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _asked(number: int, transaction: NewTransaction, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     labels = known.get(transaction.transaction_id, {})
     return {
         "number": number,

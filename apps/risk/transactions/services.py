@@ -74,7 +74,11 @@ def claim_transactions(transaction_ids: Sequence[str], decision_ids: Sequence[UU
     if not transaction_ids:
         return set()
     with connection.cursor() as cursor:
-        values = {"tenant": current_tenant_id(), "ids": list(transaction_ids), "decisions": list(decision_ids)}
+        values: dict[str, Any] = {
+            "tenant": current_tenant_id(),
+            "ids": list(transaction_ids),
+            "decisions": list(decision_ids),
+        }
         cursor.execute(CLAIM, values)
         return {transaction_id for (transaction_id,) in cursor.fetchall()}
 

@@ -55,7 +55,7 @@ def take_snapshot(config: dict[str, Any], folder: Path) -> Path:
                     file.write(block)
         table = _read(file)
     types = _names(table["type"])
-    columns = {name: _codes(table[name]) for name in PARTIES}
+    columns: dict[str, NDArray[Any]] = {name: _codes(table[name]) for name in PARTIES}
     columns |= {name: _seconds(table[name]) for name in ("time", "fraud_known_at", "cleared_at")}
     columns |= {"amount": table["amount"].to_numpy(), "type": _codes(table["type"])}
     engine.write_snapshot(path, types=types, columns=columns)
