@@ -43,7 +43,9 @@ class RiskSettings:
         problems = {name: problem for name, value in values.items() if (problem := _problem(name, value))}
         if problems:
             raise ValidationError(problems)
-        given: dict[str, Any] = {name: tuple(v) if name == "event_types" else v for name, v in values.items()}
+        given: dict[str, Any] = dict(values)
+        if "event_types" in given:
+            given["event_types"] = tuple(given["event_types"])
         changed = replace(cls(), **given)
         if changed.review_above > changed.decline_above:
             raise ValidationError({"review_above": "must not be above decline_above"})

@@ -132,7 +132,7 @@ def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int
     _copy_keys(cursor, cursor.fetchall())
     cursor.execute(PROJECT, values)
     cursor.execute(FRAUDS, values)
-    labels = [_label(row, label_delay) for row in cursor.fetchall()]
+    labels = [_label(*row, label_delay=label_delay) for row in cursor.fetchall()]
     record_labels(labels=labels, source=Label.Source.FILE, actor="event log")
     return events
 
@@ -151,9 +151,10 @@ def _copy_keys(cursor: Any, things: Sequence[tuple[str, str]]) -> None:
     cursor.execute("ANALYZE risk_thing")
 
 
-def _label(row: tuple[str, datetime, datetime, str | None], label_delay: timedelta) -> NewLabel:
+def _label(
+    transaction_id: str, occurred_at: datetime, received_at: datetime, given: str | None, *, label_delay: timedelta
+) -> NewLabel:
     """A fraud that the log tells of was known when it says, else after the usual delay, and by its receipt at last."""
-    transaction_id, occurred_at, received_at, given = row
     known_at = min(occurred_at + label_delay, received_at)
     if given is not None:
         with suppress(Invalid):
