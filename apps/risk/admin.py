@@ -1,1 +1,3 @@
-"""Console pages."""
+"""The console's part of this application."""
+
+from apps.risk.monitoring import admin as monitoring_admin  # noqa: F401

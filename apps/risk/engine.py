@@ -1,5 +1,6 @@
 """What the engine says of transactions: velocity features, and the model's probability with what it owes to what."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,25 @@ from numpy.typing import NDArray
 from apps.risk.transactions.selectors import Histories
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
+from ml.evaluation.classification import area_under_roc, average_precision
+from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of
+from serving import engine as serving_engine
 from serving import gateway
+from serving.artifacts import resolve_artifact
+from tenancy.scope import current_tenant_id
 
+__all__ = [
+    "FEATURES",
+    "Reference",
+    "area_under_roc",
+    "average_precision",
+    "band_of",
+    "population_stability_index",
+    "reference_of",
+]
+
+# In an artifact: {name of a feature, or "score": its Reference}.
+DRIFT_FILE = "drift.json"
 # The newest of each side that the model reads.
 EVENTS_READ = 64
 
@@ -52,8 +70,24 @@ def describe_features() -> Mapping[str, str]:
 
 def score(model: str, histories: Histories, features: Sequence[Mapping[str, float | None]]) -> list[Scored]:
     """What the model line says of each transaction that was asked for."""
+    return [_scored(answer) for answer in gateway.assess(model, _requests(histories, features))]
+
+
+def score_by_version(
+    artifact: str, histories: Histories, features: Sequence[Mapping[str, float | None]]
+) -> list[float]:
+    """Probabilities of one version, computed in this process: for work that nobody waits for.
+
+    Where the version gives no probability, its anomaly. Raises what a broken version raises.
+    """
+    folder = resolve_artifact(current_tenant_id(), artifact)
+    predictions = serving_engine.predict(folder, _requests(histories, features))
+    return [said["anomaly"] if said["probability"] is None else said["probability"] for said in predictions]
+
+
+def _requests(histories: Histories, features: Sequence[Mapping[str, float | None]]) -> list[dict[str, Any]]:
     newest_first = np.argsort(-histories.time, kind="stable")
-    requests = [
+    return [
         {
             "features": [named_values[name] for name in FEATURES],
             "customer": _history(histories, place, newest_first, "customer", "counterparty"),
@@ -61,7 +95,6 @@ def score(model: str, histories: Histories, features: Sequence[Mapping[str, floa
         }
         for place, named_values in zip(histories.asked.tolist(), features, strict=True)
     ]
-    return [_scored(answer) for answer in gateway.assess(model, requests)]
 
 
 def _scored(answer: gateway.Answer[Any]) -> Scored:
@@ -123,3 +156,12 @@ def write_snapshot(path: Path, *, types: list[str], columns: Mapping[str, NDArra
 
 def open_snapshot(path: Path) -> TransactionColumns:
     return TransactionColumns.open(path)
+
+
+def drift_references(folder: Path) -> dict[str, Reference] | None:
+    """How the features, and the `score`, were spread in training, by name; None where the artifact keeps nothing."""
+    try:
+        kept = json.loads((folder / DRIFT_FILE).read_text(encoding="utf-8"))
+        return {name: Reference.from_dict(each) for name, each in kept.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,5 +1,6 @@
 """All tables of the application; each topic keeps its own."""
 
+from apps.risk.monitoring.models import Monitoring, ShadowScore
 from apps.risk.transactions.models import Label, Transaction
 
-__all__ = ["Label", "Transaction"]
+__all__ = ["Label", "Monitoring", "ShadowScore", "Transaction"]

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
 from apps.risk.assessments.settings_api import RiskSettingsView
 from apps.risk.labels.api import LabelsView
+from apps.risk.monitoring.api import MonitoringView
 
 urlpatterns = [
     path("assessments", AssessmentsView.as_view(), name="risk-assessments"),
@@ -12,4 +13,5 @@ urlpatterns = [
     path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
     path("settings", RiskSettingsView.as_view(), name="risk-settings"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
+    path("monitoring", MonitoringView.as_view(), name="risk-monitoring"),
 ]

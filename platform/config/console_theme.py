@@ -81,6 +81,12 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Risk",
+                "items": [
+                    page("Monitoring", "monitoring", "risk_monitoring_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),

@@ -236,6 +236,9 @@ CELERY_BEAT_SCHEDULE = {
     "requeue-expired-runs": {"task": "serving.requeue_expired_runs", "schedule": 15.0},
     "tend-batches": {"task": "recommendation.tend_batches", "schedule": 15.0},
     "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
+    "ask-challengers": {"task": "risk.ask_challengers", "schedule": 15.0},
+    "retrain-risk-models": {"task": "risk.retrain", "schedule": 900.0},
+    "expire-shadow-scores": {"task": "risk.expire_shadow_scores", "schedule": 6 * 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
 }
 
