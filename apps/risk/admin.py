@@ -1,4 +1,5 @@
-"""The console's part of this application: rules, lists."""
+"""The console's part of this application."""
 
 from apps.risk.lists import admin as list_admin  # noqa: F401
+from apps.risk.monitoring import admin as monitoring_admin  # noqa: F401
 from apps.risk.rules import admin as rule_admin  # noqa: F401

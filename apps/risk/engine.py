@@ -1,5 +1,6 @@
 """What the engine says of transactions: velocity features, and the model's probability with what it owes to what."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,30 @@ from numpy.typing import NDArray
 from apps.risk.transactions.selectors import Histories
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
+from ml.evaluation.classification import area_under_roc, average_precision
+from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
 from ml.serving.risk_requests import RiskRequest, requests_of_log
+from serving import engine as serving_engine
 from serving import gateway
+from serving.artifacts import resolve_artifact
+from tenancy.scope import current_tenant_id
 
-__all__ = ["FEATURES", "ReasonCode", "TransactionColumns", "velocity_features"]
+__all__ = [
+    "FEATURES",
+    "ReasonCode",
+    "Reference",
+    "TransactionColumns",
+    "area_under_roc",
+    "average_precision",
+    "band_of",
+    "population_stability_index",
+    "reference_of",
+    "velocity_features",
+]
+
+# In an artifact: {name of a feature, or "score": its Reference}.
+DRIFT_FILE = "drift.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,12 @@ def named(table: NDArray[np.float32]) -> list[dict[str, float | None]]:
     ]
 
 
+def tabled(rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float32]:
+    """The reverse of `named`; a feature that a row does not have is NaN."""
+    values = [[row.get(name) for name in FEATURES] for row in rows]
+    return np.array(values, dtype=np.float32).reshape(len(rows), len(FEATURES))
+
+
 def describe_features() -> Mapping[str, str]:
     """Each velocity feature in words, by name."""
     return DESCRIPTIONS
@@ -55,6 +81,16 @@ def score(model: str, histories: Histories, features: NDArray[np.float32]) -> li
     """What the model line says of each transaction that was asked for; features (asked, len(FEATURES))."""
     requests = requests_of_log(_columns(histories), histories.asked, features)
     return [_scored(answer) for answer in gateway.assess(model, requests)]
+
+
+def score_by_version(artifact: str, histories: Histories, features: NDArray[np.float32]) -> list[float]:
+    """Probabilities of one version, computed in this process: for work that nobody waits for.
+
+    Where the version gives no probability, its anomaly. Raises what a broken version raises.
+    """
+    folder = resolve_artifact(current_tenant_id(), artifact)
+    predictions = serving_engine.predict(folder, requests_of_log(_columns(histories), histories.asked, features))
+    return [said["anomaly"] if said["probability"] is None else said["probability"] for said in predictions]
 
 
 def reasons(features: Mapping[str, float | None], contributions: Sequence[Mapping[str, Any]]) -> list[ReasonCode]:
@@ -106,3 +142,12 @@ def sample_requests(transactions: TransactionColumns, count: int) -> list[RiskRe
     """Requests for transactions spread evenly over the log, as they were made then."""
     at = np.linspace(0, len(transactions) - 1, min(count, len(transactions))).astype(np.int64)
     return requests_of_log(transactions, at)
+
+
+def drift_references(folder: Path) -> dict[str, Reference] | None:
+    """How the features, and the `score`, were spread in training, by name; None where the artifact keeps nothing."""
+    try:
+        kept = json.loads((folder / DRIFT_FILE).read_text(encoding="utf-8"))
+        return {name: Reference.from_dict(each) for name, each in kept.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -2,6 +2,7 @@
 
 from apps.risk.back_tests.models import BackTest
 from apps.risk.lists.models import EntityList, ListChange, ListEntry
+from apps.risk.monitoring.models import Monitoring, ShadowScore
 from apps.risk.rules.models import RiskRule, RiskRuleChange, RuleHits
 from apps.risk.transactions.models import Label, Transaction
 
@@ -11,8 +12,10 @@ __all__ = [
     "Label",
     "ListChange",
     "ListEntry",
+    "Monitoring",
     "RiskRule",
     "RiskRuleChange",
     "RuleHits",
+    "ShadowScore",
     "Transaction",
 ]

@@ -6,6 +6,8 @@ import structlog
 from celery import shared_task
 
 from apps.risk.back_tests import services as back_tests
+from apps.risk.monitoring.challengers import ask_challenger, expire_shadow_scores
+from apps.risk.monitoring.retraining import retrain_if_due
 from apps.risk.rules import counting
 from apps.risk.transactions.projection import project_transactions
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
@@ -52,3 +54,34 @@ def tend_back_tests() -> None:
 def tend_back_tests_of_tenant() -> None:
     if given_up := back_tests.give_up_silent():
         log.warning("back_tests_given_up", back_tests=given_up)
+
+
+@shared_task(name="risk.ask_challengers", queue="default")
+def ask_challengers() -> None:
+    enqueue_for_each_tenant(ask_challenger_of_tenant)
+
+
+@tenant_task(name="risk.ask_challenger_of_tenant", queue="default", expires=60.0)
+def ask_challenger_of_tenant() -> None:
+    """Not on the queue of the predictions, which would wait for it."""
+    ask_challenger()
+
+
+@shared_task(name="risk.expire_shadow_scores", queue="default")
+def expire_shadow_scores_of_all() -> None:
+    enqueue_for_each_tenant(expire_shadow_scores_of_tenant)
+
+
+@tenant_task(name="risk.expire_shadow_scores_of_tenant", queue="default")
+def expire_shadow_scores_of_tenant() -> None:
+    expire_shadow_scores()
+
+
+@shared_task(name="risk.retrain", queue="default")
+def retrain_all() -> None:
+    enqueue_for_each_tenant(retrain_tenant)
+
+
+@tenant_task(name="risk.retrain_tenant", queue="default")
+def retrain_tenant() -> None:
+    retrain_if_due()

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
 from apps.risk.assessments.settings_api import RiskSettingsView
 from apps.risk.labels.api import LabelsView
+from apps.risk.monitoring.api import MonitoringView
 from apps.risk.rules.urls import urlpatterns as rules
 
 urlpatterns = [
@@ -14,4 +15,5 @@ urlpatterns = [
     path("settings", RiskSettingsView.as_view(), name="risk-settings"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
     *rules,
+    path("monitoring", MonitoringView.as_view(), name="risk-monitoring"),
 ]

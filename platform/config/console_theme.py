@@ -85,6 +85,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     page("Rules", "rule", "risk_riskrule_changelist"),
                     page("Lists", "list_alt", "risk_entitylist_changelist"),
+                    page("Monitoring", "monitoring", "risk_monitoring_changelist"),
                 ],
             },
             {

@@ -1,17 +1,18 @@
 """Data of the theme's bundled charts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 COLOURS = ("var(--color-primary-600)", "#f59e0b", "#6366f1", "#9ca3af")
 AXIS: dict[str, Any] = {"ticks": {"color": "#9ca3af"}, "border": {"width": 0}, "grid": {"drawTicks": False}}
 
 
-def chart_data(labels: Sequence[Any], series: Mapping[str, Sequence[float | None]]) -> str:
-    """JSON for `data-value`: one line or one colour of bars for each series."""
+def chart_data(labels: Sequence[Any], series: Mapping[str, Sequence[float | None]], lines: Collection[str] = ()) -> str:
+    """JSON for `data-value`: one line or one colour of bars for each series; those of `lines` are lines over bars."""
     datasets = [
         {"label": name, "data": list(values), "borderColor": colour, "backgroundColor": colour}
+        | ({"type": "line"} if name in lines else {})
         for (name, values), colour in zip(series.items(), COLOURS, strict=False)
     ]
     return json.dumps({"labels": list(labels), "datasets": datasets})

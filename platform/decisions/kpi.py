@@ -127,6 +127,10 @@ class Figures:
     def latency_p95_ms(self) -> float | None:
         return self._latency(0.95)
 
+    @property
+    def latency_p99_ms(self) -> float | None:
+        return self._latency(0.99)
+
     def _latency(self, quantile: float) -> float | None:
         """To within 5 %: the middle of the bucket in which the quantile lies."""
         left = quantile * sum(self.latencies.values())

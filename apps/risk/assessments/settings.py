@@ -26,6 +26,10 @@ class RiskSettings:
     `daily_capacity` is how many reviews the desk can do a day. `label_delay_days` is how long after a transaction its
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
     in `currency`.
+
+    A `shadow_share` of the assessments is asked of a challenger too: of the version with the number
+    `challenger_version`, or of the newest candidate where it is 0. A model is trained anew as `retrain` says, once
+    `retrain_least_labels` labels have matured since the last run.
     """
 
     review_above: float = 0.1
@@ -36,6 +40,10 @@ class RiskSettings:
     daily_capacity: int = 100
     event_types: tuple[str, ...] = ("transaction", "payment", "transfer", "withdrawal")
     currency: str = "EUR"
+    shadow_share: float = 0.1
+    challenger_version: int = 0
+    retrain: str = "off"
+    retrain_least_labels: int = 100
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RiskSettings":
@@ -62,19 +70,26 @@ RANGES = {
     "cost_fraud_share": (0, 100),
     "cost_review": (0, 1e6),
     "daily_capacity": (0, 1_000_000),
+    "shadow_share": (0, 1),
+    "challenger_version": (0, 1_000_000),
+    "retrain_least_labels": (0, 1_000_000),
 }
+WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels"}
+RETRAIN = ("off", "daily", "weekly")
 
 
 def _problem(name: str, value: Any) -> str | None:
     if name in RANGES:
         least, most = RANGES[name]
-        is_number = type(value) is int or (type(value) is float and name != "daily_capacity")
-        whole = "whole " if name == "daily_capacity" else ""
+        is_number = type(value) is int or (type(value) is float and name not in WHOLE)
+        whole = "whole " if name in WHOLE else ""
         return None if is_number and least <= value <= most else f"must be a {whole}number from {least:g} to {most:g}"
     if name == "currency":
         return None if value in CURRENCIES else "must be an ISO 4217 code in use, e.g. 'EUR'"
     if name == "event_types":
         return _problem_of_types(value)
+    if name == "retrain":
+        return None if value in RETRAIN else f"must be one of {', '.join(RETRAIN)}"
     return f"is not a setting; known are {', '.join(each.name for each in fields(RiskSettings))}"
 
 

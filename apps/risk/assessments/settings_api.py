@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import StrictSerializer
-from apps.risk.assessments.settings import MOST_TYPES, change_settings, current_settings
+from apps.risk.assessments.settings import MOST_TYPES, RETRAIN, change_settings, current_settings
 
 TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
 
@@ -26,6 +26,14 @@ class RiskSettingsSerializer(StrictSerializer):
         child=serializers.RegexField(TYPE), max_length=MOST_TYPES, help_text="events of the log that are transactions"
     )
     currency = serializers.RegexField("^[A-Z]{3}$", help_text="of events that name none")
+    shadow_share = serializers.FloatField(min_value=0, max_value=1, help_text="of assessments asked of a challenger")
+    challenger_version = serializers.IntegerField(
+        min_value=0, max_value=1_000_000, help_text="number of the version; 0 for the newest candidate"
+    )
+    retrain = serializers.ChoiceField(RETRAIN, help_text="how often a model is trained anew")
+    retrain_least_labels = serializers.IntegerField(
+        min_value=0, max_value=1_000_000, help_text="newly matured labels that a training waits for"
+    )
 
 
 class RiskSettingsView(IdempotentWrites):

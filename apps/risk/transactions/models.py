@@ -72,6 +72,12 @@ class Transaction(models.Model):
                 condition=models.Q(address_key__isnull=False),
             ),
             models.Index(fields=["tenant", "-occurred_at"], name="transaction_newest"),
+            models.Index(
+                fields=["tenant", "decision_id"],
+                include=["occurred_at", "amount", "currency", "fraud_known_at", "cleared_at"],
+                name="transaction_assessed",
+                condition=models.Q(decision_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,13 +4,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from apps.risk.transactions.reading import NewTransaction
 from tenancy.scope import current_tenant_id
 
 # What velocity features look back on at most (ml/data/velocity.py).
@@ -80,6 +79,27 @@ HISTORIES = f"""
     FROM everything"""
 
 
+class WithParties(Protocol):
+    """A transaction as far as its history depends on it: a new one, or one that is stored."""
+
+    @property
+    def transaction_id(self) -> str: ...
+    @property
+    def occurred_at(self) -> datetime: ...
+    @property
+    def amount(self) -> float: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def subject_key(self) -> bytes: ...
+    @property
+    def counterparty(self) -> str | None: ...
+    @property
+    def device_key(self) -> bytes | None: ...
+    @property
+    def card_key(self) -> bytes | None: ...
+
+
 @dataclass(frozen=True)
 class Histories:
     """Transactions as columns of one length, in no order: those that were asked for and the histories of their parties.
@@ -117,7 +137,7 @@ def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, A
     return {row["transaction_id"]: row for row in rows}
 
 
-def histories(transactions: Sequence[NewTransaction], known: Mapping[str, Mapping[str, Any]]) -> Histories:
+def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[str, Any]]) -> Histories:
     """All that velocity features of these transactions rest on, by one query.
 
     Each one's history holds what is stored of its customer, counterparty, device and card strictly before it, at most
@@ -155,7 +175,7 @@ def histories(transactions: Sequence[NewTransaction], known: Mapping[str, Mappin
     )
 
 
-def _asked(number: int, transaction: NewTransaction, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _asked(number: int, transaction: WithParties, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     labels = known.get(transaction.transaction_id, {})
     return {
         "number": number,
