@@ -104,7 +104,7 @@ def sequences_of_histories(
     """
     for history in histories:
         for name in ("amounts", "same_party", "types", "fraud_known"):
-            if len(history[name]) != len(history["times"]):  # type: ignore[literal-required]
+            if len(history[name]) != len(history["times"]):
                 raise ValueError(f"a history's {name} must have one entry for each of its times")
     length = np.array([min(len(history["times"]), limit) for history in histories], dtype=np.int64)
     shape = (len(histories), int(length.max(initial=0)))

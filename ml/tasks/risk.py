@@ -177,7 +177,7 @@ def _spreads(
 ) -> tuple[float, float]:
     """Bootstrap standard deviations of average precision, and of its lead over a baseline (Efron, 1979)."""
     generator = np.random.default_rng(seed)
-    found = []
+    found: list[list[float]] = []
     while len(found) < RESAMPLES:
         rows = generator.integers(0, len(fraud), len(fraud))
         if fraud[rows].any():
