@@ -104,7 +104,8 @@ def fit_ensemble(
     train, validation = train.columns(columns), validation.columns(columns)
     trees = fit_trees(train, settings)
     logits = {"trees": tree_logits(trees, validation.features)}
-    network, shape, weight = None, {}, 0.0
+    network, weight = None, 0.0
+    shape: dict[str, int | float | str] = {}
     curve: list[dict[str, float]] = []
     if train.sides is not None and validation.sides is not None:
         shape = network_shape(len(columns), len(types), settings)

@@ -107,13 +107,12 @@ def bring_in(
 
 def train(address: str, key: str, folder: Path) -> dict[str, Any]:
     """A run on the train queue, through the gate; returns its report."""
-    client = Connection(address, key)
-    run = client.post("training-runs", {"model": "risk", "task": "risk", "config": CONFIG})
+    run = Connection(address, key).post("training-runs", {"model": "risk", "task": "risk", "config": CONFIG})
     with running_worker(folder / "train.log", "train", {"OMP_NUM_THREADS": "1"}):
         ends = time.monotonic() + TRAINING_SECONDS
         while run["status"] not in ("succeeded", "failed") and time.monotonic() < ends:
             time.sleep(2.0)
-            run = client.get(f"training-runs/{run['id']}")
+            run = Connection(address, key).get(f"training-runs/{run['id']}")
     if run["status"] != "succeeded":
         raise AssertionError(f"the run is {run['status']}: {run['error']}")
     print(f"trained in {run['report']['seconds']:.0f} s: {run['report']['test']}", flush=True)
