@@ -36,13 +36,17 @@ __all__ = [
     "velocity_features",
 ]
 
+# The line of models for tenants without labels.
+ANOMALY_MODEL = "anomaly"
 # In an artifact: {name of a feature, or "score": its Reference}.
 DRIFT_FILE = "drift.json"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """`probability` is calibrated, None where no model answered; `contributions` and `events` are strongest first."""
+    """`probability` is calibrated, None where no model of frauds answered; `anomaly` is the share of the training's
+    transactions that were less unusual, None where no model of anomalies did. `contributions` and `events` come with the
+    strongest first."""
 
     probability: float | None
     model_version: UUID | None
@@ -78,9 +82,16 @@ def describe_features() -> Mapping[str, str]:
 
 
 def score(model: str, histories: Histories, features: NDArray[np.float32]) -> list[Scored]:
-    """What the model line says of each transaction that was asked for; features (asked, len(FEATURES))."""
+    """What the model line says of each transaction that was asked for; features (asked, len(FEATURES)).
+
+    Where the line has no version, the line ANOMALY_MODEL says how unusual each is, if it has one.
+    """
     requests = requests_of_log(_columns(histories), histories.asked, features)
-    return [_scored(answer) for answer in gateway.assess(model, requests)]
+    answers = gateway.assess(model, requests)
+    if all(answer.degraded == "no_model" for answer in answers):
+        unusual = gateway.assess(ANOMALY_MODEL, requests)
+        answers = [other if other.prediction else answer for answer, other in zip(answers, unusual, strict=True)]
+    return [_scored(answer) for answer in answers]
 
 
 def score_by_version(artifact: str, histories: Histories, features: NDArray[np.float32]) -> list[float]:

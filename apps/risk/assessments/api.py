@@ -43,6 +43,7 @@ ANSWER = {
     "decision_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
     "transaction_id": "t-1001",
     "score": 0.31,
+    "anomaly": None,
     "verdict": "review",
     "reasons": [
         {

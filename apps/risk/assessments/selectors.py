@@ -21,6 +21,7 @@ class Answer:
     decision_id: UUID
     transaction_id: str
     score: float
+    anomaly: float | None
     verdict: str
     reasons: list[dict[str, Any]]
     rules: list[dict[str, Any]]
@@ -36,6 +37,7 @@ class Answer:
             "decision_id": str(self.decision_id),
             "transaction_id": self.transaction_id,
             "score": self.score,
+            "anomaly": self.anomaly,
             "verdict": self.verdict,
             "reasons": self.reasons,
             "rules": self.rules,
@@ -52,6 +54,7 @@ def answer_of(decision: Decision) -> Answer:
         decision_id=decision.decision_id,
         transaction_id=request["transaction_id"],
         score=item["score"],
+        anomaly=request["anomaly"],
         verdict=item["id"],
         reasons=item["reasons"],
         rules=request["rules"],

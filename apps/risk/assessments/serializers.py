@@ -64,6 +64,10 @@ class NoticeSerializer(serializers.Serializer):
 class AssessmentSerializer(serializers.Serializer):
     decision_id = serializers.UUIDField()
     transaction_id = serializers.CharField()
+    anomaly = serializers.FloatField(
+        allow_null=True,
+        help_text="share of transactions that are less unusual; null where a model of frauds answered, or none at all",
+    )
     score = serializers.FloatField(help_text="probability of fraud; points of 100, as a share, where no model answered")
     verdict = serializers.ChoiceField(VERDICTS)
     reasons = AssessmentReasonSerializer(many=True)

@@ -190,7 +190,11 @@ def _decide(
     was_imported: bool,
 ) -> Assessed:
     score, reasons = _score(features, scored)
-    verdict = decide(score, {hit.action for hit in judgement.hits}, settings)
+    actions = {hit.action for hit in judgement.hits}
+    if scored.probability is None and scored.anomaly is not None and scored.anomaly >= settings.review_anomaly_above:
+        reasons = [*engine.reasons(features, scored.contributions), *reasons]
+        actions.add("review")
+    verdict = decide(score, actions, settings)
     request = {
         "transaction_id": transaction.transaction_id,
         "occurred_at": transaction.occurred_at.isoformat(),

@@ -22,6 +22,9 @@ MOST_TYPES = 100
 class RiskSettings:
     """`review_above` and `decline_above` are calibrated probabilities of fraud.
 
+    Where no model of frauds is live but one of anomalies is, what is more unusual than the share `review_anomaly_above`
+    of all transactions goes to review.
+
     A fraud that passes costs `cost_fraud_share` of its amount, a review `cost_review` in the desk's own currency;
     `daily_capacity` is how many reviews the desk can do a day. `label_delay_days` is how long after a transaction its
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
@@ -34,6 +37,7 @@ class RiskSettings:
 
     review_above: float = 0.1
     decline_above: float = 0.8
+    review_anomaly_above: float = 0.995
     label_delay_days: float = 7.0
     cost_fraud_share: float = 1.0
     cost_review: float = 5.0
@@ -66,6 +70,7 @@ class RiskSettings:
 RANGES = {
     "review_above": (0, 1),
     "decline_above": (0, 1),
+    "review_anomaly_above": (0, 1),
     "label_delay_days": (0, 365),
     "cost_fraud_share": (0, 100),
     "cost_review": (0, 1e6),
