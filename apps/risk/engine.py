@@ -45,7 +45,7 @@ DRIFT_FILE = "drift.json"
 @dataclass(frozen=True)
 class Scored:
     """`probability` is calibrated, None where no model of frauds answered; `anomaly` is the share of the training's
-    transactions that were less unusual, None where no model of anomalies did. `contributions` and `events` come with the
+    transactions that were less unusual, None where no model of anomalies did. `contributions` and `events` have the
     strongest first."""
 
     probability: float | None

@@ -21,7 +21,7 @@ from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 from serving.services import cancel_training, request_training
 from tenancy.models import Role
 
-TASKS = ("next_item", "search_ranking")
+TASKS = ("next_item", "search_ranking", "risk", "anomaly")
 STATUS_COLOURS = {
     "Queued": None,
     "Running": "info",
@@ -48,7 +48,8 @@ class StartForm(ServiceForm):
         fields = ("model", "task", "config", "warm_start", "auto_promote")
         help_texts = {
             "model": "Line of models that the new version joins, such as next-item.",
-            "task": "What is learned: next_item, or search_ranking from clicks on rankings.",
+            "task": "What is learned: next_item; search_ranking from clicks on rankings; risk from transactions with "
+            "labels; anomaly from transactions without.",
             "auto_promote": "Let the version answer at once when it passes the promotion gate.",
         }
 
