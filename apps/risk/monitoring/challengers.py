@@ -95,7 +95,7 @@ def expire_shadow_scores() -> int:
 
 
 def _waiting(since: datetime, until: datetime, share: float) -> list[tuple[Any, ...]]:
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "first_id": id_from(since - SLACK),
         "since": since,

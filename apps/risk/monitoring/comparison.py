@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -61,7 +62,7 @@ def compare(
 ) -> Comparison:
     """Over the newest MOST_COMPARED assessments of the period that a model answered and the challenger scored too."""
     start, end = bounds(period)
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "version": challenger.id,
         "first_id": id_from(start),

@@ -1,6 +1,7 @@
 """Training on schedule, once enough new labels have matured."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -45,7 +46,7 @@ def newly_matured_labels(settings: RiskSettings, last: TrainingRun | None, *, no
     number that a run waits for, at least 1."""
     delay = timedelta(days=settings.label_delay_days)
     then = last.created_at if last else NEVER
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "now": now,
         "matured_now": now - delay,
