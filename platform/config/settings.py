@@ -206,6 +206,7 @@ SPECTACULAR_SETTINGS = {
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
+        "RetrainEnum": "apps.risk.assessments.settings.RETRAIN",
     },
 }
 # Where clients reach the API, as the console's examples show it.

@@ -15,7 +15,7 @@ API_SCOPES = {
     "risk-rules:write": "change, publish and remove the risk desk's rules and lists",
     "batches:read": "follow batches and download their files, which name subjects by their raw ids",
     "batches:write": "start and cancel batches of recommendations",
-    "risk:read": "read assessments of transactions",
+    "risk:read": "read assessments, alerts' figures and monitoring",
     "risk:write": "have transactions assessed, and say what became known of them",
     "decisions:read": "read decisions and their outcomes",
     "models:read": "see training runs and model versions",
