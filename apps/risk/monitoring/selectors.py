@@ -95,7 +95,7 @@ def weeks(period: Period, *, label_delay_days: float, currency: str, now: dateti
     """Of the transactions that were assessed in the period, oldest week first; one query."""
     mature_until = now - timedelta(days=label_delay_days)
     rows = _query(WEEKS, period, mature_until=mature_until, currency=currency, now=now)
-    return [Week(*row, datetime.combine(row[0] + 7 * DAY, time(), UTC) <= mature_until) for row in rows]
+    return [Week(*(*row, datetime.combine(row[0] + 7 * DAY, time(), UTC) <= mature_until)) for row in rows]
 
 
 def sample_of(period: Period) -> Sample:
