@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
 from apps.risk.assessments.settings_api import RiskSettingsView
+from apps.risk.cases.urls import urlpatterns as cases
 from apps.risk.labels.api import LabelsView
 from apps.risk.monitoring.api import MonitoringView
 from apps.risk.rules.urls import urlpatterns as rules
@@ -14,6 +15,7 @@ urlpatterns = [
     path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
     path("settings", RiskSettingsView.as_view(), name="risk-settings"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
+    *cases,
     *rules,
     path("monitoring", MonitoringView.as_view(), name="risk-monitoring"),
 ]

@@ -63,8 +63,9 @@ def span(start: Positions, end: Positions) -> Span:
 class PartyLog:
     """The transactions that have a party, sorted by (party, time).
 
-    rows: their numbers in the log. begin: where each one's history begins and end: where it ends, exclusive, which is
-    before all of the same moment. frauds: positions of those that ever became known as fraud.
+    rows: their numbers in the log. begin: where each one's history begins at the earliest, however long ago that was,
+    and end: where it ends, exclusive, which is before all of the same moment. frauds: positions of those that ever
+    became known as fraud.
     """
 
     rows: Positions
@@ -124,6 +125,10 @@ class PartyLog:
             low = np.where(older, middle + 1, low)
             high = np.where(older, high, middle)
         return low
+
+    def history(self, place: Positions) -> Positions:
+        """The first position of each transaction's history, which goes HISTORY_SECONDS back, shape (n,)."""
+        return self.starts(place, np.array([HISTORY_SECONDS]))[:, 0]
 
     def known_fraud(self, position: Positions, at: Floats) -> NDArray[np.bool_]:
         """Whether these transactions are known to be fraud at these moments."""

@@ -74,7 +74,7 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
         present, place = log.places(at, len(transactions))
         length = np.zeros(len(at), dtype=np.int64)
         last = np.zeros(len(at), dtype=np.int64)
-        length[present] = np.minimum(log.end[place] - log.begin[place], limit)
+        length[present] = np.minimum(log.end[place] - log.history(place), limit)
         last[present] = log.end[place]
         offset = np.arange(int(length.max(initial=0)))
         real = offset < length[:, None]

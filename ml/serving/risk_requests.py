@@ -76,8 +76,8 @@ def _history(
     position = int(place[row])
     if position < 0:
         return History(times=[], amounts=[], same_party=[], types=[], fraud_known=[])
-    end = int(log.end[position])
-    rows = log.rows[max(int(log.begin[position]), end - HISTORY_EVENTS) : end]
+    begin, end = int(log.history(np.array([position]))[0]), int(log.end[position])
+    rows = log.rows[max(begin, end - HISTORY_EVENTS) : end]
     other, now = getattr(transactions, other_side), transactions.time[row]
     known = (transactions.fraud_known_at[rows] <= now) & (now < transactions.cleared_at[rows])
     return History(

@@ -83,6 +83,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Risk",
                 "items": [
+                    page("Cases", "cases", "risk_case_changelist"),
                     page("Rules", "rule", "risk_riskrule_changelist"),
                     page("Lists", "list_alt", "risk_entitylist_changelist"),
                     page("Monitoring", "monitoring", "risk_monitoring_changelist"),

@@ -203,6 +203,7 @@ SPECTACULAR_SETTINGS = {
         "ListKindEnum": "apps.risk.lists.models.ListKind",
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
+        "CaseStatusEnum": "apps.risk.cases.models.CaseStatus",
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",

@@ -11,6 +11,8 @@ API_SCOPES = {
     "recommendations:read": "ask for recommendations",
     "rules:read": "read rules, their history, and preview them",
     "rules:write": "change, publish and remove rules",
+    "risk-cases:read": "read the risk desk's alerts and cases",
+    "risk-cases:write": "assign, note, move and decide cases",
     "risk-rules:read": "read the risk desk's rules and lists, try and back-test rules",
     "risk-rules:write": "change, publish and remove the risk desk's rules and lists",
     "batches:read": "follow batches and download their files, which name subjects by their raw ids",

@@ -181,3 +181,20 @@ def test_a_sample_of_genuine_cases_stands_for_all_of_them(log: TransactionColumn
     cases: RiskCases = cases_of(log, np.arange(len(log)), fraud=fraud, settings=settings, genuine_share=0.25)
     assert cases.fraud.sum() == fraud.sum()
     assert cases.weight.sum() == pytest.approx(len(log), rel=0.05)
+
+
+def test_what_is_older_than_a_history_is_not_read() -> None:
+    """Online no more than the history of a party is at hand, so offline no more is read."""
+    day = 86_400.0
+    columns = TransactionColumns.of(
+        types=["payment"],
+        time=np.array([0.0, 5.0, 40.0, 50.0]) * day,
+        amount=np.array([1.0, 2.0, 3.0, 4.0]),
+        customer=np.array([7, 7, 7, 7]),
+        counterparty=np.array([1, 1, 1, 1]),
+    )
+    (request,) = requests_of_log(columns, np.array([3]))
+    assert request["customer"]["amounts"] == [3.0]
+    assert request["counterparty"]["amounts"] == [3.0]
+    sequences = sequences_of_log(columns, np.array([2, 3]), limit=8)
+    assert sequences["customer"].length.tolist() == [1, 1]

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from api.events import ConsentSerializer, ReasonSerializer, SubjectSerializer
+from apps.risk.rules.models import RiskSeverity
 from apps.risk.transactions.reading import DEFAULT_TYPE, MAX_TRANSACTION_ID
 
 MOST_TRANSACTIONS = 1000
@@ -54,6 +55,7 @@ class RuleHitSerializer(serializers.Serializer):
     name = serializers.CharField()
     version = serializers.IntegerField()
     action = serializers.ChoiceField(ACTIONS)
+    severity = serializers.ChoiceField(RiskSeverity.choices)
 
 
 class NoticeSerializer(serializers.Serializer):

@@ -10,14 +10,15 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.risk import engine
-from apps.risk.assessments import connections
 from apps.risk.assessments.comparing import difference, difference_within
 from apps.risk.assessments.points import points_score
 from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
 from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
 from apps.risk.assessments.verdicts import Verdict, decide
+from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.rules.evaluation import Judgement, RuleHit, judge
 from apps.risk.rules.fields import facts_of
+from apps.risk.rules.models import RiskAction
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories
 from apps.risk.transactions.services import claim_transactions, store_transactions
@@ -160,8 +161,7 @@ def _assess(
     for each in kept:
         each.decision.latency_ms = latency_ms
     store_decisions([each.decision for each in kept])
-    for each in kept:
-        _alert(each)
+    raise_alerts([_alert(each) for each in kept if _is_worth_a_look(each)])
     return {
         each.transaction.transaction_id: Outcome(each.transaction.transaction_id, answer_of(each.decision), is_new=True)
         for each in kept
@@ -245,7 +245,7 @@ def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple
 
 
 def _hit(hit: RuleHit) -> dict[str, Any]:
-    return {"key": hit.key, "name": hit.name, "version": hit.version, "action": hit.action}
+    return {"key": hit.key, "name": hit.name, "version": hit.version, "action": hit.action, "severity": hit.severity}
 
 
 def _notices(transaction: NewTransaction, *, is_late: bool) -> list[dict[str, str]]:
@@ -259,19 +259,24 @@ def _notices(transaction: NewTransaction, *, is_late: bool) -> list[dict[str, st
     return notices
 
 
-def _alert(assessed: Assessed) -> None:
+def _is_worth_a_look(assessed: Assessed) -> bool:
     """The desk hears of what is not simply approved, and of what a rule wants it to hear."""
-    decision, request = assessed.decision, assessed.decision.request
-    item = decision.items[0]
-    if item["id"] == Verdict.APPROVE and not any(rule["action"] == "alert" for rule in request["rules"]):
-        return
-    connections.alert(
-        transaction_id=assessed.transaction.transaction_id,
-        decision_id=decision.decision_id,
-        subject_key=assessed.transaction.subject_key,
-        score=item["score"],
+    decision = assessed.decision
+    asked_for = any(rule["action"] == RiskAction.ALERT for rule in decision.request["rules"])
+    return asked_for or decision.items[0]["id"] != Verdict.APPROVE
+
+
+def _alert(assessed: Assessed) -> NewAlert:
+    transaction, item = assessed.transaction, assessed.decision.items[0]
+    return NewAlert(
+        transaction_id=transaction.transaction_id,
+        decision_id=assessed.decision.decision_id,
+        subject_key=transaction.subject_key,
         verdict=item["id"],
+        score=item["score"],
+        amount=transaction.amount,
+        currency=transaction.currency,
         reasons=item["reasons"],
-        rules=request["rules"],
-        occurred_at=assessed.transaction.occurred_at,
+        rules=assessed.decision.request["rules"],
+        occurred_at=transaction.occurred_at,
     )

@@ -1,6 +1,7 @@
 """Operators, and a tenant with one row, at least, on every page of the console."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.test import Client
@@ -9,6 +10,8 @@ from uuid_utils.compat import uuid7
 
 from apps.recommendation.models import Rule
 from apps.recommendation.rules.services import create_rule
+from apps.risk.cases.models import Case
+from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
 from behavior.logins import record_login
@@ -23,6 +26,7 @@ from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.services import promote
 from tenancy.models import Membership, Role, Tenant
 from tenancy.scope import tenant_scope
+from tenancy.secrets import subject_key
 from tenancy.services import add_member, create_api_key
 from tests.database import connected_as
 
@@ -92,6 +96,21 @@ def make_rule(name: str) -> Rule:
     return create_rule(actor="somebody", name=name, kind="pin", target=target, values={"position": 1})
 
 
+def make_alert(decision_id: UUID) -> NewAlert:
+    return NewAlert(
+        transaction_id="t-1",
+        decision_id=decision_id,
+        subject_key=subject_key("user_id", "u1"),
+        verdict="review",
+        score=0.5,
+        amount=900.0,
+        currency="EUR",
+        reasons=[{"code": "amount", "text": "a large amount", "feature": "amount", "value": 900.0, "part": 0.5}],
+        rules=[],
+        occurred_at=timezone.now(),
+    )
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -105,6 +124,8 @@ class Furnished:
             self.rule = make_rule("Lamp first")
             self.risk_rule = create_risk_rule(actor="somebody", name="Large", expression="amount > 5", action="review")
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
+            raise_alerts([make_alert(decision_id)])
+            self.case = Case.objects.get()
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")

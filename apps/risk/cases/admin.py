@@ -1,0 +1,294 @@
+"""Cases in the console: the queue with its clock, and the page of a case with all that a decision needs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.timesince import timesince, timeuntil
+
+from apps.risk.cases import services
+from apps.risk.cases.models import Case, CaseStatus
+from apps.risk.cases.selectors import cases, events_of, transactions_around, workload
+from apps.risk.cases.timeline import timeline_of
+from apps.risk.rules.models import RiskSeverity
+from console.base import TenantModelAdmin, go_to
+from console.rights import actor_name
+from console.search import choice_field
+from console.site import register
+from console.theme import ActionVariant, BaseDialogForm, UnfoldAdminTextareaWidget, action, display
+from tenancy.secrets import public_subject_id
+
+STATUS_COLOURS = {
+    "Open": "info",
+    "In review": "warning",
+    "Escalated": "danger",
+    "Confirmed fraud": "danger",
+    "False alarm": "success",
+}
+SEVERITY_COLOURS = {"Low": None, "Medium": "info", "High": "warning", "Critical": "danger"}
+# The buttons of a status, by the status that each leads to.
+BUTTONS = {
+    "review": CaseStatus.IN_REVIEW,
+    "escalate": CaseStatus.ESCALATED,
+    "confirm": CaseStatus.CONFIRMED,
+    "release": CaseStatus.FALSE_ALARM,
+}
+ALERTS_SHOWN = 50
+EVENTS_SHOWN = 200
+
+
+class NoteForm(BaseDialogForm):
+    note = forms.CharField(
+        max_length=services.LONGEST_NOTE, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), label="Note"
+    )
+
+
+@register(Case)
+class CaseAdmin(TenantModelAdmin):
+    list_title = "Cases"
+    list_display = (
+        *("number_label", "status_label", "severity_label", "subject", "alert_count", "clock", "assignee_label"),
+        "opened_at",
+    )
+    list_filter = (
+        choice_field(title="Status", parameter="status", column="status", options=tuple(CaseStatus.choices)),
+        choice_field(title="Severity", parameter="severity", column="severity", options=tuple(RiskSeverity.choices)),
+    )
+    search_fields = ("assignee",)
+    search_help_text = "Assignee"
+    actions = ("take_selected", "escalate_selected")
+    actions_detail = ("take", "review", "escalate", "confirm", "release", "approve_release", "refuse_release", "note")
+    change_form_template = "risk/case.html"
+    sortable_by = ()
+    empty_title = "No cases"
+    empty_text = "A case opens when an assessment asks for review, declines, or a rule raises an alert."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return cases().filter(pk__in=super().get_queryset(request))
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        case = self.get_object(request, str(object_id))
+        wanted = _buttons(case) if case else set()
+        return [
+            each
+            for each in super().get_actions_detail(request, object_id)
+            if each.action_name.removeprefix("risk_case_") in wanted
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        load = workload()
+        waiting = f", {load.waiting_for_release} waiting for a release" if load.waiting_for_release else ""
+        words = f"{load.under_way} under way, {load.overdue} overdue{waiting}"
+        return super().changelist_view(request, (extra_context or {}) | {"subtitle": words})
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        case = self.get_object(request, object_id) if object_id else None
+        context = extra_context or {}
+        if case is not None and request.method == "GET":
+            context |= case_context(case)
+        return super().changeform_view(request, object_id, form_url, context)
+
+    @display(description="Case", ordering="number")
+    def number_label(self, case: Case) -> str:
+        return f"Case {case.number}"
+
+    @display(description="Status", label=STATUS_COLOURS)
+    def status_label(self, case: Case) -> str:
+        return case.get_status_display()
+
+    @display(description="Severity", label=SEVERITY_COLOURS)
+    def severity_label(self, case: Case) -> str:
+        return case.get_severity_display()
+
+    @display(description="Subject")
+    def subject(self, case: Case) -> str:
+        return public_subject_id(bytes(case.subject_key))
+
+    @display(description="Due")
+    def clock(self, case: Case) -> str:
+        return clock_of(case)
+
+    @display(description="Assignee")
+    def assignee_label(self, case: Case) -> str:
+        return case.assignee or "nobody"
+
+    def changed(
+        self, request: HttpRequest, object_id: str, words: str, change: Callable[[Case], object]
+    ) -> HttpResponse:
+        """Do something with the case, and come back to it with what became of that."""
+        case = self.row(request, object_id)
+        try:
+            change(case)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        except (services.CaseChanged, services.SameEyes) as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, words)
+        return go_to(self.page_of(case))
+
+    def move(self, request: HttpRequest, object_id: str, to: str, words: str) -> HttpResponse:
+        actor = actor_name(request)
+        return self.changed(
+            request,
+            object_id,
+            words,
+            lambda case: services.move(case_id=case.id, to=to, actor=actor, version=case.version),
+        )
+
+    @action(description="Take it", icon="person_add", permissions=["operator"])
+    def take(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        actor = actor_name(request)
+        return self.changed(
+            request,
+            object_id,
+            "The case is yours.",
+            lambda case: services.assign(case_id=case.id, assignee=actor, actor=actor, version=case.version),
+        )
+
+    @action(description="Start review", icon="search", permissions=["operator"])
+    def review(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.move(request, object_id, CaseStatus.IN_REVIEW, "The case is in review.")
+
+    @action(description="Escalate", icon="priority_high", permissions=["operator"])
+    def escalate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.move(request, object_id, CaseStatus.ESCALATED, "The case is escalated.")
+
+    @action(
+        description="Confirm fraud",
+        icon="gpp_bad",
+        permissions=["operator"],
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Confirm this as fraud?",
+            "description": "All alerted transactions of the case are labelled as fraud, known from now.",
+            "form_class": None,
+            "form_submit_text": "Confirm fraud",
+        },
+    )
+    def confirm(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self.move(request, object_id, CaseStatus.CONFIRMED, "Confirmed; its transactions are labelled as fraud.")
+
+    @action(
+        description="False alarm",
+        icon="verified_user",
+        permissions=["operator"],
+        dialog={
+            "title": "Close this as a false alarm?",
+            "description": "A case of high or critical severity waits for somebody else to approve.",
+            "form_class": None,
+            "form_submit_text": "False alarm",
+        },
+    )
+    def release(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        severe = self.row(request, object_id).severity in services.FOUR_EYES
+        words = "Somebody else must approve the release." if severe else "Closed as a false alarm."
+        return self.move(request, object_id, CaseStatus.FALSE_ALARM, words)
+
+    @action(description="Approve release", icon="done_all", permissions=["operator"], variant=ActionVariant.PRIMARY)
+    def approve_release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(request, object_id, approve=True, words="Released: closed as a false alarm.")
+
+    @action(description="Refuse release", icon="block", permissions=["operator"])
+    def refuse_release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(request, object_id, approve=False, words="The release is refused.")
+
+    def decide(self, request: HttpRequest, object_id: str, *, approve: bool, words: str) -> HttpResponse:
+        actor = actor_name(request)
+        return self.changed(
+            request,
+            object_id,
+            words,
+            lambda case: services.decide_release(case_id=case.id, approve=approve, actor=actor, version=case.version),
+        )
+
+    @action(
+        description="Note",
+        icon="edit_note",
+        permissions=["operator"],
+        dialog={
+            "title": "Add a note",
+            "description": "Notes stay as they are written.",
+            "form_class": NoteForm,
+            "form_submit_text": "Add",
+        },
+    )
+    def note(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        actor, text = actor_name(request), form.cleaned_data["note"]
+        return self.changed(
+            request,
+            object_id,
+            "The note is added.",
+            lambda case: services.add_note(case_id=case.id, note=text, actor=actor),
+        )
+
+    @action(description="Take the selected cases", permissions=["operator"])
+    def take_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
+        actor = actor_name(request)
+        found = list(queryset)
+        for case in found:
+            services.assign(case_id=case.id, assignee=actor, actor=actor)
+        messages.success(request, f"{len(found)} cases are yours.")
+
+    @action(description="Escalate the selected cases", permissions=["operator"])
+    def escalate_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
+        moved, problems = services.move_many(
+            case_ids=[case.id for case in queryset], to=CaseStatus.ESCALATED, actor=actor_name(request)
+        )
+        if moved:
+            messages.success(request, f"{moved} cases are escalated.")
+        if problems:
+            messages.error(request, " ".join(dict.fromkeys(problems)))
+
+
+def _buttons(case: Case) -> set[str]:
+    if case.release_asked_by:
+        return {"approve_release", "refuse_release", "note", "take", "escalate"}
+    moves = services.MOVES[case.status]
+    wanted = {name for name, status in BUTTONS.items() if status in moves} | {"note"}
+    return wanted if case.closed_at else wanted | {"take"}
+
+
+def clock_of(case: Case) -> str:
+    """How long the desk still has, or is late, or took."""
+    if case.closed_at is not None:
+        return f"took {timesince(case.opened_at, case.closed_at)}"
+    now = timezone.now()
+    return f"overdue by {timesince(case.due_at, now)}" if case.is_overdue else f"in {timeuntil(case.due_at, now)}"
+
+
+def case_context(case: Case) -> dict[str, Any]:
+    """What the page of a case shows."""
+    alerts = list(case.alerts.order_by("-occurred_at")[:ALERTS_SHOWN])
+    around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
+    return {
+        "case": case,
+        "status": case.get_status_display(),
+        "status_type": STATUS_COLOURS[case.get_status_display()],
+        "severity": case.get_severity_display(),
+        "severity_type": SEVERITY_COLOURS[case.get_severity_display()],
+        "subject": public_subject_id(bytes(case.subject_key)),
+        "clock": clock_of(case),
+        "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
+        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
+        "events": events_of(case.id)[:EVENTS_SHOWN],
+    }
+
+
+def _weighed(reasons: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Each reason in words, with its part of the strongest one in per cent."""
+    most = max((abs(reason["part"]) for reason in reasons), default=0.0) or 1.0
+    return [(reason["text"], round(100 * abs(reason["part"]) / most)) for reason in reasons]

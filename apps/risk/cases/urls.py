@@ -1,0 +1,14 @@
+"""Addresses of alerts and cases under /api/v1/risk/."""
+
+from django.urls import path
+
+from apps.risk.cases.api import AlertsView, AlertView, CaseEventsView, CaseReleaseView, CasesView, CaseView
+
+urlpatterns = [
+    path("alerts", AlertsView.as_view(), name="risk-alerts"),
+    path("alerts/<uuid:id>", AlertView.as_view(), name="risk-alert"),
+    path("cases", CasesView.as_view(), name="risk-cases"),
+    path("cases/<uuid:id>", CaseView.as_view(), name="risk-case"),
+    path("cases/<uuid:id>/events", CaseEventsView.as_view(), name="risk-case-events"),
+    path("cases/<uuid:id>/release", CaseReleaseView.as_view(), name="risk-case-release"),
+]
