@@ -49,12 +49,24 @@ def log_loss(probability: Floats, outcome: Outcomes) -> float:
     return float(-np.log(np.maximum(likely, LEAST_PROBABILITY)).mean())
 
 
-def expected_calibration_error(probability: Floats, outcome: Outcomes, *, bins: int = CALIBRATION_BINS) -> float:
+def brier_score(probability: Floats, outcome: Outcomes) -> float:
+    """The mean squared distance of the probability from the outcome, in [0, 1] (Brier, 1950)."""
+    return float(np.square(probability - outcome).mean())
+
+
+def expected_calibration_error(
+    probability: Floats, outcome: Outcomes, *, bins: int = CALIBRATION_BINS, equal_counts: bool = False
+) -> float:
     """The mean distance of a case's bin's mean probability from its share of positives, in [0, 1].
 
-    Bins of equal width (Naeini et al., 2015).
+    Bins of equal width (Naeini et al., 2015); with `equal_counts` of equally many cases (Nguyen and O'Connor, 2015),
+    which says more where nearly all probabilities are small. Equal probabilities share a bin.
     """
-    chosen = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    if equal_counts:
+        edges = np.quantile(probability, np.arange(1, bins) / bins)
+        chosen = np.searchsorted(edges, probability, side="left")
+    else:
+        chosen = np.minimum((probability * bins).astype(np.int64), bins - 1)
     expected = np.bincount(chosen, weights=probability, minlength=bins)
     observed = np.bincount(chosen, weights=outcome, minlength=bins)
     return float(np.abs(expected - observed).sum() / len(outcome))

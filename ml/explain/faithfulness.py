@@ -53,7 +53,7 @@ def measure_faithfulness(
             rows = [_against_others(falls_LK[:, item], event) for item, event in enumerate(events) if event is not None]
             if rows:
                 found[name].append(np.array(rows))
-    return {name: _summary(cases, seed) for name, cases in found.items() if cases}
+    return {name: summarise_falls(cases, seed) for name, cases in found.items() if cases}
 
 
 def score_falls(predictor: Predictor, request: NextItemRequest, answer: NextItemPrediction) -> Doubles:
@@ -77,7 +77,7 @@ def _against_others(fall_L: Doubles, event: int) -> tuple[float, float, float]:
     return float(named), float(others.mean()), float(((others < named) + 0.5 * (others == named)).mean())
 
 
-def _summary(requests: Sequence[Doubles], seed: int) -> Faithfulness:
+def summarise_falls(requests: Sequence[Doubles], seed: int) -> Faithfulness:
     """`requests` hold a row (named, random, wins) for each item of theirs."""
     means = np.array([rows.mean(axis=0) for rows in requests])
     difference = means[:, 0] - means[:, 1]

@@ -21,7 +21,16 @@ def load_predictor(path: Path) -> Predictor:
 
     torch is imported here and not above: a process that only ever falls back to rules never pays for it.
     """
-    if json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["task"] == "search_ranking":
+    task = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["task"]
+    if task == "anomaly":
+        from ml.serving.anomaly import AnomalyPredictor
+
+        return AnomalyPredictor.load(path)
+    if task == "risk":
+        from ml.serving.risk import RiskPredictor
+
+        return RiskPredictor.load(path)
+    if task == "search_ranking":
         from ml.serving.search_ranking import SearchRankingPredictor
 
         return SearchRankingPredictor.load(path)

@@ -2,17 +2,29 @@
 
 from typing import Any
 
+from ml.tasks.anomaly import AnomalyTask
+from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.base import FitReport, Task
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item import NextItemTask
+from ml.tasks.risk import RiskTask
+from ml.tasks.risk_config import RiskConfig
 from ml.tasks.search_ranking import SearchRankingTask
 from ml.tasks.search_ranking_config import SearchRankingConfig
 from ml.training.progress import Progress
 
-TASKS: dict[str, Task[Any]] = {"next_item": NextItemTask(), "search_ranking": SearchRankingTask()}
-CONFIGURATIONS: dict[str, type[NextItemConfig] | type[SearchRankingConfig]] = {
+TASKS: dict[str, Task[Any]] = {
+    "next_item": NextItemTask(),
+    "search_ranking": SearchRankingTask(),
+    "risk": RiskTask(),
+    "anomaly": AnomalyTask(),
+}
+Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig
+CONFIGURATIONS: dict[str, type[Configuration]] = {
     "next_item": NextItemConfig,
     "search_ranking": SearchRankingConfig,
+    "risk": RiskConfig,
+    "anomaly": AnomalyConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

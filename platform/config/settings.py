@@ -107,6 +107,7 @@ INSTALLED_APPS = [
     "api",
     "console",
     "apps.recommendation",
+    "apps.risk",
 ]
 MIDDLEWARE_BY_PROCESS = {
     "console": [

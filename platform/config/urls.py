@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("api.urls")),
     path("api/v1/", include("apps.recommendation.urls")),
+    path("api/v1/risk/", include("apps.risk.urls")),
 ]
 
 handler400 = "api.views.bad_request"

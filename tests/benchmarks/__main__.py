@@ -21,8 +21,10 @@ MODULES = {
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
+    "fraud": "tests.benchmarks.fraud",
+    "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"loop", "recsys"}
+FULL_ONLY = {"loop", "recsys", "fraud", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "loop"}
 
 

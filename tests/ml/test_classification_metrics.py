@@ -12,6 +12,7 @@ from ml.evaluation.classification import (
     area_under_roc,
     average_precision,
     binary_metrics,
+    brier_score,
     choice_metrics,
     expected_calibration_error,
     log_loss,
@@ -94,3 +95,16 @@ def test_certainty_that_is_wrong_costs_much_but_not_everything() -> None:
 
 def test_where_one_outcome_alone_occurs_there_is_no_order_to_judge() -> None:
     assert set(binary_metrics(np.array([0.2, 0.4]), np.array([0, 0]))) == {"log_loss", "calibration_error"}
+
+
+def test_the_brier_score_equals_that_of_scikit_learn() -> None:
+    assert brier_score(PROBABILITY, OUTCOME) == pytest.approx(0.17534757501682785)
+
+
+def test_bins_of_equal_counts_see_an_error_among_small_probabilities() -> None:
+    rare = np.where(CASE % 2 == 0, 0.001, 0.02)
+    outcome = (CASE % 40 == 0).astype(np.int64)
+    # Even cases come true in 8 of 150 and odd ones never; over all of them the mean probability is right by chance.
+    assert expected_calibration_error(rare, outcome) == pytest.approx(abs(rare.mean() - 8 / 300))
+    by_half = (abs(0.001 - 8 / 150) + 0.02) / 2
+    assert expected_calibration_error(rare, outcome, bins=2, equal_counts=True) == pytest.approx(by_half)

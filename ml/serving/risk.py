@@ -1,0 +1,154 @@
+"""The risk predictor: a transaction's velocity features and both sides' recent events in, a probability out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from ml.data.item_features import ItemFeatures
+from ml.data.party_sequences import SIDES, History, sequences_of_histories
+from ml.data.velocity import FEATURES
+from ml.nn.two_sided import RiskBatch, Shares
+from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
+
+CONTRIBUTIONS = 20
+_AMOUNT = FEATURES.index("amount")
+_SINCE_LAST = {side: FEATURES.index(f"{side}_seconds_since_last") for side in SIDES}
+
+
+class RiskRequest(TypedDict):
+    """features in the order of ml.data.velocity.FEATURES, None where unknown; the newest events of both sides."""
+
+    features: list[float | None]
+    customer: History
+    counterparty: History
+
+
+class Contribution(TypedDict):
+    """part is what the feature adds to the log-odds, below 0 where it lowers them."""
+
+    feature: str
+    value: float | None
+    part: float
+
+
+class EventShare(TypedDict):
+    """index into that side's history of the request; part of the log-odds; attention in [0, 1]."""
+
+    side: str
+    index: int
+    part: float
+    attention: float
+
+
+class RiskPrediction(TypedDict):
+    """probability is calibrated; members holds each member's own, uncalibrated. anomaly in [0, 1], None where no model
+    without labels is at hand. contributions are at most 20; they and events stand with the strongest first."""
+
+    probability: float
+    anomaly: float | None
+    members: dict[str, float]
+    contributions: list[Contribution]
+    events: list[EventShare]
+
+
+@dataclass(frozen=True)
+class RiskPredictor:
+    ensemble: RiskEnsemble
+    columns: list[int]
+    task: str = "risk"
+
+    @classmethod
+    def load(cls, path: Path) -> "RiskPredictor":
+        """Raises FileNotFoundError or ValueError where the folder is no artifact of this task."""
+        ensemble = RiskEnsemble.load(path)
+        if gone := [name for name in ensemble.features if name not in FEATURES]:
+            raise ValueError(f"{path} reads features that are no longer computed ({', '.join(gone)}); train it again")
+        return cls(ensemble, [FEATURES.index(name) for name in ensemble.features])
+
+    @property
+    def nbytes(self) -> int:
+        return self.ensemble.nbytes
+
+    def add_items(self, ids: list[str], features: ItemFeatures) -> "RiskPredictor":
+        """Raises ValueError: this model knows transactions by what it is told of them each time."""
+        raise ValueError("a risk model holds no items; tell it of a transaction in the request")
+
+    def predict(self, requests: list[RiskRequest]) -> list[RiskPrediction]:
+        """Answers in the order of the requests. Raises ValueError that names the field at fault."""
+        if not requests:
+            return []
+        whole = _feature_table(requests)
+        table = np.ascontiguousarray(whole[:, self.columns])
+        sides, shares = None, None
+        if self.ensemble.network is not None:
+            sides = self._sides(requests, whole)
+            shares = self.ensemble.network.shares(RiskBatch.of(table, sides))
+        logits = self.ensemble.logits(table, sides)
+        probability = self.ensemble.calibrator(self.ensemble.mix(logits))
+        parts = (1.0 - self.ensemble.weight) * self._feature_parts(table)
+        return [
+            RiskPrediction(
+                probability=float(probability[row]),
+                anomaly=None,
+                members={name: float(1.0 / (1.0 + np.exp(-each[row]))) for name, each in logits.items()},
+                contributions=self._contributions(table[row], parts[row]),
+                events=self._events(row, requests[row], shares),
+            )
+            for row in range(len(requests))
+        ]
+
+    def _sides(self, requests: list[RiskRequest], whole: Table) -> Sides:
+        assert self.ensemble.network is not None
+        types = {name: code for code, name in enumerate(self.ensemble.types, start=1)}
+        limit = self.ensemble.shape["max_length"]
+        found = {}
+        for side in SIDES:
+            histories: Sequence[History] = [request[side] for request in requests]  # type: ignore[literal-required]
+            newest = np.array([max(history["times"], default=0.0) for history in histories])
+            now = newest + np.nan_to_num(whole[:, _SINCE_LAST[side]])
+            found[side] = sequences_of_histories(histories, now=now, amount=whole[:, _AMOUNT], types=types, limit=limit)
+        return found
+
+    def _feature_parts(self, table: Table) -> NDArray[np.float32]:
+        """What each feature adds to the trees' log-odds: TreeSHAP (Lundberg et al., 2020), (rows, F)."""
+        parts: NDArray[np.float32] = self.ensemble.trees.predict(xgboost.DMatrix(table), pred_contribs=True)
+        return parts[:, :-1]
+
+    def _contributions(self, values: Table, parts: NDArray[np.float32]) -> list[Contribution]:
+        strongest = np.argsort(-np.abs(parts), kind="stable")[:CONTRIBUTIONS]
+        return [
+            Contribution(
+                feature=self.ensemble.features[column],
+                value=None if np.isnan(values[column]) else float(values[column]),
+                part=float(parts[column]),
+            )
+            for column in strongest
+            if parts[column]
+        ]
+
+    def _events(self, row: int, request: RiskRequest, shares: Shares | None) -> list[EventShare]:
+        if shares is None:
+            return []
+        found = []
+        for side in SIDES:
+            given = len(request[side]["times"])  # type: ignore[literal-required]
+            read = min(given, self.ensemble.shape["max_length"])
+            part = self.ensemble.weight * shares.part[side][row, :read]
+            pairs = zip(part.tolist(), shares.attention[side][row, :read].tolist(), strict=True)
+            found += [
+                EventShare(side=side, index=given - read + place, part=each, attention=attention)
+                for place, (each, attention) in enumerate(pairs)
+            ]
+        return sorted(found, key=lambda event: -abs(event["part"]))
+
+
+def _feature_table(requests: list[RiskRequest]) -> Table:
+    for request in requests:
+        if len(request["features"]) != len(FEATURES):
+            raise ValueError(f"features has {len(request['features'])} values where {len(FEATURES)} are defined")
+    return np.array([request["features"] for request in requests], dtype=np.float32)
