@@ -20,11 +20,12 @@ MODULES = {
     "rankings": "tests.benchmarks.rankings",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
+    "intents": "tests.benchmarks.intents",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"loop", "recsys", "fraud", "anomalies"}
+FULL_ONLY = {"intents", "loop", "recsys", "fraud", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "loop"}
 
 
