@@ -20,7 +20,9 @@ Floats = NDArray[np.float32]
 
 def gram_counts(texts: Sequence[str]) -> csr_matrix:
     """(texts, BUCKETS): 1 + log of how often each bucket's n-grams occur (hashing trick, Weinberger et al., 2009)."""
-    starts, buckets, values = [0], [], []
+    starts: list[int] = [0]
+    buckets: list[int] = []
+    values: list[int] = []
     for text in texts:
         counts = Counter(zlib.crc32(gram.encode("utf-8", "replace")) % BUCKETS for gram in _grams(text))
         buckets += counts.keys()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.nn.losses import half_precision
 from ml.nn.text_encoder import TextEncoder
 
 Codes = NDArray[np.int64]
@@ -24,7 +25,7 @@ WARM_UP_SHARE = 0.1
 @dataclass(frozen=True)
 class Tuning:
     """How an encoder is tuned. The rate is that of the last layer; each layer below learns `layer_decay` times as fast,
-    down to the table of words. `contrast` weighs the supervised contrastive loss beside the cross-entropy."""
+    and the table of words stays. `contrast` weighs the supervised contrastive loss beside the cross-entropy."""
 
     steps: int
     batch: int = 32
@@ -52,23 +53,25 @@ def tune_on_intents(
     together with the supervised contrastive loss (Khosla et al., 2020, equation 2) of the batch. A text out of scope
     shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). Deterministic by seed.
     """
-    model = copy.deepcopy(encoder.model).requires_grad_(True)
+    model = copy.deepcopy(encoder.model)
     tuned = TextEncoder(model, encoder.tokenizer)
     # The names come along as one more example of each intent: with few examples they say much.
     texts = [*texts, *(name.replace("_", " ") for name in names)]
     codes = np.concatenate([codes, np.arange(len(names))])
     prototypes = nn.Parameter(torch.from_numpy(_means(encoder.encode(texts), codes, len(names))))
     groups = [*_layer_groups(model, tuning), {"params": [prototypes], "lr": tuning.prototype_rate}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, tuning.steps))
+    half = half_precision(torch.device("cpu"))
     torch.manual_seed(seed)
     model.train()
     for step, rows in enumerate(_batches(texts, tuning, seed)):
-        vectors = tuned.embed([texts[row] for row in rows], tokens_read=TOKENS_READ)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            vectors = tuned.embed([texts[row] for row in rows], tokens_read=TOKENS_READ)
         loss = _loss(vectors, torch.from_numpy(codes[rows]), functional.normalize(prototypes, dim=1), tuning)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([*model.parameters(), prototypes], 1.0)
+        nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 1.0)
         optimizer.step()
         schedule.step()
         tick(step + 1)
@@ -123,15 +126,16 @@ def _batches(texts: Sequence[str], tuning: Tuning, seed: int) -> Iterator[Codes]
 
 
 def _layer_groups(model: nn.Module, tuning: Tuning) -> list[dict[str, object]]:
-    """The encoder's weights by layer, each with its rate."""
+    """The weights of the layers, each with its rate; all others are frozen."""
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     if not stacks:
         raise ValueError("this text encoder has no stack of layers to tune; use tune false")
     layers = max(stacks, key=len)
-    taken = {id(weight) for weight in layers.parameters()}
-    below = [weight for weight in model.parameters() if id(weight) not in taken]
+    # The table of words is half of all weights and would cost half of a step; the layers above it learn enough.
+    model.requires_grad_(False)
+    layers.requires_grad_(True)
     depth = len(layers)
-    groups: list[dict[str, object]] = [{"params": below, "lr": tuning.learning_rate * tuning.layer_decay**depth}]
+    groups: list[dict[str, object]] = []
     for number, layer in enumerate(layers):
         rate = tuning.learning_rate * tuning.layer_decay ** (depth - 1 - number)
         groups.append({"params": list(layer.parameters()), "lr": rate})
