@@ -26,6 +26,10 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.anomaly import AnomalyPredictor
 
         return AnomalyPredictor.load(path)
+    if task == "intents":
+        from ml.serving.intents import IntentPredictor
+
+        return IntentPredictor.load(path)
     if task == "risk":
         from ml.serving.risk import RiskPredictor
 

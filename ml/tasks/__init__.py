@@ -6,6 +6,8 @@ from ml.tasks.anomaly import AnomalyTask
 from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.base import FitReport, Task
 from ml.tasks.config import NextItemConfig
+from ml.tasks.intents import IntentsTask
+from ml.tasks.intents_config import IntentsConfig
 from ml.tasks.next_item import NextItemTask
 from ml.tasks.risk import RiskTask
 from ml.tasks.risk_config import RiskConfig
@@ -18,13 +20,15 @@ TASKS: dict[str, Task[Any]] = {
     "search_ranking": SearchRankingTask(),
     "risk": RiskTask(),
     "anomaly": AnomalyTask(),
+    "intents": IntentsTask(),
 }
-Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig
+Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig
 CONFIGURATIONS: dict[str, type[Configuration]] = {
     "next_item": NextItemConfig,
     "search_ranking": SearchRankingConfig,
     "risk": RiskConfig,
     "anomaly": AnomalyConfig,
+    "intents": IntentsConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

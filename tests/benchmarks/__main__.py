@@ -23,11 +23,12 @@ MODULES = {
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
+    "intents": "tests.benchmarks.intents",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"replay", "loop", "recsys", "fraud", "anomalies"}
+FULL_ONLY = {"replay", "loop", "intents", "recsys", "fraud", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "replay", "loop"}
 
 

@@ -1,0 +1,176 @@
+"""Intents: what does the writer of a text want, from few or many examples of each want?"""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.data.labelled_texts import LabelledTexts, Rows
+from ml.evaluation.classification import expected_calibration_error
+from ml.evaluation.ranking import bootstrap_spread
+from ml.serving.artifact import write_json
+from ml.serving.intents import Evidence, IntentModel, IntentPredictor, Route
+from ml.tasks.base import FitReport
+from ml.tasks.intents_config import IntentsConfig
+from ml.tasks.intents_training import encoded_rows, fit_model, fit_route
+from ml.training.environment import seeded
+from ml.training.progress import Progress, Report
+
+METRIC = "accuracy"
+TICK_STEPS = 10
+# With fewer held-out texts in scope neither a line nor a calibration means anything.
+LEAST_HELD_OUT = 20
+
+
+class IntentsTask:
+    """A tuned text encoder and n-grams, mixed and calibrated; see `ml.tasks.base.Task`."""
+
+    def fit(
+        self,
+        columns: LabelledTexts,
+        config: dict[str, Any],
+        out: Path,
+        *,
+        progress: Report,
+        initial: Path | None = None,
+    ) -> FitReport:
+        """Every run starts from the pretrained encoder: `initial` is not gone on from, since intents may have changed
+        their meaning. A run that was stopped starts again."""
+        settings, out = IntentsConfig.from_dict(config), Path(out)
+        finished = out / "report.json"
+        if finished.exists():
+            return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
+        train, held = columns.split(settings.held_out, settings.seed)
+        _refuse_unusable(columns, train, held)
+        out.mkdir(parents=True, exist_ok=True)
+        with seeded(settings.seed, settings.threads):
+            report, predictor = _fit(columns, train, held, settings, progress)
+        progress(Progress("saving", metrics={METRIC: report.score}))
+        predictor.save(out, settings.to_dict(), tuned=settings.tune)
+        # The report comes last: with it the artifact is complete.
+        write_json(finished, report.to_dict())
+        return report
+
+    def evaluate(
+        self, artifact: Path, columns: LabelledTexts, *, since: float = 0.0, until: float = float("inf")
+    ) -> dict[str, float]:
+        """Accuracy in scope, calibration, and what the threshold does on texts that the artifact was not trained on.
+
+        Labels that the model does not know count as wrong. Texts have no time: the window is not looked at.
+        """
+        answers = IntentPredictor.load(artifact).predict([{"text": text} for text in columns.texts])
+        known = np.array([label is not None for label in columns.labels])
+        right = np.array(
+            [answer["intent"] == label for answer, label in zip(answers, columns.labels, strict=True)], dtype=bool
+        )
+        kept = np.array([not answer["out_of_scope"] for answer in answers])
+        if not known.any():
+            raise ValueError("no text has a label; nothing to evaluate on")
+        correct = np.array([answer["probability"] for answer in answers])
+        scores = {
+            "cases": float(known.sum()),
+            METRIC: float(right[known].mean()),
+            "calibration_error": expected_calibration_error(correct[known], right[known].astype(np.int64)),
+            "kept": float(kept[known].mean()),
+            "kept_accuracy": float((kept & right)[known].mean()),
+        }
+        return scores if known.all() else {**scores, "out_of_scope_recall": float(1.0 - kept[~known].mean())}
+
+
+def _fit(
+    data: LabelledTexts, train: Rows, held: Rows, settings: IntentsConfig, progress: Report
+) -> tuple[FitReport, IntentPredictor]:
+    started = time.monotonic()
+
+    def tick(step: int, steps: int) -> None:
+        if step % TICK_STEPS == 0:
+            progress(Progress("training", step=step, steps=steps))
+
+    progress(Progress("baselines"))
+    codes, texts = data.codes(), [data.texts[row] for row in held]
+    encoded, wanted = encoded_rows(texts), codes[held]
+    inside = wanted >= 0
+    frozen = fit_model(data, train, replace(settings, tune=False), tick)
+    model = fit_model(data, train, settings, tick) if settings.tune else frozen
+    progress(Progress("evaluating"))
+    routed = encoded & bool(model.members)
+    evidence, plain = model.evidence(texts, routed), frozen.evidence(texts, routed)
+    right = _right(evidence, wanted, routed, settings)[inside]
+    majority = np.bincount(codes[train][codes[train] >= 0]).argmax()
+    baselines = {
+        "grams": (evidence.grams.argmax(axis=1) == wanted)[inside],
+        "majority": (wanted == majority)[inside],
+    }
+    if model.members:
+        frozen_answers = np.where(routed, plain.encoders.argmax(axis=1), plain.grams.argmax(axis=1))
+        baselines["frozen_encoder"] = (frozen_answers == wanted)[inside]
+    best = max(baselines.values(), key=lambda each: float(each.mean()))
+    routes = _routes(evidence, wanted, routed, settings)
+    if settings.refit:
+        model = fit_model(data, np.union1d(train, held), settings, tick)
+    predictor = IntentPredictor(model, data.intents, routes)
+    report = FitReport(
+        metric=METRIC,
+        score=float(right.mean()),
+        spread=bootstrap_spread(right.astype(np.float64), seed=settings.seed),
+        gain_spread=bootstrap_spread(right.astype(np.float64) - best, seed=settings.seed),
+        baselines={name: float(each.mean()) for name, each in baselines.items()},
+        validation={METRIC: float(right.mean())},
+        test={METRIC: float(right.mean())},
+        first_event={},
+        curve=[],
+        counts=_counts(data, train, held, model),
+        mixture={name: route.gram_share for name, route in routes.items()},
+        split={"kind": "held_out", "marked": data.held_out is not None, "share": settings.held_out},
+        seconds=time.monotonic() - started,
+    )
+    return report, predictor
+
+
+def _routes(evidence: Evidence, wanted: Rows, routed: NDArray[np.bool_], settings: IntentsConfig) -> dict[str, Route]:
+    """Grams learn from all held-out texts, because few may be in a script of their own."""
+    routes = {"grams": fit_route(evidence, wanted, settings, gram_share=1.0)}
+    if (routed & (wanted >= 0)).any():
+        routes["encoder"] = fit_route(evidence.rows(routed), wanted[routed], settings)
+    return routes
+
+
+def _right(evidence: Evidence, wanted: Rows, routed: NDArray[np.bool_], settings: IntentsConfig) -> NDArray[np.bool_]:
+    """(texts,): whether the answer is right, each half of the texts answered with the mixture that the other chose."""
+    right = np.zeros(len(wanted), dtype=bool)
+    half = np.arange(len(wanted)) % 2 == 0
+    for asked in (half, ~half):
+        routes = _routes(evidence.rows(~asked), wanted[~asked], routed[~asked], settings)
+        for name, rows in (("encoder", asked & routed), ("grams", asked & ~routed)):
+            route = routes.get(name, routes["grams"])
+            right[rows] = route.probabilities(evidence.rows(rows)).argmax(axis=1) == wanted[rows]
+    return right
+
+
+def _refuse_unusable(data: LabelledTexts, train: Rows, held: Rows) -> None:
+    codes = data.codes()
+    if len(data.intents) < 2:
+        raise ValueError(f"the texts have {len(data.intents)} intents; training needs at least two to tell apart")
+    if (codes[held] >= 0).sum() < LEAST_HELD_OUT:
+        raise ValueError(
+            f"{int((codes[held] >= 0).sum())} texts would be held out; training needs {LEAST_HELD_OUT} of them: give "
+            "more examples, or raise held_out"
+        )
+    missing = set(range(len(data.intents))) - set(codes[train].tolist())
+    if missing:
+        raise ValueError(f"intent '{data.intents[min(missing)]}' has no text to train on; mark fewer as held out")
+
+
+def _counts(data: LabelledTexts, train: Rows, held: Rows, model: IntentModel) -> dict[str, int]:
+    return {
+        "texts": len(data),
+        "intents": len(data.intents),
+        "out_of_scope": sum(label is None for label in data.labels),
+        "trained_on": len(train),
+        "held_out": len(held),
+        "members": len(model.members),
+    }

@@ -1,0 +1,148 @@
+"""Tuning a text encoder on labelled texts: texts of one intent come to lie close together, around its prototype."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.nn.losses import half_precision
+from ml.nn.text_encoder import TextEncoder
+
+Codes = NDArray[np.int64]
+
+OUT_OF_SCOPE = -1
+# Batches are cut from so many texts of like length, so that short ones need little padding.
+BATCHES_IN_POOL = 16
+TOKENS_READ = 64
+WARM_UP_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How an encoder is tuned. The rate is that of the last layer; each layer below learns `layer_decay` times as fast,
+    and the table of words stays. `contrast` weighs the supervised contrastive loss beside the cross-entropy."""
+
+    steps: int
+    batch: int = 32
+    learning_rate: float = 2e-4
+    layer_decay: float = 0.8
+    prototype_rate: float = 1e-2
+    temperature: float = 0.05
+    smoothing: float = 0.05
+    contrast: float = 0.5
+
+
+def tune_on_intents(
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    codes: Codes,
+    names: Sequence[str],
+    tuning: Tuning,
+    *,
+    seed: int,
+    tick: Callable[[int], None] = lambda step: None,
+) -> TextEncoder:
+    """A copy of the encoder for these intents; codes[i] is an index into `names`, or OUT_OF_SCOPE.
+
+    Cross-entropy over the cosines to one prototype an intent, which starts as the mean of its texts and of its name,
+    together with the supervised contrastive loss (Khosla et al., 2020, equation 2) of the batch. A text out of scope
+    shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). Deterministic by seed.
+    """
+    model = copy.deepcopy(encoder.model)
+    tuned = TextEncoder(model, encoder.tokenizer)
+    # The names come along as one more example of each intent: with few examples they say much.
+    texts = [*texts, *(name.replace("_", " ") for name in names)]
+    codes = np.concatenate([codes, np.arange(len(names))])
+    prototypes = nn.Parameter(torch.from_numpy(_means(encoder.encode(texts), codes, len(names))))
+    groups = [*_layer_groups(model, tuning), {"params": [prototypes], "lr": tuning.prototype_rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, tuning.steps))
+    half = half_precision(torch.device("cpu"))
+    torch.manual_seed(seed)
+    model.train()
+    for step, rows in enumerate(_batches(texts, tuning, seed)):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            vectors = tuned.embed([texts[row] for row in rows], tokens_read=TOKENS_READ)
+        loss = _loss(vectors, torch.from_numpy(codes[rows]), functional.normalize(prototypes, dim=1), tuning)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 1.0)
+        optimizer.step()
+        schedule.step()
+        tick(step + 1)
+    return TextEncoder(model.requires_grad_(False), encoder.tokenizer)
+
+
+def _loss(vectors: Tensor, codes: Tensor, prototypes: Tensor, tuning: Tuning) -> Tensor:
+    intents = len(prototypes)
+    known = codes != OUT_OF_SCOPE
+    target = torch.full((len(codes), intents), 1.0 / intents)
+    sharp = functional.one_hot(codes[known], intents).float()
+    target[known] = (1.0 - tuning.smoothing) * sharp + tuning.smoothing / intents
+    loss = functional.cross_entropy(vectors @ prototypes.T / tuning.temperature, target)
+    return loss + tuning.contrast * _contrast(vectors, codes, tuning.temperature) if tuning.contrast else loss
+
+
+def _contrast(vectors: Tensor, codes: Tensor, temperature: float) -> Tensor:
+    """Mean over the texts that have another one of their intent in the batch; 0 where none has."""
+    itself = torch.eye(len(codes), dtype=torch.bool)
+    same = (codes[:, None] == codes) & ~itself & (codes != OUT_OF_SCOPE)[:, None]
+    log_share = (vectors @ vectors.T / temperature).masked_fill(itself, -1e9).log_softmax(dim=1)
+    pairs = same.sum(dim=1)
+    each = -(log_share * same).sum(dim=1) / pairs.clamp(min=1)
+    return each.sum() / (pairs > 0).sum().clamp(min=1)
+
+
+def _means(vectors: NDArray[np.float32], codes: Codes, intents: int) -> NDArray[np.float32]:
+    sums = np.zeros((intents, vectors.shape[1]), dtype=np.float32)
+    known = codes != OUT_OF_SCOPE
+    np.add.at(sums, codes[known], vectors[known])
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(min=1e-9)
+
+
+def _batches(texts: Sequence[str], tuning: Tuning, seed: int) -> Iterator[Codes]:
+    """`steps` batches: passes over all texts, each in another order."""
+    generator = np.random.default_rng(seed)
+    lengths = np.array([len(text) for text in texts])
+    made = 0
+    while True:
+        order = generator.permutation(len(texts))
+        pool = tuning.batch * BATCHES_IN_POOL
+        batches: list[Codes] = []
+        for begin in range(0, len(order), pool):
+            alike = order[begin : begin + pool]
+            alike = alike[np.argsort(lengths[alike], kind="stable")]
+            batches += [alike[start : start + tuning.batch] for start in range(0, len(alike), tuning.batch)]
+        for number in generator.permutation(len(batches)):
+            if made == tuning.steps:
+                return
+            made += 1
+            yield batches[number]
+
+
+def _layer_groups(model: nn.Module, tuning: Tuning) -> list[dict[str, object]]:
+    """The weights of the layers, each with its rate; all others are frozen."""
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    if not stacks:
+        raise ValueError("this text encoder has no stack of layers to tune; use tune false")
+    layers = max(stacks, key=len)
+    # The table of words is half of all weights and would cost half of a step; the layers above it learn enough.
+    model.requires_grad_(False)
+    layers.requires_grad_(True)
+    depth = len(layers)
+    groups: list[dict[str, object]] = []
+    for number, layer in enumerate(layers):
+        rate = tuning.learning_rate * tuning.layer_decay ** (depth - 1 - number)
+        groups.append({"params": list(layer.parameters()), "lr": rate})
+    return groups
+
+
+def _rate(step: int, steps: int) -> float:
+    """Up in the first tenth of the steps and down to nothing in the others, as a share of the learning rate."""
+    warm_up = max(1.0, WARM_UP_SHARE * steps)
+    return min((step + 1) / warm_up, (steps - step) / max(1.0, steps - warm_up + 1))
