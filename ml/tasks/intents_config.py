@@ -22,9 +22,9 @@ class IntentsConfig:
     members: int = 1
     # Passes over the texts, and at least so many steps, because few texts need more passes.
     epochs: int = 4
-    least_steps: int = 240
+    least_steps: int = 80
     batch_texts: int = 32
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     layer_decay: float = 0.8
     contrast: float = 0.5
     smoothing: float = 0.05
