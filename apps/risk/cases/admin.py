@@ -52,7 +52,7 @@ class NoteForm(BaseDialogForm):
 class CaseAdmin(TenantModelAdmin):
     list_title = "Cases"
     list_display = (
-        *("number_label", "status_label", "severity_label", "subject", "alert_count", "clock", "assignee_label"),
+        *("number_label", "status_label", "severity_label", "subject", "alerts_label", "clock", "assignee_label"),
         "opened_at",
     )
     list_filter = (
@@ -64,6 +64,7 @@ class CaseAdmin(TenantModelAdmin):
     actions = ("take_selected", "escalate_selected")
     actions_detail = ("take", "review", "escalate", "confirm", "release", "approve_release", "refuse_release", "note")
     change_form_template = "risk/case.html"
+    change_list_template = "risk/cases.html"
     sortable_by = ()
     empty_title = "No cases"
     empty_text = "A case opens when an assessment asks for review, declines, or a rule raises an alert."
@@ -87,10 +88,7 @@ class CaseAdmin(TenantModelAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        load = workload()
-        waiting = f", {load.waiting_for_release} waiting for a release" if load.waiting_for_release else ""
-        words = f"{load.under_way} under way, {load.overdue} overdue{waiting}"
-        return super().changelist_view(request, (extra_context or {}) | {"subtitle": words})
+        return super().changelist_view(request, (extra_context or {}) | {"workload": workload()})
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
@@ -116,6 +114,10 @@ class CaseAdmin(TenantModelAdmin):
     @display(description="Subject")
     def subject(self, case: Case) -> str:
         return public_subject_id(bytes(case.subject_key))
+
+    @display(description="Alerts")
+    def alerts_label(self, case: Case) -> int:
+        return case.alert_count
 
     @display(description="Due")
     def clock(self, case: Case) -> str:
@@ -149,8 +151,18 @@ class CaseAdmin(TenantModelAdmin):
             lambda case: services.move(case_id=case.id, to=to, actor=actor, version=case.version),
         )
 
-    @action(description="Take it", icon="person_add", permissions=["operator"])
-    def take(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Take it",
+        icon="person_add",
+        permissions=["operator"],
+        dialog={
+            "title": "Take this case?",
+            "description": "It is then yours to decide.",
+            "form_class": None,
+            "form_submit_text": "Take it",
+        },
+    )
+    def take(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         actor = actor_name(request)
         return self.changed(
             request,
@@ -159,12 +171,32 @@ class CaseAdmin(TenantModelAdmin):
             lambda case: services.assign(case_id=case.id, assignee=actor, actor=actor, version=case.version),
         )
 
-    @action(description="Start review", icon="search", permissions=["operator"])
-    def review(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Start review",
+        icon="search",
+        permissions=["operator"],
+        dialog={
+            "title": "Start the review?",
+            "description": "Whoever moves a case that nobody has takes it.",
+            "form_class": None,
+            "form_submit_text": "Start review",
+        },
+    )
+    def review(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self.move(request, object_id, CaseStatus.IN_REVIEW, "The case is in review.")
 
-    @action(description="Escalate", icon="priority_high", permissions=["operator"])
-    def escalate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Escalate",
+        icon="priority_high",
+        permissions=["operator"],
+        dialog={
+            "title": "Escalate this case?",
+            "description": "It stays under way; who has it stays too.",
+            "form_class": None,
+            "form_submit_text": "Escalate",
+        },
+    )
+    def escalate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self.move(request, object_id, CaseStatus.ESCALATED, "The case is escalated.")
 
     @action(
@@ -198,12 +230,33 @@ class CaseAdmin(TenantModelAdmin):
         words = "Somebody else must approve the release." if severe else "Closed as a false alarm."
         return self.move(request, object_id, CaseStatus.FALSE_ALARM, words)
 
-    @action(description="Approve release", icon="done_all", permissions=["operator"], variant=ActionVariant.PRIMARY)
-    def approve_release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Approve release",
+        icon="done_all",
+        permissions=["operator"],
+        variant=ActionVariant.PRIMARY,
+        dialog={
+            "title": "Approve the release?",
+            "description": "The case is closed as a false alarm, and its transactions are labelled so.",
+            "form_class": None,
+            "form_submit_text": "Approve release",
+        },
+    )
+    def approve_release(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self.decide(request, object_id, approve=True, words="Released: closed as a false alarm.")
 
-    @action(description="Refuse release", icon="block", permissions=["operator"])
-    def refuse_release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Refuse release",
+        icon="block",
+        permissions=["operator"],
+        dialog={
+            "title": "Refuse the release?",
+            "description": "The case stays as it is.",
+            "form_class": None,
+            "form_submit_text": "Refuse release",
+        },
+    )
+    def refuse_release(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self.decide(request, object_id, approve=False, words="The release is refused.")
 
     def decide(self, request: HttpRequest, object_id: str, *, approve: bool, words: str) -> HttpResponse:
