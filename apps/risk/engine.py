@@ -17,6 +17,7 @@ from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
 from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
+from ml.policy.thresholds import Costs, choose_thresholds, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
 from serving import engine as serving_engine
 from serving import gateway
@@ -74,6 +75,21 @@ def tabled(rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float32]:
     """The reverse of `named`; a feature that a row does not have is NaN."""
     values = [[row.get(name) for name in FEATURES] for row in rows]
     return np.array(values, dtype=np.float32).reshape(len(rows), len(FEATURES))
+
+
+def thresholds(
+    probabilities: NDArray[np.float64],
+    amounts: NDArray[np.float64],
+    *,
+    days: float,
+    daily_capacity: int,
+    **costs: float,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The thresholds with the least expected cost, and the curve behind them; `costs` as ml.policy.thresholds.Costs."""
+    given = Costs(**costs)
+    chosen = choose_thresholds(probabilities, amounts, given, days=days, daily_capacity=daily_capacity)
+    curve = threshold_curve(probabilities, amounts, given, days=days)
+    return chosen.to_dict(), [point.to_dict() for point in curve]
 
 
 def describe_features() -> Mapping[str, str]:

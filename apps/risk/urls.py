@@ -3,7 +3,7 @@
 from django.urls import path
 
 from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, AssessmentView
-from apps.risk.assessments.settings_api import RiskSettingsView
+from apps.risk.assessments.settings_api import RiskSettingsView, ThresholdsView
 from apps.risk.cases.urls import urlpatterns as cases
 from apps.risk.labels.api import LabelsView
 from apps.risk.monitoring.api import MonitoringView
@@ -14,6 +14,7 @@ urlpatterns = [
     path("assessments/batch", AssessmentBatchView.as_view(), name="risk-assessment-batch"),
     path("assessments/<path:transaction_id>", AssessmentView.as_view(), name="risk-assessment"),
     path("settings", RiskSettingsView.as_view(), name="risk-settings"),
+    path("thresholds", ThresholdsView.as_view(), name="risk-thresholds"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
     *cases,
     *rules,

@@ -149,7 +149,7 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
         _counting(SHOWN_AT_ONCE),
         since=lists.position,
         until=until,
-        first_id=_first_id(lists.position - ID_SLACK),
+        first_id=first_id_since(lists.position - ID_SLACK),
         **LATENCIES,
     )
     _move(lists, until)
@@ -209,6 +209,6 @@ def _execute(statements: tuple[str, ...], **values: Any) -> None:
             cursor.execute(statement, values | {"tenant": current_tenant_id()})
 
 
-def _first_id(moment: datetime) -> UUID:
-    """The least id of version 7 made at this time or later."""
+def first_id_since(moment: datetime) -> UUID:
+    """The least id of version 7 that a decision of this time or later can have."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

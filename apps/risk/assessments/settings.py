@@ -25,7 +25,9 @@ class RiskSettings:
     Where no model of frauds is live but one of anomalies is, what is more unusual than the share `review_anomaly_above`
     of all transactions goes to review.
 
-    A fraud that passes costs `cost_fraud_share` of its amount, a review `cost_review` in the desk's own currency;
+    A fraud that passes costs `cost_fraud_share` of its amount, a review `cost_review` and a genuine transaction that is
+    declined `cost_wrong_decline`, all in the desk's own currency; a review recognises `review_catch_share` of
+    the frauds;
     `daily_capacity` is how many reviews the desk can do a day. `label_delay_days` is how long after a transaction its
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
     in `currency`.
@@ -41,6 +43,8 @@ class RiskSettings:
     label_delay_days: float = 7.0
     cost_fraud_share: float = 1.0
     cost_review: float = 5.0
+    cost_wrong_decline: float = 20.0
+    review_catch_share: float = 0.95
     daily_capacity: int = 100
     event_types: tuple[str, ...] = ("transaction", "payment", "transfer", "withdrawal")
     currency: str = "EUR"
@@ -74,6 +78,8 @@ RANGES = {
     "label_delay_days": (0, 365),
     "cost_fraud_share": (0, 100),
     "cost_review": (0, 1e6),
+    "cost_wrong_decline": (0, 1e6),
+    "review_catch_share": (0, 1),
     "daily_capacity": (0, 1_000_000),
     "shadow_share": (0, 1),
     "challenger_version": (0, 1_000_000),

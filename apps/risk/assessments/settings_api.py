@@ -6,11 +6,14 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from api.errors import Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import StrictSerializer
 from apps.risk.assessments.settings import MOST_TYPES, RETRAIN, change_settings, current_settings
+from apps.risk.assessments.thresholds import TooFewAssessments, suggest_thresholds
 
 TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
 
@@ -20,7 +23,14 @@ class RiskSettingsSerializer(StrictSerializer):
     decline_above = serializers.FloatField(min_value=0, max_value=1, help_text="not below review_above")
     label_delay_days = serializers.FloatField(min_value=0, max_value=365, help_text="until a fraud is usually known")
     cost_fraud_share = serializers.FloatField(min_value=0, max_value=100, help_text="of its amount, when it passes")
+    review_anomaly_above = serializers.FloatField(
+        min_value=0,
+        max_value=1,
+        help_text="share that is less unusual, where no model of frauds is live",
+    )
     cost_review = serializers.FloatField(min_value=0, max_value=1e6, help_text="of one review")
+    cost_wrong_decline = serializers.FloatField(min_value=0, max_value=1e6, help_text="of declining a genuine one")
+    review_catch_share = serializers.FloatField(min_value=0, max_value=1, help_text="of frauds, seen by a review")
     daily_capacity = serializers.IntegerField(min_value=0, max_value=1_000_000, help_text="reviews a day")
     event_types = serializers.ListField(
         child=serializers.RegexField(TYPE), max_length=MOST_TYPES, help_text="events of the log that are transactions"
@@ -63,3 +73,58 @@ class RiskSettingsView(IdempotentWrites):
             return Response(change_settings(body.validated_data, actor=actor_of(request)).to_dict())
         except DjangoValidationError as error:
             raise ValidationError(error.message_dict) from error
+
+
+class ThresholdsAskSerializer(serializers.Serializer):
+    days = serializers.IntegerField(default=30, min_value=1, max_value=92, help_text="how far back to look")
+
+
+class SuggestedThresholdsSerializer(serializers.Serializer):
+    review_above = serializers.FloatField(help_text="above 1: review nothing")
+    decline_above = serializers.FloatField(help_text="above 1: decline nothing")
+    cost_per_1000 = serializers.FloatField(help_text="expected, of 1,000 transactions")
+    approve_all_cost_per_1000 = serializers.FloatField()
+    reviews_a_day = serializers.FloatField()
+    declines_a_day = serializers.FloatField()
+    alerts_a_day = serializers.FloatField()
+    is_held_by_capacity = serializers.BooleanField(help_text="a larger desk would cost less")
+
+
+class CurrentThresholdsSerializer(serializers.Serializer):
+    review_above = serializers.FloatField()
+    decline_above = serializers.FloatField()
+
+
+class ThresholdPointSerializer(serializers.Serializer):
+    threshold = serializers.FloatField()
+    precision = serializers.FloatField()
+    recall = serializers.FloatField()
+    alerts_a_day = serializers.FloatField()
+    cost_per_1000 = serializers.FloatField()
+
+
+class ThresholdsSerializer(serializers.Serializer):
+    assessments = serializers.IntegerField()
+    suggested = SuggestedThresholdsSerializer()
+    current = CurrentThresholdsSerializer()
+    curve = ThresholdPointSerializer(many=True, help_text="if all from `threshold` on were reviewed and none declined")
+
+
+class ThresholdsView(APIView):
+    required_scopes = {"GET": "risk:read"}
+
+    @extend_schema(
+        operation_id="suggest_risk_thresholds",
+        tags=["risk"],
+        summary="Thresholds that the costs and the desk's capacity ask for",
+        description="From the probabilities of what was assessed of late. PATCH risk/settings puts them in force.",
+        parameters=[ThresholdsAskSerializer],
+        responses=ThresholdsSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        asked = ThresholdsAskSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        try:
+            return Response(suggest_thresholds(current_settings(), **asked.validated_data))
+        except TooFewAssessments as error:
+            raise Unprocessable(str(error)) from error

@@ -12,9 +12,10 @@ from django.utils import timezone
 from apps.risk import engine
 from apps.risk.assessments.settings import APPLICATION, MODEL, RiskSettings, current_settings
 from apps.risk.monitoring.models import ShadowScore
-from apps.risk.monitoring.selectors import SLACK, id_from
+from apps.risk.monitoring.selectors import SLACK
 from apps.risk.transactions.selectors import find_transactions, histories
 from behavior.models import LogPosition
+from decisions.counting import first_id_since
 from serving.models import ModelVersion, VersionStatus
 from serving.selectors import live_version, model_versions
 from tenancy.scope import current_tenant_id
@@ -90,14 +91,14 @@ def ask_challenger() -> int:
 
 
 def expire_shadow_scores() -> int:
-    deleted, _ = ShadowScore.objects.filter(decision_id__lt=id_from(timezone.now() - KEPT)).delete()
+    deleted, _ = ShadowScore.objects.filter(decision_id__lt=first_id_since(timezone.now() - KEPT)).delete()
     return deleted
 
 
 def _waiting(since: datetime, until: datetime, share: float) -> list[tuple[Any, ...]]:
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
-        "first_id": id_from(since - SLACK),
+        "first_id": first_id_since(since - SLACK),
         "since": since,
         "until": until,
         "application": APPLICATION,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from apps.risk import engine
 from apps.risk.assessments.settings import RiskSettings
 from apps.risk.monitoring.counts import Counts
-from apps.risk.monitoring.selectors import IS_FRAUD, SLACK, bounds, id_from
+from apps.risk.monitoring.selectors import IS_FRAUD, SLACK, bounds
+from decisions.counting import first_id_since
 from decisions.kpi import Period
 from serving.models import ModelVersion
 from tenancy.scope import current_tenant_id
@@ -65,8 +66,8 @@ def compare(
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "version": challenger.id,
-        "first_id": id_from(start),
-        "last_id": id_from(end),
+        "first_id": first_id_since(start),
+        "last_id": first_id_since(end),
         "start": start - SLACK,
         "end": end + SLACK,
         "now": now,

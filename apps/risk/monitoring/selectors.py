@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
 from apps.risk.engine import FEATURES
+from decisions.counting import first_id_since
 from decisions.kpi import Period
 from tenancy.scope import current_tenant_id
 
@@ -115,17 +115,12 @@ def four_weeks_before(period: Period) -> Period:
     return Period(period.since - 28 * DAY, period.since - DAY)
 
 
-def id_from(moment: datetime) -> UUID:
-    """The least id of version 7 made at this time or later."""
-    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
-
-
 def _query(sql: str, period: Period, **values: Any) -> Sequence[tuple[Any, ...]]:
     start, end = bounds(period)
     values |= {
         "tenant": current_tenant_id(),
-        "first_id": id_from(start),
-        "last_id": id_from(end),
+        "first_id": first_id_since(start),
+        "last_id": first_id_since(end),
         "start": start - SLACK,
         "end": end + SLACK,
     }

@@ -5,7 +5,6 @@ in shadow, as objects with a key.
 """
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 from django.db import connection
 from django.db.models import Sum
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from apps.risk.rules.models import RuleHits
 from behavior.models import LogPosition
+from decisions.counting import first_id_since
 from tenancy.scope import current_tenant_id
 
 READER = "hits of risk rules"
@@ -44,11 +44,11 @@ def count_hits(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
     LogPosition.objects.get_or_create(reader=READER, defaults={"position": NEVER})
     place = LogPosition.objects.select_for_update().get(reader=READER)
     until = max(place.position, timezone.now() - committed_after)
-    first = max(0, int((place.position - ID_SLACK).timestamp() * 1000)) << 80
+    first_id = first_id_since(place.position - ID_SLACK)
     with connection.cursor() as cursor:
         cursor.execute(
             COUNT,
-            {"tenant": current_tenant_id(), "since": place.position, "until": until, "first_id": UUID(int=first)},
+            {"tenant": current_tenant_id(), "since": place.position, "until": until, "first_id": first_id},
         )
     place.position = until
     place.save(update_fields=["position"])

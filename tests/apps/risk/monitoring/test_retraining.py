@@ -9,7 +9,6 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.risk.assessments.settings import change_settings, current_settings
-from apps.risk.monitoring import retraining
 from apps.risk.monitoring.retraining import newly_matured_labels, retrain_if_due
 from serving.models import RunStatus, TrainingRun
 from tenancy.models import Tenant
@@ -17,11 +16,6 @@ from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def _a_task_that_this_engine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retraining, "TASK", "anomaly")
 
 
 def payment(number: int, days_ago: float) -> dict[str, Any]:

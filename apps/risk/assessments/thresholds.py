@@ -1,0 +1,66 @@
+"""From costs and capacity to thresholds, on what was assessed of late."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from django.utils import timezone
+
+from apps.risk import engine
+from apps.risk.assessments.settings import APPLICATION, RiskSettings
+from decisions.counting import first_id_since
+from tenancy.scope import current_tenant_id
+
+# Of fewer assessments by a model no threshold can be told from chance.
+LEAST = 200
+MOST = 50_000
+# Scores by points or beside an anomaly are no probabilities.
+SCORES = """
+    SELECT (items->0->>'score')::float8, (request->>'amount')::float8, decided_at FROM decisions_decision
+    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s AND application = %(application)s
+        AND model_version IS NOT NULL AND request->>'anomaly' IS NULL
+    ORDER BY decision_id DESC LIMIT %(most)s"""
+
+
+class TooFewAssessments(Exception):
+    """Nothing can be said of thresholds yet."""
+
+
+def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
+    """The thresholds of least expected cost that the desk's capacity allows, and the curve behind them; one query.
+
+    From the newest MOST assessments of the last `days` days that a model answered. Raises TooFewAssessments.
+    """
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "first_id": first_id_since(timezone.now() - timedelta(days=days)),
+        "application": APPLICATION,
+        "most": MOST,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SCORES, values)
+        rows = cursor.fetchall()
+    if len(rows) < LEAST:
+        raise TooFewAssessments(
+            f"a model answered {len(rows)} assessments in the last {days} days, {LEAST} are needed; "
+            "train and promote a model of the line risk, or look further back"
+        )
+    seconds = (rows[0][2] - rows[-1][2]).total_seconds()
+    table = np.array([row[:2] for row in rows], dtype=np.float64)
+    suggested, curve = engine.thresholds(
+        table[:, 0],
+        table[:, 1],
+        days=max(seconds, 3600.0) / 86_400.0,
+        daily_capacity=settings.daily_capacity,
+        fraud_share=settings.cost_fraud_share,
+        review=settings.cost_review,
+        wrong_decline=settings.cost_wrong_decline,
+        review_catch_share=settings.review_catch_share,
+    )
+    return {
+        "assessments": len(rows),
+        "suggested": suggested,
+        "current": {"review_above": settings.review_above, "decline_above": settings.decline_above},
+        "curve": curve,
+    }

@@ -1,0 +1,56 @@
+"""Costs and capacity become thresholds, on what a model said of late."""
+
+import numpy as np
+import pytest
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from decisions.models import Decision
+from decisions.services import store_decisions
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.conftest import ApiClient
+
+
+@pytest.fixture
+def assessed(tenant: Tenant) -> None:
+    """400 assessments by a model: one in ten is likely fraud."""
+    scores = np.where(np.arange(400) % 10 == 0, 0.9, 0.01)
+    version = uuid7()
+    with tenant_scope(tenant.id):
+        store_decisions(
+            [
+                Decision(
+                    decision_id=uuid7(),
+                    decided_at=timezone.now(),
+                    application="risk",
+                    scenario="transactions",
+                    policy="thresholds and rules",
+                    model_version=version,
+                    latency_ms=1.0,
+                    request={"amount": 100.0, "anomaly": None},
+                    items=[{"id": "approve", "score": float(score)}],
+                )
+                for score in scores
+            ]
+        )
+
+
+@pytest.mark.usefixtures("assessed")
+def test_costs_part_the_likely_from_the_unlikely(api: ApiClient) -> None:
+    answer = api.get("risk/thresholds")
+    assert answer.status_code == 200, answer.content
+    found = answer.json()
+    assert found["assessments"] == 400
+    # A decline of .9 costs 2 on average, a review 5, passing it 90; of .01 passing costs 1.
+    assert 0.01 < found["suggested"]["decline_above"] <= 0.9
+    assert found["suggested"]["cost_per_1000"] < found["suggested"]["approve_all_cost_per_1000"]
+    assert found["current"] == {"review_above": 0.1, "decline_above": 0.8}
+    api.patch("risk/settings", {"cost_wrong_decline": 10_000})
+    assert api.get("risk/thresholds").json()["suggested"]["decline_above"] > 1
+
+
+def test_without_assessments_by_a_model_nothing_is_suggested(api: ApiClient) -> None:
+    answer = api.get("risk/thresholds?days=7")
+    assert answer.status_code == 422
+    assert "200 are needed" in answer.json()["detail"]
