@@ -25,9 +25,10 @@ MODULES = {
     "loop": "tests.benchmarks.loop",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
+    "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"replay", "loop", "recsys", "fraud", "anomalies"}
+FULL_ONLY = {"replay", "loop", "recsys", "fraud", "reasons", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "replay", "loop"}
 
 

@@ -119,6 +119,11 @@ def records(found: dict[str, list[Scores]]) -> Iterator[Record]:
         }
 
 
+def history_weeks(fold: Fold) -> range:
+    """The days before the training week whose labels may be learned from too."""
+    return range(fold.train.start - HISTORY_WEEKS * WEEK, fold.train.start)
+
+
 def handbook_file(data: Path | None) -> Path:
     """Raises SystemExit where there is none."""
     file = Path(data) / "risk" / "transactions.parquet" if data else None
@@ -221,9 +226,8 @@ def all_labels(world: World, fold: Fold, rows: Rows) -> dict[str, NDArray]:
             features=world.features,
         )
 
-    weeks = range(fold.train.start - HISTORY_WEEKS * WEEK, fold.train.start)
     model, _, _ = fit_ensemble(
-        cases(np.flatnonzero(within(world.day, weeks)), settings.genuine_share),
+        cases(np.flatnonzero(within(world.day, history_weeks(fold))), settings.genuine_share),
         cases(np.flatnonzero(within(world.day, fold.train)), settings.genuine_share),
         types=world.columns.types,
         settings=settings,
