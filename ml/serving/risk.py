@@ -12,7 +12,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.party_sequences import SIDES, History, sequences_of_histories
 from ml.data.velocity import FEATURES
 from ml.nn.two_sided import RiskBatch, Shares
-from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table, tree_logits
+from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
 from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
 CONTRIBUTIONS = 20
@@ -48,12 +48,15 @@ class RiskPredictor:
             return []
         whole = _feature_table(requests)
         table = np.ascontiguousarray(whole[:, self.columns])
-        logits, shares = {"trees": tree_logits(self.ensemble.trees, table)}, None
-        if self.ensemble.network is not None:
+        parts = self._tree_parts(table)
+        # They sum to the trees' log-odds, so that these need not be asked for by themselves.
+        logits, shares = {"trees": parts.sum(axis=1, dtype=np.float64)}, None
+        # A network without a share in the mixture would cost more than all the rest and say nothing.
+        if self.ensemble.network is not None and self.ensemble.weight > 0.0:
             shares = self.ensemble.network.shares(RiskBatch.of(table, self._sides(requests, whole)))
             logits["network"] = shares.logit.double().numpy()
         probability = self.ensemble.calibrator(self.ensemble.mix(logits))
-        parts = (1.0 - self.ensemble.weight) * self._feature_parts(table)
+        parts = (1.0 - self.ensemble.weight) * parts[:, :-1]
         return [
             RiskPrediction(
                 probability=float(probability[row]),
@@ -77,10 +80,12 @@ class RiskPredictor:
             found[side] = sequences_of_histories(histories, now=now, amount=whole[:, _AMOUNT], types=types, limit=limit)
         return found
 
-    def _feature_parts(self, table: Table) -> NDArray[np.float32]:
-        """What each feature adds to the trees' log-odds: TreeSHAP (Lundberg et al., 2020), (rows, F)."""
-        parts: NDArray[np.float32] = self.ensemble.trees.predict(xgboost.DMatrix(table), pred_contribs=True)
-        return parts[:, :-1]
+    def _tree_parts(self, table: Table) -> NDArray[np.float32]:
+        """What each feature adds to the trees' log-odds, and last what they start from: TreeSHAP (Lundberg et al.,
+        2020), (rows, F + 1)."""
+        data = xgboost.DMatrix(table, nthread=1)
+        parts: NDArray[np.float32] = self.ensemble.trees.predict(data, pred_contribs=True, validate_features=False)
+        return parts
 
     def _contributions(self, values: Table, parts: NDArray[np.float32]) -> list[Contribution]:
         strongest = np.argsort(-np.abs(parts), kind="stable")[:CONTRIBUTIONS]

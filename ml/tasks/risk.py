@@ -13,6 +13,7 @@ from ml.data.party_log import DAY
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES
 from ml.evaluation.classification import average_precision, binary_metrics
+from ml.evaluation.drift import Reference, reference_of, references_of
 from ml.serving.artifact import write_json
 from ml.serving.risk_ensemble import RiskEnsemble, Table
 from ml.tasks.base import FitReport
@@ -24,6 +25,8 @@ from ml.training.progress import Progress, Report
 # Scores by one feature, higher for more suspicious.
 BASELINES = {"amount": "amount", "counterparty_fraud_rate": "counterparty_fraud_rate_30d"}
 ISOLATION_ROWS = 20_000
+# How the score and the features were spread: {"score" or a feature's name: Reference}.
+DRIFT = "drift.json"
 RESAMPLES = 40
 LEAST_FRAUDS = 20
 
@@ -49,9 +52,10 @@ class RiskTask:
             return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
         out.mkdir(parents=True, exist_ok=True)
         with seeded(settings.seed, settings.threads):
-            report, ensemble = _fit(columns, settings, out, progress)
+            report, ensemble, references = _fit(columns, settings, out, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
         ensemble.save(out, settings.to_dict())
+        write_json(out / DRIFT, {name: reference.to_dict() for name, reference in references.items()})
         # The report comes last: with it the artifact is complete.
         write_json(finished, report.to_dict())
         shutil.rmtree(out / "checkpoint", ignore_errors=True)
@@ -84,7 +88,7 @@ def _labelled(columns: TransactionColumns, settings: RiskConfig) -> tuple[float,
 
 def _fit(
     columns: TransactionColumns, settings: RiskConfig, out: Path, progress: Report
-) -> tuple[FitReport, RiskEnsemble]:
+) -> tuple[FitReport, RiskEnsemble, dict[str, Reference]]:
     started = time.monotonic()
     progress(Progress("baselines"))
     now, labelled = _labelled(columns, settings)
@@ -148,7 +152,9 @@ def _fit(
         split={"kind": "global_time", "validation_time": float(validation_time), "test_time": float(test_time)},
         seconds=time.monotonic() - started,
     )
-    return report, ensemble
+    # Of the newest transactions, which no member learned from: what is asked next should look like these.
+    references = {"score": reference_of(probability)} | references_of(test.features, FEATURES)
+    return report, ensemble, references
 
 
 def _columns(ensemble: RiskEnsemble, cases: RiskCases) -> Table:

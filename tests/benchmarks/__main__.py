@@ -26,9 +26,10 @@ MODULES = {
     "intents": "tests.benchmarks.intents",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
+    "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"replay", "loop", "intents", "recsys", "fraud", "anomalies"}
+FULL_ONLY = {"replay", "loop", "intents", "recsys", "fraud", "reasons", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "replay", "loop"}
 
 

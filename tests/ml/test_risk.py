@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from ml.data.party_sequences import SIDES, sequences_of_log
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES
+from ml.evaluation.drift import Reference, population_stability_index
 from ml.nn.two_sided import RISK_ENCODERS, RiskBatch, TwoSidedNetwork
 from ml.serving.predictor import load_predictor
 from ml.serving.risk import RiskPredictor
@@ -109,6 +111,28 @@ def test_a_first_transaction_without_any_history_is_answered(artifact: Path) -> 
     answer = load_predictor(artifact).predict(requests_of_log(first, np.array([0])))[0]
     assert 0.0 <= answer["probability"] <= 1.0
     assert answer["events"] == []
+
+
+def test_the_artifact_keeps_how_score_and_features_were_spread(log: TransactionColumns, artifact: Path) -> None:
+    kept = json.loads((artifact / "drift.json").read_text())
+    references = {name: Reference.from_dict(each) for name, each in kept.items()}
+    assert set(references) == {"score", *FEATURES}
+    report = FitReport(**json.loads((artifact / "report.json").read_text()))
+    at = np.flatnonzero(
+        (log.time >= report.split["test_time"]) & (log.time <= log.time.max() - RiskConfig().label_delay_days * DAY)
+    )
+    answers = load_predictor(artifact).predict(requests_of_log(log, at))
+    assert population_stability_index(references["score"], [each["probability"] for each in answers]) < 0.01
+    amounts = np.asarray(log.amount)[at]
+    assert population_stability_index(references["amount"], amounts) < 0.01
+    assert population_stability_index(references["amount"], 3.0 * amounts) > 0.25
+
+
+def test_a_network_without_a_share_is_not_asked(log: TransactionColumns, artifact: Path) -> None:
+    predictor = RiskPredictor.load(artifact)
+    without = replace(predictor, ensemble=replace(predictor.ensemble, weight=0.0))
+    answer = without.predict(requests_of_log(log, np.array([11_000])))[0]
+    assert (set(answer["members"]), answer["events"]) == ({"trees"}, [])
 
 
 def test_features_of_another_length_are_refused(log: TransactionColumns, artifact: Path) -> None:
