@@ -6,6 +6,7 @@ from apps.risk.assessments.api import AssessmentBatchView, AssessmentsView, Asse
 from apps.risk.assessments.settings_api import RiskSettingsView, ThresholdsView
 from apps.risk.cases.urls import urlpatterns as cases
 from apps.risk.labels.api import LabelsView
+from apps.risk.links.api import LinksView
 from apps.risk.monitoring.api import MonitoringView
 from apps.risk.rules.urls import urlpatterns as rules
 
@@ -17,6 +18,7 @@ urlpatterns = [
     path("thresholds", ThresholdsView.as_view(), name="risk-thresholds"),
     path("labels", LabelsView.as_view(), name="risk-labels"),
     *cases,
+    path("links", LinksView.as_view(), name="risk-links"),
     *rules,
     path("monitoring", MonitoringView.as_view(), name="risk-monitoring"),
 ]

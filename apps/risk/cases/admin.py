@@ -15,6 +15,8 @@ from apps.risk.cases import services
 from apps.risk.cases.models import Case, CaseStatus
 from apps.risk.cases.selectors import cases, events_of, transactions_around, workload
 from apps.risk.cases.timeline import timeline_of
+from apps.risk.links.picture import picture_of
+from apps.risk.links.selectors import links_of
 from apps.risk.rules.models import RiskSeverity
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name
@@ -337,6 +339,7 @@ def case_context(case: Case) -> dict[str, Any]:
         "clock": clock_of(case),
         "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
         "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
+        "links": picture_of(links_of(bytes(case.subject_key))),
         "events": events_of(case.id)[:EVENTS_SHOWN],
     }
 
