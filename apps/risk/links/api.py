@@ -21,7 +21,9 @@ class LinksAskSerializer(serializers.Serializer):
 class LinkedPartySerializer(serializers.Serializer):
     key = serializers.IntegerField(help_text="place in the list; the first is the transaction's subject")
     kind = serializers.ChoiceField(KINDS)
-    label = serializers.CharField(help_text="a counterparty's name, else the short form of a keyed hash")
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="a counterparty's name, else the short form of a keyed hash"
+    )
     transactions = serializers.IntegerField()
     frauds = serializers.IntegerField(help_text="of these, known as fraud")
 
