@@ -244,6 +244,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire-batches": {"task": "recommendation.expire_batches", "schedule": 3600.0},
     "ask-challengers": {"task": "risk.ask_challengers", "schedule": 15.0},
     "retrain-risk-models": {"task": "risk.retrain", "schedule": 900.0},
+    "send-webhooks": {"task": "risk.send_webhooks", "schedule": 15.0},
+    "send-digests": {"task": "risk.send_digests", "schedule": 600.0},
+    "expire-webhook-deliveries": {"task": "risk.expire_webhook_deliveries", "schedule": 6 * 3600.0},
     "expire-shadow-scores": {"task": "risk.expire_shadow_scores", "schedule": 6 * 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
@@ -270,6 +273,21 @@ BATCH_CHUNK = int(env("BATCH_CHUNK", "200"))  # subjects that a worker takes at 
 BATCH_LEASE = float(env("BATCH_LEASE", "120"))  # seconds after which a chunk is taken from a silent worker
 BATCH_WORKERS = int(env("BATCH_WORKERS", "8"))  # chunks of one batch that are under way at a time, at most
 BATCH_KEPT_DAYS = int(env("BATCH_KEPT_DAYS", "7"))  # after which an exported file is deleted
+
+# Notifications -------------------------------------------------------------------------------------------------------
+# Webhooks reach public addresses alone, over https; this lets them reach the private network, and this machine by http.
+WEBHOOKS_TO_PRIVATE_ADDRESSES = flag("WEBHOOKS_TO_PRIVATE_ADDRESSES", False)
+# Where operators reach the console, as e-mails name it.
+CONSOLE_URL = env("CONSOLE_URL") or f"http://127.0.0.1:{env('CONSOLE_PORT', '8001')}"
+# Without a mail server e-mails are written to files.
+EMAIL_HOST = env("EMAIL_HOST")
+EMAIL_PORT = int(env("EMAIL_PORT", "587"))
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env("EMAIL_HOST_USER"), env("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = flag("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10.0  # seconds
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = VAR / "mail"
+DEFAULT_FROM_EMAIL = env("EMAIL_FROM", "sequitur@localhost")
 
 LOGGING_CONFIG = None
 configure_logging(as_json=flag("LOG_JSON", False), level=env("LOG_LEVEL", "INFO"))

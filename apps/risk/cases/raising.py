@@ -11,6 +11,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from apps.risk.cases.models import Alert, Case, CaseEvent
+from apps.risk.notifications.outbox import tell_alerts
 from apps.risk.rules.models import RiskSeverity
 from tenancy.scope import current_tenant_id
 
@@ -84,7 +85,7 @@ def raise_alerts(alerts: Sequence[NewAlert]) -> None:
     opened = _open({key: own for key, own in by_subject.items() if key not in cases})
     _join({key: own for key, own in by_subject.items() if key in cases}, cases)
     cases |= opened
-    Alert.objects.bulk_create(
+    alerts_made = Alert.objects.bulk_create(
         Alert(
             case=cases[each.subject_key],
             transaction_id=each.transaction_id,
@@ -110,6 +111,7 @@ def raise_alerts(alerts: Sequence[NewAlert]) -> None:
         )
         for key, own in by_subject.items()
     )
+    tell_alerts(alerts_made, opened.values())
 
 
 def _open(by_subject: Mapping[bytes, Sequence[NewAlert]]) -> dict[bytes, Case]:

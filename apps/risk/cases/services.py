@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.risk.cases.models import CLOSED, Alert, Case, CaseEvent, CaseStatus
 from apps.risk.labels.services import NewLabel, record_labels
+from apps.risk.notifications.outbox import tell_change
 from apps.risk.rules.models import RiskSeverity
 from apps.risk.transactions.models import Label
 
@@ -37,10 +38,11 @@ class SameEyes(Exception):
 def assign(*, case_id: UUID, assignee: str, actor: str, version: int | None = None) -> Case:
     """Give the case to somebody, or to nobody. Raises Case.DoesNotExist and CaseChanged, as all of these do."""
 
-    def change(case: Case) -> None:
-        if case.assignee != assignee:
-            _tell(case, CaseEvent.Kind.ASSIGNED, actor, before=case.assignee, after=assignee)
-            case.assignee = assignee
+    def change(case: Case) -> CaseEvent | None:
+        if case.assignee == assignee:
+            return None
+        before, case.assignee = case.assignee, assignee
+        return _tell(case, CaseEvent.Kind.ASSIGNED, actor, before=before, after=assignee)
 
     return _change(case_id, version, change)
 
@@ -61,7 +63,7 @@ def move(*, case_id: UUID, to: str, actor: str, version: int | None = None, sour
     a case from being reopened.
     """
 
-    def change(case: Case) -> None:
+    def change(case: Case) -> CaseEvent:
         if to not in MOVES[case.status]:
             allowed = ", ".join(MOVES[case.status])
             raise ValidationError({"status": f"a case that is {case.status} can become {allowed}; not {to}"})
@@ -69,9 +71,8 @@ def move(*, case_id: UUID, to: str, actor: str, version: int | None = None, sour
             if case.release_asked_by:
                 raise ValidationError({"status": f"{case.release_asked_by} has asked for this; it waits for approval"})
             case.release_asked_by = actor
-            _tell(case, CaseEvent.Kind.RELEASE_ASKED, actor)
-            return
-        _move(case, to, actor, source)
+            return _tell(case, CaseEvent.Kind.RELEASE_ASKED, actor)
+        return _move(case, to, actor, source)
 
     return _change(case_id, version, change)
 
@@ -81,21 +82,20 @@ def decide_release(
 ) -> Case:
     """Approve or refuse what somebody else has asked for. Raises SameEyes, and ValidationError where nobody has."""
 
-    def change(case: Case) -> None:
+    def change(case: Case) -> CaseEvent:
         if not case.release_asked_by:
             raise ValidationError({"status": "nobody has asked for the release of this case"})
         if case.release_asked_by == actor:
             raise SameEyes(f"{actor} has asked for this release; somebody else must decide")
         if approve:
-            _move(case, CaseStatus.FALSE_ALARM, actor, source)
-        else:
-            _tell(case, CaseEvent.Kind.RELEASE_REFUSED, actor, before=case.release_asked_by)
-            case.release_asked_by = ""
+            return _move(case, CaseStatus.FALSE_ALARM, actor, source)
+        before, case.release_asked_by = case.release_asked_by, ""
+        return _tell(case, CaseEvent.Kind.RELEASE_REFUSED, actor, before=before)
 
     return _change(case_id, version, change)
 
 
-def _change(case_id: UUID, version: int | None, change: Callable[[Case], None]) -> Case:
+def _change(case_id: UUID, version: int | None, change: Callable[[Case], CaseEvent | None]) -> Case:
     with transaction.atomic():
         case = Case.objects.select_for_update().get(id=case_id)
         if version is not None and case.version != version:
@@ -103,16 +103,18 @@ def _change(case_id: UUID, version: int | None, change: Callable[[Case], None]) 
                 f"case {case.number} was changed meanwhile: it is {case.status}"
                 f"{f' with {case.assignee}' if case.assignee else ''}; look at it again"
             )
-        change(case)
+        event = change(case)
         case.version += 1
         case.save()
+        if event is not None:
+            tell_change(case, event)
     return case
 
 
-def _move(case: Case, to: str, actor: str, source: str) -> None:
+def _move(case: Case, to: str, actor: str, source: str) -> CaseEvent:
     if case.closed_at is not None and _other_under_way(case):
         raise ValidationError({"status": "the subject has another case under way; work on that one"})
-    _tell(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
+    event = _tell(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
     now = timezone.now()
     case.status, case.release_asked_by = to, ""
     case.closed_at = now if to in CLOSED else None
@@ -123,14 +125,15 @@ def _move(case: Case, to: str, actor: str, source: str) -> None:
             for transaction_id in Alert.objects.filter(case=case).values_list("transaction_id", flat=True)
         ]
         record_labels(labels=labels, source=source, actor=actor)
+    return event
 
 
 def _other_under_way(case: Case) -> bool:
     return Case.objects.filter(subject_key=case.subject_key, closed_at=None).exclude(id=case.id).exists()
 
 
-def _tell(case: Case, kind: str, actor: str, *, before: str = "", after: str = "", note: str = "") -> None:
-    CaseEvent.objects.create(case=case, kind=kind, actor=actor, before=before, after=after, note=note)
+def _tell(case: Case, kind: str, actor: str, *, before: str = "", after: str = "", note: str = "") -> CaseEvent:
+    return CaseEvent.objects.create(case=case, kind=kind, actor=actor, before=before, after=after, note=note)
 
 
 def move_many(*, case_ids: Sequence[UUID], to: str, actor: str) -> tuple[int, list[str]]:
