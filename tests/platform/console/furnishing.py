@@ -13,6 +13,8 @@ from apps.recommendation.rules.services import create_rule
 from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
+from apps.risk.notifications.models import WebhookDelivery
+from apps.risk.notifications.services import create_webhook
 from apps.risk.rules.services import create_rule as create_risk_rule
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
@@ -124,7 +126,9 @@ class Furnished:
             self.rule = make_rule("Lamp first")
             self.risk_rule = create_risk_rule(actor="somebody", name="Large", expression="amount > 5", action="review")
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
+            self.webhook, _ = create_webhook(url="https://example.com/", events=["alert.raised"], actor="somebody")
             raise_alerts([make_alert(decision_id)])
+            self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
@@ -172,6 +176,7 @@ class Furnished:
                 record_login(read_subject({"user_id": f"u{number}", "anonymous_id": f"more-{number}"}))
                 make_rule(f"More {number}")
                 create_risk_rule(actor="somebody", name=f"More {number}", expression="amount > 5", action="review")
+                create_webhook(url=f"https://example.com/{number}", events=["case.opened"], actor="somebody")
                 create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
@@ -197,6 +202,9 @@ class Furnished:
             "recommendation/rule": self.rule,
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
+            "risk/case": self.case,
+            "risk/webhook": self.webhook,
+            "risk/webhookdelivery": self.delivery,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,
