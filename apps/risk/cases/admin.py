@@ -42,6 +42,8 @@ BUTTONS = {
 }
 ALERTS_SHOWN = 50
 EVENTS_SHOWN = 200
+# What one request can move well within its time.
+MOST_AT_ONCE = 200
 
 
 class NoteForm(BaseDialogForm):
@@ -63,7 +65,7 @@ class CaseAdmin(TenantModelAdmin):
     )
     search_fields = ("assignee",)
     search_help_text = "Assignee"
-    actions = ("take_selected", "escalate_selected")
+    actions = ("take_selected", "escalate_selected", "confirm_selected", "release_selected")
     actions_detail = ("take", "review", "escalate", "confirm", "release", "approve_release", "refuse_release", "note")
     change_form_template = "risk/case.html"
     change_list_template = "risk/cases.html"
@@ -300,11 +302,25 @@ class CaseAdmin(TenantModelAdmin):
 
     @action(description="Escalate the selected cases", permissions=["operator"])
     def escalate_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
-        moved, problems = services.move_many(
-            case_ids=[case.id for case in queryset], to=CaseStatus.ESCALATED, actor=actor_name(request)
-        )
+        self.move_selected(request, queryset, CaseStatus.ESCALATED, "cases are escalated.")
+
+    @action(description="Confirm fraud in the selected cases", permissions=["operator"])
+    def confirm_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
+        self.move_selected(request, queryset, CaseStatus.CONFIRMED, "cases are confirmed as fraud.")
+
+    @action(description="Close the selected cases as false alarms", permissions=["operator"])
+    def release_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
+        words = "cases are closed as false alarms, or wait for somebody else to approve that."
+        self.move_selected(request, queryset, CaseStatus.FALSE_ALARM, words)
+
+    def move_selected(self, request: HttpRequest, queryset: QuerySet[Case], to: str, words: str) -> None:
+        case_ids = list(queryset.values_list("id", flat=True)[: MOST_AT_ONCE + 1])
+        if len(case_ids) > MOST_AT_ONCE:
+            messages.error(request, f"More than {MOST_AT_ONCE} cases are too many at once; narrow the list first.")
+            return
+        moved, problems = services.move_many(case_ids=case_ids, to=to, actor=actor_name(request))
         if moved:
-            messages.success(request, f"{moved} cases are escalated.")
+            messages.success(request, f"{moved} {words}")
         if problems:
             messages.error(request, " ".join(dict.fromkeys(problems)))
 

@@ -28,6 +28,7 @@ from apps.risk.cases.serializers import (
     CaseSerializer,
 )
 from apps.risk.transactions.models import Label
+from tenancy.secrets import subject_key
 
 READ, WRITE = "risk-cases:read", "risk-cases:write"
 TAGS = ["risk cases"]
@@ -50,7 +51,9 @@ class AlertsView(GenericAPIView):
     def get_queryset(self) -> QuerySet[Alert]:
         wanted = AlertFilterSerializer(data=self.request.query_params)
         wanted.is_valid(raise_exception=True)
-        return alerts(**wanted.validated_data)
+        asked = dict(wanted.validated_data)
+        user_id = asked.pop("user_id", None)
+        return alerts(subject_key=subject_key("user_id", user_id) if user_id else None, **asked)
 
     @extend_schema(
         operation_id="list_risk_alerts",

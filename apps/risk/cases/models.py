@@ -77,6 +77,7 @@ class Alert(TenantOwned):
         indexes = [
             models.Index("tenant", "case", models.F("occurred_at").desc(), name="alert_case"),
             models.Index("tenant", models.F("created_at").desc(), name="alert_newest"),
+            models.Index("tenant", "subject_key", models.F("created_at").desc(), name="alert_subject"),
         ]
 
     def __str__(self) -> str:

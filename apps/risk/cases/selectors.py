@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Case as When
-from django.db.models import Count, IntegerField, Q, QuerySet, Value
+from django.db.models import Count, F, IntegerField, Q, QuerySet, Value
 from django.db.models import When as Then
 from django.utils import timezone
 
@@ -41,13 +41,13 @@ def alerts(
 def cases(
     *, status: str | None = None, severity: str | None = None, assignee: str | None = None, overdue: bool | None = None
 ) -> QuerySet[Case]:
-    """Those under way first, the worst and the longest overdue at the head."""
+    """Those under way first, the worst and the longest overdue at the head; then those that were closed last."""
     found = Case.objects.annotate(
         weight=When(
             *[Then(severity=name, then=Value(weight)) for weight, name in enumerate(SEVERITIES)],
             output_field=IntegerField(),
         )
-    ).order_by("closed_at", "-weight", "due_at", "id")
+    ).order_by(F("closed_at").desc(nulls_first=True), "-weight", "due_at", "id")
     given: dict[str, Any] = {"status": status, "severity": severity, "assignee": assignee}
     found = found.filter(**{name: value for name, value in given.items() if value is not None})
     if overdue is None:

@@ -4,6 +4,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.identities import SubjectIdField
 from api.serializers import StrictSerializer
 from apps.risk.assessments.serializers import AssessmentReasonSerializer, RuleHitSerializer
 from apps.risk.assessments.verdicts import Verdict
@@ -17,6 +18,7 @@ class AlertFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(CaseStatus.choices, required=False, help_text="of the alert's case")
     severity = serializers.ChoiceField(RiskSeverity.choices, required=False)
     since = serializers.DateTimeField(required=False, help_text="raised at this time or later")
+    user_id = SubjectIdField(required=False, help_text="of the subject, as the client names it")
 
 
 class CaseFilterSerializer(serializers.Serializer):

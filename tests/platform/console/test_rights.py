@@ -165,6 +165,12 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
     ),
     "take a case": (FROM_OPERATOR, dialog("risk/case", "case", "take"), lambda f: f.fresh(f.case).assignee),
     "escalate cases": (FROM_OPERATOR, bulk("risk/case", "case", "escalate_selected"), lambda f: f.fresh(f.case).status),
+    "confirm cases": (FROM_OPERATOR, bulk("risk/case", "case", "confirm_selected"), lambda f: f.fresh(f.case).status),
+    "close cases as false alarms": (
+        FROM_OPERATOR,
+        bulk("risk/case", "case", "release_selected"),
+        lambda f: f.fresh(f.case).status,
+    ),
     "pause a webhook": (
         FROM_OPERATOR,
         dialog("risk/webhook", "webhook", "pause"),

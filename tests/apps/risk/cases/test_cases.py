@@ -7,11 +7,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.risk.cases import services
 from apps.risk.cases.models import Case, CaseStatus
+from apps.risk.cases.selectors import cases
 from apps.risk.transactions.models import Label, Transaction
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -67,6 +69,10 @@ def test_what_is_not_approved_becomes_an_alert_in_the_subjects_case(api: ApiClie
     cases = api.get("risk/cases").json()["results"]
     assert [(case["number"], case["alert_count"]) for case in cases] == [(2, 1), (1, 2)]
     assert api.get("risk/alerts?severity=critical").json()["results"] == []
+    of_ben = api.get("risk/alerts?user_id=ben").json()["results"]
+    assert [alert["transaction_id"] for alert in of_ben] == ["t-4"]
+    assert api.get("risk/alerts?user_id=nobody").json()["results"] == []
+    assert api.get("risk/alerts?user_id=null").status_code == 400
 
 
 @pytest.mark.usefixtures("watching")
@@ -183,6 +189,20 @@ def test_another_tenant_sees_none_of_it(api: ApiClient, other_api: ApiClient, wa
     assert other_api.get("risk/cases").json()["results"] == []
     assert other_api.get(f"risk/cases/{case['id']}").status_code == 404
     assert change(other_api, case, status="confirmed").status_code == 404
+
+
+def test_the_queue_begins_with_what_is_under_way_and_worst(scope: Tenant) -> None:
+    now = timezone.now()
+    for number, severity, closed_at in ((1, "low", None), (2, "critical", now), (3, "high", None)):
+        Case.objects.create(
+            number=number,
+            subject_key=bytes([number]),
+            severity=severity,
+            opened_at=now,
+            due_at=now,
+            closed_at=closed_at,
+        )
+    assert [case.number for case in cases()] == [3, 1, 2]
 
 
 @given(path=st.lists(st.sampled_from([str(status) for status in CaseStatus]), max_size=6))
