@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from apps.risk.notifications import services
 from apps.risk.notifications.models import DeliveryStatus, Digest, Webhook, WebhookDelivery, WebhookEvent
-from console.base import LogAdmin, TenantModelAdmin, go_to
+from console.base import TenantModelAdmin, go_to
 from console.forms import ServiceForm
 from console.rights import actor_name, membership_of
 from console.search import choice_field
@@ -21,6 +21,7 @@ from console.site import register
 from console.theme import (
     ActionVariant,
     BaseDialogForm,
+    InfinitePaginator,
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     action,
@@ -48,7 +49,9 @@ class WebhookForm(ServiceForm):
         help_texts = {"url": "Begins with https://; each message is sent there as JSON by POST."}
 
     def write(self) -> Webhook:
-        made, made.raw_secret = services.create_webhook(actor=self.actor, **self.cleaned_data)
+        made: Any
+        made, secret = services.create_webhook(actor=self.actor, **self.cleaned_data)
+        made.raw_secret = secret
         return made
 
 
@@ -184,8 +187,10 @@ class WebhookAdmin(TenantModelAdmin):
 
 
 @register(WebhookDelivery)
-class WebhookDeliveryAdmin(LogAdmin):
+class WebhookDeliveryAdmin(TenantModelAdmin):
     list_title = "Webhook deliveries"
+    paginator = InfinitePaginator
+    sortable_by = ()
     list_display = ("created_at", "event", "webhook", "status_label", "attempts", "answer_label", "tried_at")
     list_filter = (
         choice_field(title="Status", parameter="status", column="status", options=tuple(DeliveryStatus.choices)),
