@@ -8,7 +8,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.errors import Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import StrictSerializer
@@ -127,4 +126,4 @@ class ThresholdsView(APIView):
         try:
             return Response(suggest_thresholds(current_settings(), **asked.validated_data))
         except TooFewAssessments as error:
-            raise Unprocessable(str(error)) from error
+            raise ValidationError({"days": [str(error)]}) from error

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import NotFound
@@ -122,7 +123,8 @@ class CaseView(IdempotentWrites):
     def patch(self, request: Request, id: UUID) -> Response:
         asked = CaseChangesSerializer.read(request.data)
         actor, version = actor_of(request), asked["version"]
-        with case_refusals(id):
+        # Both changes, or none.
+        with case_refusals(id), transaction.atomic():
             if "assignee" in asked:
                 case = services.assign(case_id=id, assignee=asked["assignee"], actor=actor, version=version)
                 version = case.version

@@ -95,7 +95,7 @@ def test_logins_of_a_whole_batch_cost_three_queries_and_known_ones_a_single_one(
         with CaptureQueriesContext(connection) as queries:
             store_events(events=events, source="test")
         return sum(
-            "identitylink" in query["sql"] or str(logins.LINK_LOCK) in query["sql"]
+            "identitylink" in query["sql"] or f"lock({logins.LINK_LOCK}," in query["sql"]
             for query in queries.captured_queries
         )
 

@@ -147,6 +147,9 @@ def test_bad_changes_are_told_with_the_cure(api: ApiClient) -> None:
     case = only_case(api)
     assert change(api, case, status="nowhere").status_code == 400
     assert change(api, case).status_code == 400
+    # Of two changes of which one is refused none is made.
+    assert change(api, case, assignee="anna@desk.example", status="open").status_code == 400
+    assert only_case(api)["assignee"] == ""
     confirmed = change(api, case, status="confirmed").json()
     answer = change(api, confirmed, status="escalated")
     assert answer.status_code == 400
