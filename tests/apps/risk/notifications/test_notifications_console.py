@@ -49,7 +49,7 @@ def furnish(tenant: Tenant, *transaction_ids: str) -> WebhookDelivery:
     with tenant_scope(tenant.id):
         create_webhook(url="https://example.com/hook", events=WebhookEvent.values, actor="somebody")
         raise_some(*(transaction_ids or ("t-1",)))
-        return WebhookDelivery.objects.filter(event="alert.raised").first()
+        return WebhookDelivery.objects.get(event="alert.raised")
 
 
 def test_a_webhook_is_made_and_its_secret_shown_once(tenant: Tenant, console: Callable[..., Client]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -21,7 +22,7 @@ from apps.risk.cases import services as desk
 from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.notifications import posting
-from apps.risk.notifications.models import DeliveryStatus, Webhook, WebhookDelivery, WebhookEvent
+from apps.risk.notifications.models import Webhook, WebhookDelivery, WebhookEvent
 from apps.risk.notifications.posting import check_url, post
 from apps.risk.notifications.sending import KEPT, PAUSES, expire_deliveries, signature_of
 from apps.risk.notifications.services import (
@@ -85,12 +86,8 @@ def hook(tenant: Tenant, url: str, events: list[str] = ALL) -> tuple[Webhook, st
 def pass_time(tenant: Tenant, by: timedelta) -> None:
     """As if the last attempts had been made so long before."""
     with tenant_scope(tenant.id):
-        for delivery in WebhookDelivery.objects.filter(status=DeliveryStatus.WAITING):
-            delivery.next_attempt_at -= by
-            delivery.save()
-        for webhook in Webhook.objects.exclude(resting_until=None):
-            webhook.resting_until -= by
-            webhook.save()
+        WebhookDelivery.objects.update(next_attempt_at=F("next_attempt_at") - by)
+        Webhook.objects.update(resting_until=F("resting_until") - by)
 
 
 def deliveries(tenant: Tenant) -> list[WebhookDelivery]:
