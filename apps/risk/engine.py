@@ -5,13 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.risk.transactions.selectors import Histories
+from ml.data.party_log import HISTORY_ROWS, HISTORY_SECONDS
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
@@ -24,8 +24,13 @@ from serving import gateway
 from serving.artifacts import resolve_artifact
 from tenancy.scope import current_tenant_id
 
+if TYPE_CHECKING:
+    from apps.risk.transactions.selectors import Histories
+
 __all__ = [
     "FEATURES",
+    "HISTORY_ROWS",
+    "HISTORY_SECONDS",
     "ReasonCode",
     "Reference",
     "TransactionColumns",
@@ -58,7 +63,7 @@ class Scored:
     events: Sequence[Mapping[str, Any]] = ()
 
 
-def velocity(histories: Histories) -> NDArray[np.float32]:
+def velocity(histories: "Histories") -> NDArray[np.float32]:
     """Features of each transaction that was asked for, (asked, len(FEATURES)); NaN where nothing is known."""
     return velocity_features(_columns(histories), histories.asked)
 
@@ -97,7 +102,7 @@ def describe_features() -> Mapping[str, str]:
     return DESCRIPTIONS
 
 
-def score(model: str, histories: Histories, features: NDArray[np.float32]) -> list[Scored]:
+def score(model: str, histories: "Histories", features: NDArray[np.float32]) -> list[Scored]:
     """What the model line says of each transaction that was asked for; features (asked, len(FEATURES)).
 
     Where the line has no version, the line ANOMALY_MODEL says how unusual each is, if it has one.
@@ -110,7 +115,7 @@ def score(model: str, histories: Histories, features: NDArray[np.float32]) -> li
     return [_scored(answer) for answer in answers]
 
 
-def score_by_version(artifact: str, histories: Histories, features: NDArray[np.float32]) -> list[float]:
+def score_by_version(artifact: str, histories: "Histories", features: NDArray[np.float32]) -> list[float]:
     """Probabilities of one version, computed in this process: for work that nobody waits for.
 
     Where the version gives no probability, its anomaly. Raises what a broken version raises.
@@ -141,7 +146,7 @@ def _scored(answer: gateway.Answer[Any]) -> Scored:
     )
 
 
-def _columns(histories: Histories) -> TransactionColumns:
+def _columns(histories: "Histories") -> TransactionColumns:
     return TransactionColumns.of(
         types=histories.types,
         time=histories.time,

@@ -14,6 +14,8 @@ from apps.risk.rules import counting
 from apps.risk.transactions.projection import project_transactions
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
 
+log = structlog.get_logger(__name__)
+
 
 @shared_task(name="risk.project_transactions", queue="default")
 def project_transactions_of_all() -> None:
@@ -27,9 +29,6 @@ def project_transactions_of_tenant() -> None:
         with task_scope():
             if project_transactions() == 0:
                 return
-
-
-log = structlog.get_logger(__name__)
 
 
 @tenant_task(name="risk.run_back_test", queue="default", scoped=False)

@@ -16,6 +16,11 @@ NESTED = {name: f"subject.{name}" for name in SUBJECT_FIELDS} | {name: f"consent
 EVENT_FIELDS = frozenset(PARSERS.keys() - NESTED.keys()) | {"subject", "consent"}
 
 
+def reason_of(field_name: str, code: str, message: str) -> Reason:
+    """Why something cannot be taken: the field at fault, a word for programs and a sentence with the cure."""
+    return {"field": field_name, "code": code, "message": message}
+
+
 @dataclass
 class Judged:
     """Parsed columns of equal length; a cell is None where it is absent or bad, and `reasons` names the bad rows."""
@@ -25,8 +30,7 @@ class Judged:
     reasons: dict[int, list[Reason]] = field(default_factory=dict)
 
     def blame(self, row: int, field_name: str, code: str, message: str) -> None:
-        reason = {"field": field_name, "code": code, "message": message}
-        self.reasons.setdefault(row, []).append(reason)
+        self.reasons.setdefault(row, []).append(reason_of(field_name, code, message))
 
     def is_blamed(self, row: int, *field_names: str) -> bool:
         return any(reason["field"] in field_names for reason in self.reasons.get(row, ()))

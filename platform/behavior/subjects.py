@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from behavior.judging import NESTED, SUBJECT_FIELDS, Reason
+from behavior.judging import NESTED, SUBJECT_FIELDS, Reason, reason_of
 from behavior.parsing import PARSERS, Invalid, json_type
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import decrypt, encrypt, subject_key
@@ -51,9 +51,9 @@ class Subject:
 def read_subject(raw: Any) -> Subject:
     """Keys of {"user_id"?, "anonymous_id"?, "session_id"?} of a request. Raises BadSubject."""
     if type(raw) is not dict:
-        raise BadSubject([_reason("subject", "wrong_type", f"must be an object, not {json_type(raw)}")])
+        raise BadSubject([reason_of("subject", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons = [
-        _reason(f"subject.{name}", "unknown_field", f"is not one of {', '.join(SUBJECT_FIELDS)}")
+        reason_of(f"subject.{name}", "unknown_field", f"is not one of {', '.join(SUBJECT_FIELDS)}")
         for name in raw
         if name not in SUBJECT_FIELDS
     ]
@@ -64,17 +64,13 @@ def read_subject(raw: Any) -> Subject:
         try:
             keys[name] = subject_key(name, PARSERS[name](raw[name]))
         except Invalid as problem:
-            reasons.append(_reason(NESTED[name], problem.code, problem.message))
+            reasons.append(reason_of(NESTED[name], problem.code, problem.message))
     key = keys.get("user_id") or keys.get("anonymous_id")
     if key is None and not reasons:
-        reasons.append(_reason("subject", "required", "is missing: send user_id or anonymous_id"))
+        reasons.append(reason_of("subject", "required", "is missing: send user_id or anonymous_id"))
     if key is None or reasons:
         raise BadSubject(reasons)
     return Subject(key, keys.get("anonymous_id"), keys.get("session_id"))
-
-
-def _reason(field: str, code: str, message: str) -> Reason:
-    return {"field": field, "code": code, "message": message}
 
 
 class Keyring:

@@ -35,11 +35,10 @@ def difference(transaction: NewTransaction, stored: Mapping[str, Any], answer: A
     One that was imported may know more or less than the call: only what both name is compared.
     """
     was_imported = answer is None or answer.was_imported
-    if transaction.subject_key != bytes(stored["subject_key"]):
+    if transaction.subject_key != stored["subject_key"]:
         return "subject"
     for name in COMPARED:
         said, kept = getattr(transaction, name), stored[name]
-        kept = bytes(kept) if isinstance(kept, memoryview) else kept
         if said != kept and not (was_imported and (None in (said, kept) or name == "type")):
             return SHOWN.get(name, name)
     if answer is None or answer.was_imported:

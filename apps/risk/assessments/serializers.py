@@ -3,13 +3,13 @@
 from rest_framework import serializers
 
 from api.events import ConsentSerializer, ReasonSerializer, SubjectSerializer
-from apps.risk.rules.models import RiskSeverity
+from apps.risk.assessments.verdicts import Verdict
+from apps.risk.rules.models import RiskAction, RiskSeverity
 from apps.risk.transactions.reading import DEFAULT_TYPE, MAX_TRANSACTION_ID
 
 MOST_TRANSACTIONS = 1000
 RESULTS = ("ok", "duplicate", "invalid")
-VERDICTS = ("approve", "review", "decline")
-ACTIONS = ("approve", "review", "decline", "alert")
+VERDICTS = [str(verdict) for verdict in Verdict]
 
 
 class LocationSerializer(serializers.Serializer):
@@ -54,7 +54,7 @@ class RuleHitSerializer(serializers.Serializer):
     key = serializers.CharField()
     name = serializers.CharField()
     version = serializers.IntegerField()
-    action = serializers.ChoiceField(ACTIONS)
+    action = serializers.ChoiceField(RiskAction.choices)
     severity = serializers.ChoiceField(RiskSeverity.choices)
 
 

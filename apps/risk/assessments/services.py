@@ -22,7 +22,7 @@ from apps.risk.rules.models import RiskAction
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories
 from apps.risk.transactions.services import claim_transactions, store_transactions
-from behavior.judging import Reason
+from behavior.judging import Reason, reason_of
 from behavior.models import TimeQuality
 from decisions.models import Decision
 from decisions.services import store_decisions
@@ -98,7 +98,7 @@ def _judge(
     if stored is None:
         if transaction.occurred_at < timezone.now() - OLDEST:
             message = f"lies more than {DAYS_KEPT} days back; load history with `manage.py import_events`"
-            return Outcome(name, reason=_reason("occurred_at", "too_old", message))
+            return Outcome(name, reason=reason_of("occurred_at", "too_old", message))
         return None
     answer = answers.get(name)
     if (field := difference(transaction, stored, answer)) is not None:
@@ -108,11 +108,7 @@ def _judge(
 
 def _conflict(name: str, field: str) -> Outcome:
     message = "differs from the transaction that is stored under this transaction_id; give this one an id of its own"
-    return Outcome(name, reason=_reason(field, "conflict", message), conflict=True)
-
-
-def _reason(field: str, code: str, message: str) -> Reason:
-    return {"field": field, "code": code, "message": message}
+    return Outcome(name, reason=reason_of(field, "conflict", message), conflict=True)
 
 
 def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None) -> NewTransaction:
@@ -193,7 +189,7 @@ def _decide(
     actions = {hit.action for hit in judgement.hits}
     if scored.probability is None and scored.anomaly is not None and scored.anomaly >= settings.review_anomaly_above:
         reasons = [*engine.reasons(features, scored.contributions), *reasons]
-        actions.add("review")
+        actions.add(RiskAction.REVIEW)
     verdict = decide(score, actions, settings)
     request = {
         "transaction_id": transaction.transaction_id,
@@ -205,7 +201,6 @@ def _decide(
         "type": transaction.type,
         "counterparty": transaction.counterparty,
         "features": features,
-        "score": score,
         "anomaly": scored.anomaly,
         "members": dict(scored.members),
         "events": list(scored.events),
@@ -239,8 +234,7 @@ def _decide(
 
 def _score(features: Mapping[str, float | None], scored: engine.Scored) -> tuple[float, list[engine.ReasonCode]]:
     if scored.probability is None:
-        score, reasons = points_score(features)
-        return score, reasons
+        return points_score(features)
     return scored.probability, engine.reasons(features, scored.contributions)
 
 

@@ -14,8 +14,9 @@ from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from apps.risk.back_tests.models import BackTest
+from apps.risk.back_tests.selectors import back_tests
 from apps.risk.back_tests.serializers import BackTestRequestSerializer, BackTestSerializer
-from apps.risk.back_tests.services import TooManyBackTests, back_tests, request_back_test
+from apps.risk.back_tests.services import TooManyBackTests, request_back_test
 from apps.risk.rules.models import RiskAction, RiskRule
 
 READ = "risk-rules:read"

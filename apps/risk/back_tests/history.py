@@ -21,8 +21,7 @@ from apps.risk.rules.language.syntax import Node, Type, lists, names
 from apps.risk.rules.language.vectorised import Booleans, Texts
 from tenancy.scope import current_tenant_id
 
-# How far back velocity features look.
-LOOK_BACK = timedelta(days=38)
+LOOK_BACK = timedelta(seconds=engine.HISTORY_SECONDS)
 MOST_TRANSACTIONS = 3_000_000
 ROWS_AT_ONCE = 50_000
 PARTIES = {"customer": "subject", "counterparty": "counterparty", "device": "device", "card": "card"}

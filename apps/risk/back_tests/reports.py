@@ -11,8 +11,6 @@ from apps.risk.back_tests.history import History, is_fraud
 from apps.risk.rules.language.syntax import Node
 from apps.risk.rules.language.vectorised import Booleans, evaluate_condition
 
-# Fraud becomes known within about this time; a day that is younger counts in no rate.
-LABEL_DELAY = timedelta(days=7)
 MOST_SHOWN = 20
 DAY = 86_400
 
@@ -78,10 +76,14 @@ def measure(
     since: datetime,
     until: datetime,
     now: datetime,
+    label_delay: timedelta,
     progress: Callable[[float], None],
 ) -> BackTestReport:
-    """Ask the rule and the live ones of each tested transaction. `progress` hears shares from 0 to 1."""
-    days = _days(since, until, now)
+    """Ask the rule and the live ones of each tested transaction. `progress` hears shares from 0 to 1.
+
+    Fraud is known within `label_delay` of its day; days that are younger count in no rate.
+    """
+    days = _days(since, until, now - label_delay)
     overlap = {key: Overlap(key) for key in live}
     fraud = is_fraud(history.log, now)
     hits = np.zeros(len(history.log), dtype=bool)
@@ -103,10 +105,10 @@ def measure(
     return report
 
 
-def _days(since: datetime, until: datetime, now: datetime) -> list[Day]:
+def _days(since: datetime, until: datetime, mature_until: datetime) -> list[Day]:
     number = (until - since).days
     starts = [since + timedelta(days=each) for each in range(number)]
-    return [Day(start.date().isoformat(), start + timedelta(days=1) + LABEL_DELAY <= now) for start in starts]
+    return [Day(start.date().isoformat(), start + timedelta(days=1) <= mature_until) for start in starts]
 
 
 def _count_days(history: History, days: list[Day], hits: Booleans, fraud: Booleans, since: datetime) -> None:

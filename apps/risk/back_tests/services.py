@@ -7,9 +7,9 @@ from uuid import UUID
 import structlog
 from celery import signature
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.utils import timezone
 
+from apps.risk.assessments.settings import current_settings
 from apps.risk.back_tests.history import read_history
 from apps.risk.back_tests.models import BackTest
 from apps.risk.back_tests.reports import BackTestReport, measure, start_of
@@ -81,19 +81,22 @@ def give_up_silent() -> int:
     return silent.update(status=Status.FAILED, error=LEFT, finished_at=timezone.now())
 
 
-def back_tests() -> QuerySet[BackTest]:
-    """Newest first."""
-    return BackTest.objects.order_by("-created_at")
-
-
 def _measure(back_test: BackTest) -> BackTestReport:
     node = read_expression(back_test.expression)
     since, until = start_of(back_test.from_day), start_of(back_test.to_day) + timedelta(days=1)
     with task_scope():
         live = _live_rules(without=back_test.rule_id)
+        label_delay = timedelta(days=current_settings().label_delay_days)
         history = read_history([node, *live.values()], since, until)
     return measure(
-        history, node, live, since=since, until=until, now=timezone.now(), progress=_progress_of(back_test.id)
+        history,
+        node,
+        live,
+        since=since,
+        until=until,
+        now=timezone.now(),
+        label_delay=label_delay,
+        progress=_progress_of(back_test.id),
     )
 
 

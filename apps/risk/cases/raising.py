@@ -16,9 +16,8 @@ from apps.risk.rules.models import RiskSeverity
 from tenancy.scope import current_tenant_id
 
 ACTOR = "assessment"
-SEVERITIES = [str(severity) for severity in (RiskSeverity.LOW, RiskSeverity.MEDIUM, RiskSeverity.HIGH)] + [
-    str(RiskSeverity.CRITICAL)
-]
+# The worst comes last.
+SEVERITIES = [str(severity) for severity in RiskSeverity]
 # From which score on an alert is so severe, whatever asked for it.
 BY_SCORE = ((0.8, RiskSeverity.HIGH), (0.4, RiskSeverity.MEDIUM))
 # How long the desk may take to decide.

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case as When
-from django.db.models import Count, F, IntegerField, Q, QuerySet, Value
-from django.db.models import When as Then
+from django.db import models
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from apps.risk.cases.models import UNDER_WAY, Alert, Case, CaseEvent
@@ -43,9 +42,9 @@ def cases(
 ) -> QuerySet[Case]:
     """Those under way first, the worst and the longest overdue at the head; then those that were closed last."""
     found = Case.objects.annotate(
-        weight=When(
-            *[Then(severity=name, then=Value(weight)) for weight, name in enumerate(SEVERITIES)],
-            output_field=IntegerField(),
+        weight=models.Case(
+            *[models.When(severity=name, then=weight) for weight, name in enumerate(SEVERITIES)],
+            output_field=models.IntegerField(),
         )
     ).order_by(F("closed_at").desc(nulls_first=True), "-weight", "due_at", "id")
     given: dict[str, Any] = {"status": status, "severity": severity, "assignee": assignee}

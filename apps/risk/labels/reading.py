@@ -7,7 +7,7 @@ from typing import Any
 from apps.risk.labels.services import NewLabel
 from apps.risk.transactions.models import Label
 from behavior.clock import EPOCH
-from behavior.judging import Reason
+from behavior.judging import Reason, reason_of
 from behavior.parsing import Invalid, check_storable, json_type, parse_id, parse_time
 
 MAX_NOTE = 2000
@@ -49,31 +49,27 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
 def read_label(raw: Any, *, now: datetime) -> NewLabel:
     """{transaction_id, kind, known_at?, note?}; known now where it does not say. Raises BadLabel."""
     if type(raw) is not dict:
-        raise BadLabel(None, [_reason("", "wrong_type", f"must be an object, not {json_type(raw)}")])
+        raise BadLabel(None, [reason_of("", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons: list[Reason] = []
     values: dict[str, Any] = {}
     for name, value in raw.items():
         if name not in FIELDS:
             shown = name.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:200]
-            reasons.append(_reason(shown, "unknown_field", f"is not a field; known are {', '.join(FIELDS)}"))
+            reasons.append(reason_of(shown, "unknown_field", f"is not a field; known are {', '.join(FIELDS)}"))
         elif value is not None:
             try:
                 values[name] = FIELDS[name](value)
             except Invalid as problem:
-                reasons.append(_reason(name, problem.code, problem.message))
+                reasons.append(reason_of(name, problem.code, problem.message))
     blamed = {reason["field"] for reason in reasons}
     reasons += [
-        _reason(name, "required", "is missing")
+        reason_of(name, "required", "is missing")
         for name in ("transaction_id", "kind")
         if name not in values and name not in blamed
     ]
     known_at = EPOCH + timedelta(microseconds=values["known_at"]) if "known_at" in values else now
     if known_at > now + MAX_AHEAD:
-        reasons.append(_reason("known_at", "in_future", "lies in the future; set your clock, or leave it out"))
+        reasons.append(reason_of("known_at", "in_future", "lies in the future; set your clock, or leave it out"))
     if reasons:
         raise BadLabel(values.get("transaction_id"), reasons)
     return NewLabel(values["transaction_id"], values["kind"], min(known_at, now), values.get("note", ""))
-
-
-def _reason(field: str, code: str, message: str) -> Reason:
-    return {"field": field, "code": code, "message": message}

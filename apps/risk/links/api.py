@@ -57,4 +57,4 @@ class LinksView(APIView):
         stored = find_transactions([transaction_id]).get(transaction_id)
         if stored is None:
             raise NotFound(f"there is no transaction {transaction_id}")
-        return Response(LinksSerializer(links_of(bytes(stored["subject_key"]))).data)
+        return Response(LinksSerializer(links_of(stored["subject_key"])).data)

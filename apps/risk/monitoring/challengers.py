@@ -117,8 +117,7 @@ def _ask(challenger: ModelVersion, waiting: list[tuple[Any, ...]]) -> None:
     asked = [row for row in waiting if row[2] in stored]
     names = StoredTransaction.__dataclass_fields__
     transactions = [
-        StoredTransaction(**{name: _plain(value) for name, value in stored[row[2]].items() if name in names})
-        for row in asked
+        StoredTransaction(**{name: value for name, value in stored[row[2]].items() if name in names}) for row in asked
     ]
     table = engine.tabled([json.loads(row[3]) if isinstance(row[3], str) else row[3] for row in asked])
     try:
@@ -133,7 +132,3 @@ def _ask(challenger: ModelVersion, waiting: list[tuple[Any, ...]]) -> None:
         ],
         ignore_conflicts=True,
     )
-
-
-def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value

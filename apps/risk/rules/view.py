@@ -5,7 +5,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.risk.back_tests.models import BackTest
-from apps.risk.back_tests.services import UNDER_WAY, back_tests
+from apps.risk.back_tests.selectors import back_tests
+from apps.risk.back_tests.services import UNDER_WAY
 from apps.risk.rules.fields import fields
 from apps.risk.rules.form import back_test_form
 from apps.risk.rules.language.syntax import Type, lists, names

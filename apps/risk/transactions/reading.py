@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.risk.transactions.currencies import CURRENCIES
 from behavior.clock import EPOCH
-from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason
+from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason, reason_of
 from behavior.models import TimeQuality
 from behavior.parsing import (
     MAX_ID,
@@ -152,7 +152,7 @@ KNOWN = frozenset({*FIELDS, *NESTED, "properties"})
 def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
     """Raises BadTransaction that names every field that cannot be used. How old it may be is not judged here."""
     if type(raw) is not dict:
-        raise BadTransaction([_reason("", "wrong_type", f"must be an object, not {json_type(raw)}")])
+        raise BadTransaction([reason_of("", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons: list[Reason] = []
     values: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {name: {} for name in NESTED}
@@ -167,11 +167,11 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
             reasons.append(_unknown(name, KNOWN))
     blamed = {reason["field"] for reason in reasons}
     missing = [name for name in REQUIRED if name not in values and name not in blamed]
-    reasons += [_reason(name, "required", REQUIRED[name]) for name in missing]
+    reasons += [reason_of(name, "required", REQUIRED[name]) for name in missing]
     if not any(kind in nested["subject"] for kind in SUBJECT_IDS) and not any(f.startswith("subject") for f in blamed):
-        reasons.append(_reason("subject", "required", "is missing: send user_id or anonymous_id"))
+        reasons.append(reason_of("subject", "required", "is missing: send user_id or anonymous_id"))
     if len(nested["location"]) == 1 and not any(f.startswith("location") for f in blamed):
-        reasons.append(_reason("location", "required", "needs both latitude and longitude"))
+        reasons.append(reason_of("location", "required", "needs both latitude and longitude"))
     given_at = values.pop("occurred_at", None)
     occurred_at, quality = _when(given_at, now, reasons)
     if reasons:
@@ -199,7 +199,7 @@ def _when(given: int | None, now: datetime, reasons: list[Reason]) -> tuple[date
     if moment > now + MAX_AHEAD:
         minutes = (moment - now) / timedelta(minutes=1)
         reasons.append(
-            _reason(
+            reason_of(
                 "occurred_at", "in_future", f"lies {minutes:.0f} minutes ahead of us; set your clock, or leave it out"
             )
         )
@@ -218,7 +218,7 @@ def _read_nested(values: dict[str, Any], name: str, raw: Any, reasons: list[Reas
     if raw is None:
         return
     if type(raw) is not dict:
-        reasons.append(_reason(name, "wrong_type", f"must be an object, not {json_type(raw)}"))
+        reasons.append(reason_of(name, "wrong_type", f"must be an object, not {json_type(raw)}"))
         return
     for member, value in raw.items():
         if member in NESTED[name]:
@@ -234,7 +234,7 @@ def _check(value: Any, parse: Callable[[Any], Any], place: str, reasons: list[Re
     try:
         return parse(value)
     except Invalid as problem:
-        reasons.append(_reason(place, problem.code, problem.message))
+        reasons.append(reason_of(place, problem.code, problem.message))
         return None
 
 
@@ -243,8 +243,4 @@ def _unknown(place: str, known: Any) -> Reason:
     place = place.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:MAX_ID]
     close = get_close_matches(place.rpartition(".")[2], list(known), 1)
     cure = f"did you mean '{close[0]}'?" if close else "put anything else into 'properties'"
-    return _reason(place, "unknown_field", f"is not a field of a transaction: {cure}")
-
-
-def _reason(place: str, code: str, message: str) -> Reason:
-    return {"field": place, "code": code, "message": message}
+    return reason_of(place, "unknown_field", f"is not a field of a transaction: {cure}")

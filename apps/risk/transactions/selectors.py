@@ -10,11 +10,8 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
+from apps.risk import engine
 from tenancy.scope import current_tenant_id
-
-# What velocity features look back on at most (ml/data/velocity.py).
-HISTORY_DAYS = 38
-MOST_OF_A_PARTY = 2_000
 
 STORED = (
     "transaction_id",
@@ -45,7 +42,7 @@ OF_PARTY = """
     SELECT past.* FROM asked CROSS JOIN LATERAL (
         SELECT {read} FROM risk_transaction AS known
         WHERE tenant_id = %(tenant)s AND known.{party} = asked.{party} AND known.occurred_at < asked.occurred_at
-            AND known.occurred_at >= asked.occurred_at - make_interval(days => %(days)s)
+            AND known.occurred_at >= asked.occurred_at - make_interval(secs => %(seconds)s)
         ORDER BY known.occurred_at DESC LIMIT %(most)s
     ) AS past"""
 
@@ -132,8 +129,9 @@ def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, A
         )
         rows = [dict(zip(STORED, row, strict=True)) for row in cursor.fetchall()]
     for row in rows:
-        # A plain cursor gives JSON as its text.
+        # A plain cursor gives JSON as its text, and keys as views.
         row["properties"] = json.loads(row["properties"] or "{}")
+        row |= {name: bytes(value) for name, value in row.items() if isinstance(value, memoryview)}
     return {row["transaction_id"]: row for row in rows}
 
 
@@ -141,15 +139,15 @@ def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[s
     """All that velocity features of these transactions rest on, by one query.
 
     Each one's history holds what is stored of its customer, counterparty, device and card strictly before it, at most
-    HISTORY_DAYS back and the newest MOST_OF_A_PARTY each; and the others that were asked for. `known` are those of them
+    HISTORY_SECONDS back and the newest HISTORY_ROWS each; and the others that were asked for. `known` are those of them
     that are stored already (`find_transactions`), whose labels count too.
     """
     asked = [_asked(number, transaction, known) for number, transaction in enumerate(transactions)]
     values: dict[str, Any] = {
         "asked": json.dumps(asked),
         "tenant": current_tenant_id(),
-        "days": HISTORY_DAYS,
-        "most": MOST_OF_A_PARTY,
+        "seconds": engine.HISTORY_SECONDS,
+        "most": engine.HISTORY_ROWS,
     }
     with connection.cursor() as cursor:
         cursor.execute(HISTORIES, values)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.risk import engine
+from apps.risk.assessments.settings import change_settings
 from apps.risk.back_tests import history as back_test_history
 from apps.risk.back_tests.history import read_history
 from apps.risk.back_tests.models import BackTest
@@ -95,6 +96,13 @@ def test_alerts_precision_recall_and_money_are_those_of_the_mature_days(history:
     assert report["sample"][0]["amount"] == 319.0
     assert report["days"][4]["frauds"] == 0
     assert sum(day["alerts"] for day in report["days"]) == 14
+
+
+def test_a_desk_that_knows_its_frauds_sooner_counts_more_days(history: Tenant, api: ApiClient) -> None:
+    with tenant_scope(history.id):
+        change_settings({"label_delay_days": 2}, actor="test")
+    report = run(api, history, expression="amount > 305", action="decline")["report"]
+    assert [day["mature"] for day in report["days"]] == [True] * 18 + [False] * 3
 
 
 def test_velocity_lists_and_properties_are_as_the_assessment_had_them(tenant: Tenant, api: ApiClient) -> None:
