@@ -32,12 +32,7 @@ class RankingCandidateSerializer(serializers.Serializer):
 
 
 @extend_schema_field(
-    {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": MOST_CANDIDATES,
-        "items": {"$ref": "#/components/schemas/RankingCandidateRequest"},
-    }
+    serializers.ListField(child=RankingCandidateSerializer(), min_length=1, max_length=MOST_CANDIDATES)
 )
 class CandidatesField(serializers.Field):
     """Read by hand: a serializer for each of 500 candidates would take longer than ranking them."""

@@ -1,5 +1,6 @@
 """The OpenAPI schema is valid, complete, and its page needs nothing from outside."""
 
+import json
 import re
 from typing import Any
 
@@ -28,6 +29,12 @@ def test_the_schema_is_valid_and_without_warnings(capsys: pytest.CaptureFixture[
     call_command("spectacular", validate=True, fail_on_warn=True)
 
     assert "openapi:" in capsys.readouterr().out
+
+
+def test_every_shape_that_is_referred_to_is_there(schema: dict[str, Any]) -> None:
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(schema)))
+
+    assert named == schema["components"]["schemas"].keys()
 
 
 def test_every_operation_names_its_scope_its_problems_and_its_key(schema: dict[str, Any]) -> None:
