@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "console",
     "apps.recommendation",
     "apps.risk",
+    "apps.service",
 ]
 MIDDLEWARE_BY_PROCESS = {
     "console": [

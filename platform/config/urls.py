@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include("api.urls")),
     path("api/v1/", include("apps.recommendation.urls")),
     path("api/v1/risk/", include("apps.risk.urls")),
+    path("api/v1/", include("apps.service.urls")),
 ]
 
 handler400 = "api.views.bad_request"
