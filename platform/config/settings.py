@@ -109,6 +109,7 @@ INSTALLED_APPS = [
     "apps.recommendation",
     "apps.risk",
     "apps.service",
+    "apps.ads",
 ]
 MIDDLEWARE_BY_PROCESS = {
     "console": [

@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/v1/", include("apps.recommendation.urls")),
     path("api/v1/risk/", include("apps.risk.urls")),
     path("api/v1/", include("apps.service.urls")),
+    path("api/v1/ads/", include("apps.ads.urls")),
 ]
 
 handler400 = "api.views.bad_request"

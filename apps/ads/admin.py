@@ -1,0 +1,1 @@
+"""The console's part of this application."""

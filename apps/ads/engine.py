@@ -1,0 +1,1 @@
+"""Ad placement's only door to `ml`."""

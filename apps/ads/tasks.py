@@ -1,0 +1,1 @@
+"""What ad placement does off the request's path."""
