@@ -15,7 +15,7 @@ from ml.data.party_log import HISTORY_ROWS, HISTORY_SECONDS
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
-from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of
+from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of, references_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
 from ml.policy.thresholds import Costs, choose_thresholds, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
@@ -39,6 +39,7 @@ __all__ = [
     "band_of",
     "population_stability_index",
     "reference_of",
+    "references_of",
     "velocity_features",
 ]
 

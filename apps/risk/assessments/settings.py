@@ -124,6 +124,11 @@ def current_settings() -> RiskSettings:
         return RiskSettings()
 
 
+def training_config() -> dict[str, Any]:
+    """What a run of the task risk takes from the desk's settings where it does not say otherwise."""
+    return {"label_delay_days": current_settings().label_delay_days}
+
+
 def obtain_scenario() -> Scenario:
     """The scenario that holds the settings; made with its defaults where there is none. Safe to race."""
     known = Scenario.objects.filter(key=SCENARIO)
