@@ -32,6 +32,8 @@ class RiskSettings:
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
     in `currency`.
 
+    A card, device or address ties the cases of those who used it, unless more than `link_most_subjects` did.
+
     A `shadow_share` of the assessments is asked of a challenger too: of the version with the number
     `challenger_version`, or of the newest candidate where it is 0. A model is trained anew as `retrain` says, once
     `retrain_least_labels` labels have matured since the last run.
@@ -52,6 +54,7 @@ class RiskSettings:
     challenger_version: int = 0
     retrain: str = "off"
     retrain_least_labels: int = 100
+    link_most_subjects: int = 20
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RiskSettings":
@@ -84,8 +87,9 @@ RANGES = {
     "shadow_share": (0, 1),
     "challenger_version": (0, 1_000_000),
     "retrain_least_labels": (0, 1_000_000),
+    "link_most_subjects": (0, 1_000),
 }
-WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels"}
+WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels", "link_most_subjects"}
 RETRAIN = ("off", "daily", "weekly")
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
 from apps.risk.cases import services
+from apps.risk.cases.merging import linked_cases, merge
 from apps.risk.cases.models import Case, CaseStatus
 from apps.risk.cases.selectors import cases, events_of, transactions_around, workload
 from apps.risk.cases.timeline import timeline_of
@@ -22,7 +23,14 @@ from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name
 from console.search import choice_field
 from console.site import register
-from console.theme import ActionVariant, BaseDialogForm, UnfoldAdminTextareaWidget, action, display
+from console.theme import (
+    ActionVariant,
+    BaseDialogForm,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextareaWidget,
+    action,
+    display,
+)
 from tenancy.secrets import public_subject_id
 
 STATUS_COLOURS = {
@@ -31,6 +39,7 @@ STATUS_COLOURS = {
     "Escalated": "danger",
     "Confirmed fraud": "danger",
     "False alarm": "success",
+    "Merged": None,
 }
 SEVERITY_COLOURS = {"Low": None, "Medium": "info", "High": "warning", "Critical": "danger"}
 # The buttons of a status, by the status that each leads to.
@@ -52,6 +61,12 @@ class NoteForm(BaseDialogForm):
     )
 
 
+class MergeForm(BaseDialogForm):
+    number = forms.IntegerField(
+        min_value=1, widget=UnfoldAdminIntegerFieldWidget, label="Number of the case whose alerts come here"
+    )
+
+
 @register(Case)
 class CaseAdmin(TenantModelAdmin):
     list_title = "Cases"
@@ -66,7 +81,19 @@ class CaseAdmin(TenantModelAdmin):
     search_fields = ("assignee",)
     search_help_text = "Assignee"
     actions = ("take_selected", "escalate_selected", "confirm_selected", "release_selected")
-    actions_detail = ("take", "review", "escalate", "confirm", "release", "approve_release", "refuse_release", "note")
+    actions_detail = (
+        *(
+            "take",
+            "review",
+            "escalate",
+            "confirm",
+            "release",
+            "approve_release",
+            "refuse_release",
+            "merge_other",
+            "note",
+        ),
+    )
     change_form_template = "risk/case.html"
     change_list_template = "risk/cases.html"
     sortable_by = ()
@@ -273,6 +300,28 @@ class CaseAdmin(TenantModelAdmin):
         )
 
     @action(
+        description="Merge",
+        icon="merge",
+        permissions=["operator"],
+        dialog={
+            "title": "Merge another case into this one?",
+            "description": "Its alerts come here, and it is closed as merged. This cannot be undone.",
+            "form_class": MergeForm,
+            "form_submit_text": "Merge",
+        },
+    )
+    def merge_other(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        actor, number = actor_name(request), form.cleaned_data["number"]
+
+        def bring_over(case: Case) -> None:
+            other = Case.objects.filter(number=number).first()
+            if other is None:
+                raise ValidationError(f"There is no case {number}.")
+            merge(case_id=case.id, other_id=other.id, actor=actor, version=case.version)
+
+        return self.changed(request, object_id, f"The alerts of case {number} are in this case now.", bring_over)
+
+    @action(
         description="Note",
         icon="edit_note",
         permissions=["operator"],
@@ -330,7 +379,7 @@ def _buttons(case: Case) -> set[str]:
         return {"approve_release", "refuse_release", "note", "take", "escalate"}
     moves = services.MOVES[case.status]
     wanted = {name for name, status in BUTTONS.items() if status in moves} | {"note"}
-    return wanted if case.closed_at else wanted | {"take"}
+    return wanted if case.closed_at else wanted | {"take", "merge_other"}
 
 
 def clock_of(case: Case) -> str:
@@ -355,6 +404,7 @@ def case_context(case: Case) -> dict[str, Any]:
         "clock": clock_of(case),
         "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
         "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
+        "linked": linked_cases(case) if case.closed_at is None else [],
         "links": picture_of(links_of(bytes(case.subject_key))),
         "events": events_of(case.id)[:EVENTS_SHOWN],
     }
