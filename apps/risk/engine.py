@@ -17,7 +17,7 @@ from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
 from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of, references_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
-from ml.policy.thresholds import Costs, choose_thresholds, threshold_curve
+from ml.policy.thresholds import Costs, choose_thresholds, expect, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
 from serving import engine as serving_engine
 from serving import gateway
@@ -89,13 +89,17 @@ def thresholds(
     *,
     days: float,
     daily_capacity: int,
+    review_above: float,
+    decline_above: float,
     **costs: float,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The thresholds with the least expected cost, and the curve behind them; `costs` as ml.policy.thresholds.Costs."""
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """The thresholds with the least expected cost, what these come to that are given, and the curve behind both;
+    `costs` as ml.policy.thresholds.Costs."""
     given = Costs(**costs)
     chosen = choose_thresholds(probabilities, amounts, given, days=days, daily_capacity=daily_capacity)
+    current = expect(probabilities, amounts, given, days=days, review_above=review_above, decline_above=decline_above)
     curve = threshold_curve(probabilities, amounts, given, days=days)
-    return chosen.to_dict(), [point.to_dict() for point in curve]
+    return chosen.to_dict(), current.to_dict(), [point.to_dict() for point in curve]
 
 
 def describe_features() -> Mapping[str, str]:

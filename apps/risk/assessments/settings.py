@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
@@ -52,7 +52,7 @@ class RiskSettings:
     currency: str = "EUR"
     shadow_share: float = 0.1
     challenger_version: int = 0
-    retrain: str = "off"
+    retrain: Literal["off", "daily", "weekly"] = "off"
     retrain_least_labels: int = 100
     link_most_subjects: int = 20
 

@@ -95,6 +95,10 @@ class SuggestedThresholdsSerializer(serializers.Serializer):
 class CurrentThresholdsSerializer(serializers.Serializer):
     review_above = serializers.FloatField()
     decline_above = serializers.FloatField()
+    cost_per_1000 = serializers.FloatField(help_text="expected, of 1,000 transactions")
+    reviews_a_day = serializers.FloatField()
+    declines_a_day = serializers.FloatField()
+    alerts_a_day = serializers.FloatField()
 
 
 class ThresholdPointSerializer(serializers.Serializer):

@@ -96,7 +96,7 @@ class Alert(TenantOwned):
     release_asked_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     release_person = models.CharField(max_length=200, blank=True, default="", db_default="")
     occurred_at = models.DateTimeField()
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "transaction_id"], name="alert_transaction")]

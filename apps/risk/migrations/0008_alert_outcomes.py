@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -97,6 +98,9 @@ class Migration(migrations.Migration):
                 fields=["tenant", "subject_key", "merged_into"],
                 name="case_merged",
             ),
+        ),
+        migrations.AlterField(
+            model_name="alert", name="created_at", field=models.DateTimeField(default=django.utils.timezone.now)
         ),
         tie("risk_case", "merged_into_id", "risk_case"),
         # What an alert says of its transaction stays as it was.
