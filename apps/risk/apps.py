@@ -12,6 +12,6 @@ class RiskConfig(AppConfig):
         from apps.risk.transactions.snapshots import take_snapshot
         from serving.training_data import register_training_data
 
-        doors = {"take": take_snapshot, "open": open_snapshot, "sample": sample_requests}
-        register_training_data("risk", config=training_config, **doors)
-        register_training_data("anomaly", **doors)
+        # Only one of them learns from labels, and so waits for these.
+        for task, config in (("risk", training_config), ("anomaly", dict)):
+            register_training_data(task, take=take_snapshot, open=open_snapshot, sample=sample_requests, config=config)

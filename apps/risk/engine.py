@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,6 +20,8 @@ from ml.evaluation.drift import Reference, band_of, population_stability_index, 
 from ml.explain.reason_codes import ReasonCode, reason_codes
 from ml.policy.thresholds import Costs, choose_thresholds, expect, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
+from ml.simulation.transactions import SimulatedTransactions as MadePayments
+from ml.simulation.transactions import TransactionWorld, simulate_transactions
 from serving import engine as serving_engine
 from serving import gateway
 from serving.artifacts import resolve_artifact
@@ -31,6 +34,7 @@ __all__ = [
     "FEATURES",
     "HISTORY_ROWS",
     "HISTORY_SECONDS",
+    "MadePayments",
     "ReasonCode",
     "Reference",
     "TransactionColumns",
@@ -179,6 +183,25 @@ def sample_requests(transactions: TransactionColumns, count: int) -> list[RiskRe
     """Requests for transactions spread evenly over the log, as they were made then."""
     at = np.linspace(0, len(transactions) - 1, min(count, len(transactions))).astype(np.int64)
     return requests_of_log(transactions, at)
+
+
+def made_payments(*, customers: int, days: int, begins: datetime) -> MadePayments:
+    """Payments of a simulated world with each kind of planted fraud, for demonstrations; labels take four days."""
+    return simulate_transactions(
+        TransactionWorld(
+            customers=customers,
+            counterparties=80,
+            days=days,
+            begins=begins.timestamp(),
+            compromised_counterparties=5,
+            compromised_cards=14,
+            takeovers=14,
+            outliers=40,
+            rings=2,
+            label_delay_days=4.0,
+            seed=2,
+        )
+    )
 
 
 def drift_references(folder: Path) -> dict[str, Reference] | None:
