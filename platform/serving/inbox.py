@@ -118,7 +118,7 @@ def ask_many(
     waiting for all that follow too. Raises NoAnswer where Valkey or the broker fails.
     """
     questions = [Question(tenant_id, artifact, request, REPLY + uuid4().hex) for request in requests]
-    raws: list[bytes | None] = []
+    raws: list[bytes | str | None] = []
     with _or_no_answer():
         _put(questions)
         for question in questions:

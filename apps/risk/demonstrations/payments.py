@@ -63,9 +63,7 @@ def _event(world: MadePayments, row: int) -> dict[str, Any]:
         "currency": "EUR",
         "created_at": said["occurred_at"],
         "item_id": said["counterparty"],
-        "properties": said["properties"]
-        | things
-        | ({"fraud": True, "fraud_known_at": _iso(known_at)} if is_fraud else {}),
+        "properties": said["properties"] | things | fraud,
     }
 
 

@@ -95,14 +95,15 @@ class ScenarioAdmin(TenantModelAdmin):
         scenario = self.get_object(request, object_id) if object_id else None
         context = extra_context or {}
         if scenario:
-            application = find_application(scenario.application)
-            may_preview = application is not None and self.has_change_permission(request, scenario)
-            lists = may_preview and application.preview is not None
+            application = (
+                find_application(scenario.application) if self.has_change_permission(request, scenario) else None
+            )
+            lists = application is not None and application.preview is not None
             context |= {
                 "scenario": scenario,
                 "title": scenario.name,
                 "subjects": subject_choices() if lists else [],
-                "previews": may_preview,
+                "previews": application is not None,
                 "changes": history_rows(scenario),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -127,7 +128,7 @@ class ScenarioAdmin(TenantModelAdmin):
         changed = copy(scenario)
         form = scenario_form(scenario, writes=False)(request.POST or None, instance=changed)
         problems = _problems_in_words(form) if form.is_bound and not form.is_valid() else []
-        template, context = "console/scenario_preview.html", {}
+        template, context = "console/scenario_preview.html", dict[str, Any]()
         if not problems:
             try:
                 if application.picture:
