@@ -64,6 +64,7 @@ class JudgedEvent:
     item_id: str | None = None
     value: float | None = None
     currency: str | None = None
+    decision_id: UUID | None = None
     consent: int = ALL_CONSENT
     properties: Mapping[str, Any] | None = None
 
@@ -107,6 +108,7 @@ def _row(event: JudgedEvent, keyring: Keyring) -> dict[str, Any]:
         "item_id": event.item_id,
         "value": event.value,
         "currency": event.currency,
+        "decision_id": None if event.decision_id is None else str(event.decision_id),
         "created_at": event.created_at,
         "occurred_at": event.occurred_at,
         "time_quality": str(event.time_quality),

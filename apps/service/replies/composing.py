@@ -1,0 +1,140 @@
+"""From evidence to words: a macro or past reply with its slots filled, or sentences of articles as they stand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from apps.service.replies.evidence import Passage, match
+from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
+from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
+from apps.service.replies.slots import Filled, fill_slots
+
+SELECTION, EXTRACTIVE = "selection", "extractive"
+# Below this a macro speaks of something else.
+LEAST_MATCH = 0.3
+LEAST_OF_SENTENCE = 0.15
+MOST_SENTENCES = 3
+MOST_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A reply that could be given: its text in sentences, each with the passage that it cites.
+
+    `match` says how well it fits what is asked, 0 to 1. `missing` names slots without a value, `loose` claims that
+    neither the order data nor an article makes.
+    """
+
+    backend: str
+    sentences: Sequence[tuple[str, Passage]]
+    text: str
+    match: float
+    missing: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.missing and not self.loose
+
+
+def fill_templates(
+    query: str, templates: Sequence[Passage], values: Mapping[str, str], facts: frozenset[Claim]
+) -> list[Candidate]:
+    """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
+
+    What a past reply states was true of another customer: its claims count only where the order data makes them too.
+    """
+    found = []
+    for passage in templates:
+        fits = match(query, passage)
+        if fits < LEAST_MATCH:
+            continue
+        is_macro = passage.kind == "macro"
+        filled = fill_slots(passage.text, values) if is_macro else Filled(passage.text, (), ())
+        loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts))
+        sentences = [(sentence, passage) for sentence in sentences_of(filled.text)]
+        found.append(Candidate(SELECTION, sentences, filled.text.strip(), fits, filled.missing, filled.used, loose))
+    return sorted(found, key=lambda each: (-each.match, not each.is_whole))
+
+
+def select(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The best that is whole, if it fits nearly as well as the best of all; else the best of all."""
+    if not candidates:
+        return None
+    best = candidates[0]
+    whole = next((each for each in candidates if each.is_whole), None)
+    return whole if whole is not None and whole.match >= 0.8 * best.match else best
+
+
+def extract(query: str, articles: Sequence[Passage]) -> Candidate | None:
+    """Up to MOST_SENTENCES sentences of the articles that speak of what is asked, word for word; None without any."""
+    asked = words_of(query)
+    scored = []
+    for order, passage in enumerate(articles):
+        about = 0.25 * coverage(asked, words_of(passage.title))
+        for place, sentence in enumerate(sentences_of(passage.text)):
+            said = words_of(sentence)
+            share = coverage(asked, said)
+            if said and share >= LEAST_OF_SENTENCE:
+                scored.append((share + about - 0.02 * order, order, place, sentence, passage))
+    if not scored:
+        return None
+    best = sorted(scored, key=lambda each: (-each[0], each[1], each[2]))
+    leader = best[0][4]
+    # Sentences of one article hang together; another is heard only where the first says nothing more.
+    chosen = [each for each in best if each[4] is leader][:MOST_SENTENCES]
+    chosen = sorted(chosen or best[:1], key=lambda each: each[2])
+    sentences = [(sentence, passage) for _, _, _, sentence, passage in chosen]
+    text = join([sentence for sentence, _ in sentences])
+    said_together = words_of(f"{leader.title} {text}")
+    return Candidate(EXTRACTIVE, sentences, text, coverage(asked, said_together))
+
+
+def join(sentences: Sequence[str]) -> str:
+    """Sentences as one text; Chinese ones have no space between them."""
+    text = ""
+    for sentence in sentences:
+        glue = "" if not text or (text[-1] in "。！？；" and not sentence[:1].isascii()) else " "
+        text += glue + sentence
+    return text
+
+
+def citations_of(candidate: Candidate) -> list[dict[str, object]]:
+    """Each source once, with the sentence numbers (from 1) that rest on it."""
+    cited: dict[str, dict[str, object]] = {}
+    for number, (_, passage) in enumerate(candidate.sentences, start=1):
+        citation = cited.setdefault(
+            passage.source_id,
+            {
+                "source": passage.source_id,
+                "version": passage.version,
+                "kind": passage.kind,
+                "title": passage.title,
+                "quote": passage.quote or passage.text,
+                "sentences": [],
+            },
+        )
+        numbers = citation["sentences"]
+        assert isinstance(numbers, list)
+        numbers.append(number)
+    return list(cited.values())
+
+
+def suggestions_of(candidates: Sequence[Candidate], but: Candidate | None) -> list[dict[str, object]]:
+    """Other replies that an agent may prefer."""
+    found = []
+    for candidate in candidates:
+        if candidate is but or (but is not None and candidate.text == but.text):
+            continue
+        passage = candidate.sentences[0][1] if candidate.sentences else None
+        found.append(
+            {
+                "source": passage.source_id if passage else None,
+                "title": passage.title if passage else "",
+                "backend": candidate.backend,
+                "text": candidate.text,
+                "score": round(candidate.match, 4),
+                "missing": list(candidate.missing),
+            }
+        )
+    return found[:MOST_SUGGESTIONS]
