@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from apps.service.replies.backends.extractive import extract_sentences
 from apps.service.replies.evidence import Passage, match
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
 from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
@@ -11,8 +12,6 @@ from apps.service.replies.slots import Filled, fill_slots
 SELECTION, EXTRACTIVE = "selection", "extractive"
 # Below this a macro speaks of something else.
 LEAST_MATCH = 0.3
-LEAST_OF_SENTENCE = 0.15
-MOST_SENTENCES = 3
 MOST_SUGGESTIONS = 3
 
 
@@ -67,27 +66,14 @@ def select(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def extract(query: str, articles: Sequence[Passage]) -> Candidate | None:
-    """Up to MOST_SENTENCES sentences of the articles that speak of what is asked, word for word; None without any."""
-    asked = words_of(query)
-    scored = []
-    for order, passage in enumerate(articles):
-        about = 0.25 * coverage(asked, words_of(passage.title))
-        for place, sentence in enumerate(sentences_of(passage.text)):
-            said = words_of(sentence)
-            share = coverage(asked, said)
-            if said and share >= LEAST_OF_SENTENCE:
-                scored.append((share + about - 0.02 * order, order, place, sentence, passage))
-    if not scored:
+    """Up to three sentences of the article that speaks most of what is asked, word for word; None without any."""
+    found = extract_sentences(query, [(passage.title, passage.text) for passage in articles])
+    if not found:
         return None
-    best = sorted(scored, key=lambda each: (-each[0], each[1], each[2]))
-    leader = best[0][4]
-    # Sentences of one article hang together; another is heard only where the first says nothing more.
-    chosen = [each for each in best if each[4] is leader][:MOST_SENTENCES]
-    chosen = sorted(chosen or best[:1], key=lambda each: each[2])
-    sentences = [(sentence, passage) for _, _, _, sentence, passage in chosen]
+    sentences = [(sentence, articles[number - 1]) for number, sentence in found]
     text = join([sentence for sentence, _ in sentences])
-    said_together = words_of(f"{leader.title} {text}")
-    return Candidate(EXTRACTIVE, sentences, text, coverage(asked, said_together))
+    fits = coverage(words_of(query), words_of(f"{sentences[0][1].title} {text}"))
+    return Candidate(EXTRACTIVE, sentences, text, fits)
 
 
 def join(sentences: Sequence[str]) -> str:
