@@ -11,8 +11,11 @@ class RiskConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only from here on.
         from apps.risk.engine import open_snapshot, sample_requests
+        from apps.risk.notifications.outbox import EVENTS
         from apps.risk.transactions.snapshots import take_snapshot
         from serving.training_data import register_training_data
+        from webhooks.events import register_webhook_events
 
+        register_webhook_events(EVENTS)
         for task in TASKS:
             register_training_data(task, take=take_snapshot, open=open_snapshot, sample=sample_requests)
