@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from apps.service.conversations.cleaning import clean_text
 from apps.service.conversations.events import message_event_type, store_event
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
+from apps.service.conversations.outbox import tell_hand_off, tell_message
 from apps.service.replies.models import Reply, ReplyStatus
 from behavior.judging import SUBJECT_IDS
 from behavior.parsing import Invalid
@@ -139,6 +140,7 @@ def _store(
     )
     message.save(force_insert=True)
     _follow(conversation, message)
+    tell_message(conversation, message)
     return message
 
 
@@ -236,6 +238,7 @@ def hand_over(conversation: Conversation, hand_off: Mapping[str, object], actor:
     conversation.hand_off = dict(hand_off)
     conversation.handed_off_at = timezone.now()
     conversation.closed_at = None
+    tell_hand_off(conversation)
 
 
 def _change(conversation_id: UUID, version: int | None, change: Callable[[Conversation], None]) -> Conversation:

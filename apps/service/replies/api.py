@@ -6,13 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.authentication import caller_of
 from api.errors import Conflict, Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
@@ -20,8 +24,9 @@ from apps.service.conversations.api import READ, WRITE, conversation_refusals
 from apps.service.conversations.events import CustomerUnknown
 from apps.service.conversations.models import Role
 from apps.service.replies import judging
+from apps.service.replies.jobs import settled_in_time
 from apps.service.replies.making import Asked, Made
-from apps.service.replies.models import Reply
+from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.selectors import get_reply, replies
 from apps.service.replies.serializers import (
     AskReplySerializer,
@@ -31,9 +36,15 @@ from apps.service.replies.serializers import (
     ReplySerializer,
     answer_of,
 )
-from apps.service.replies.services import STATUS_OF, NothingToAnswer, answer_once, reply_to
+from apps.service.replies.server_sent import EventStreamRenderer, event_stream
+from apps.service.replies.services import STATUS_OF, NothingToAnswer, Outcome, answer_once, reply_to
 
 TAGS = ["replies"]
+STREAM = (
+    "With `Accept: text/event-stream` the answer is a stream of server-sent events: `understood`, `evidence`, a "
+    "`text` for each sentence that its source backs, perhaps `reset` where another model begins anew, and `done` with "
+    "the whole reply, or `superseded`. Show a customer nothing before `done` says `send`."
+)
 ANSWER = {
     "id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
     "decision_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b12",
@@ -77,6 +88,7 @@ def reply_refusals(reply_id: UUID) -> Iterator[None]:
 
 class RepliesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    renderer_classes = (JSONRenderer, EventStreamRenderer)
     serializer_class = ReplySerializer
 
     def get_queryset(self) -> QuerySet[Reply]:
@@ -100,11 +112,14 @@ class RepliesView(IdempotentWrites, GenericAPIView):
         tags=TAGS,
         summary="A reply to what the customer wrote last",
         description="Each message of a customer has one reply, however often it is asked for; several messages in a "
-        "row have one reply together. A reply that is to be sent is a message of the conversation already.",
+        "row have one reply together. A reply that is to be sent is a message of the conversation already. Where a "
+        "language model writes, the answer is 202 and GET replies/{id} has the reply in a moment. " + STREAM,
         request=AskReplySerializer,
         responses={
             201: ReplyAnswerSerializer,
             200: OpenApiResponse(ReplyAnswerSerializer, "The message had this reply already"),
+            202: OpenApiResponse(ReplyAnswerSerializer, "A language model is writing; `reply` stands in meanwhile"),
+            (201, EventStreamRenderer.media_type): OpenApiTypes.STR,
         },
         examples=[
             OpenApiExample(
@@ -113,7 +128,7 @@ class RepliesView(IdempotentWrites, GenericAPIView):
             OpenApiExample("its reply", ANSWER, response_only=True, status_codes=["201"]),
         ],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         asked = AskReplySerializer.read(request.data)
         if "messages" in asked:
             decision_id, made = answer_once(asked=_inline(asked))
@@ -124,16 +139,40 @@ class RepliesView(IdempotentWrites, GenericAPIView):
                 outcome = reply_to(conversation_id=conversation_id)
         except NothingToAnswer as error:
             raise Unprocessable(str(error)) from error
-        return Response(answer_of(outcome.reply), status=201 if outcome.is_new else 200)
+        if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
+            return event_stream(caller_of(request).tenant_id, outcome.reply)
+        return Response(answer_of(outcome.reply), status=_status_of(outcome))
 
 
 class ReplyView(APIView):
     required_scopes = {"GET": READ}
 
-    @extend_schema(operation_id="get_reply", tags=TAGS, summary="One reply", responses=ReplySerializer)
+    @extend_schema(
+        operation_id="get_reply",
+        tags=TAGS,
+        summary="One reply",
+        description="One that no worker has finished in time is answered from what needs no model.",
+        responses=ReplySerializer,
+    )
     def get(self, request: Request, id: UUID) -> Response:
         with reply_refusals(id):
-            return Response(ReplySerializer(get_reply(id)).data)
+            return Response(ReplySerializer(settled_in_time(id)).data)
+
+
+class ReplyStreamView(APIView):
+    required_scopes = {"GET": READ}
+    renderer_classes = (EventStreamRenderer, JSONRenderer)
+
+    @extend_schema(
+        operation_id="follow_reply",
+        tags=TAGS,
+        summary="Follow a reply while it is written",
+        description=STREAM,
+        responses={(200, EventStreamRenderer.media_type): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, id: UUID) -> HttpResponseBase:
+        with reply_refusals(id):
+            return event_stream(caller_of(request).tenant_id, get_reply(id))
 
 
 class JudgementView(IdempotentWrites):
@@ -161,6 +200,12 @@ class JudgementView(IdempotentWrites):
             else:
                 judged = judging.reject_reply(reply_id=id, actor=actor, note=asked.get("note", ""))
         return Response(ReplySerializer(judged).data)
+
+
+def _status_of(outcome: Outcome) -> int:
+    if outcome.reply.status == ReplyStatus.UNDER_WAY:
+        return 202
+    return 201 if outcome.is_new else 200
 
 
 def _inline(asked: dict[str, Any]) -> Asked:

@@ -50,7 +50,12 @@ def find_passages(query: str, *, kinds: Sequence[str], language: str | None, cou
 
 def match(query: str, passage: Passage) -> float:
     """How much of what is asked the passage speaks of, 0 to 1."""
-    return coverage(words_of(query), words_of(f"{passage.title}\n{passage.text}"))
+    return match_text(query, f"{passage.title}\n{passage.text}")
+
+
+def match_text(query: str, text: str) -> float:
+    """Share of the query's content words that the text holds, 0 to 1."""
+    return coverage(words_of(query), words_of(text))
 
 
 def rank_templates(asked: Any, candidates: Sequence[Any]) -> list[Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from uuid import UUID
 
 import structlog
 
@@ -138,5 +137,3 @@ def _with_marks(sentences: list[str]) -> list[str]:
         else:
             joined.append(sentence)
     return joined
-
-

@@ -10,7 +10,7 @@ from apps.service.conversations.cleaning import LONGEST_TEXT, clean_text
 from apps.service.conversations.models import Role
 from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReasonSerializer, SummarySerializer
 from apps.service.replies.judging import LONGEST_NOTE
-from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
+from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from behavior.parsing import Invalid
 
 MOST_INLINE = 50
@@ -186,3 +186,40 @@ class ServiceSettingsSerializer(StrictSerializer):
     business_name = serializers.CharField(
         required=False, allow_blank=True, max_length=200, help_text="fills the slot business.name"
     )
+
+
+class CoveragePointSerializer(serializers.Serializer):
+    threshold = serializers.FloatField()
+    coverage = serializers.FloatField(help_text="share of drafts that would be sent")
+    answers = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]
+    risk = serializers.FloatField(help_text="share of these that were wrong")
+    risk_bound = serializers.FloatField(help_text="below which the true share lies with 95 percent")
+
+
+class ThresholdSerializer(serializers.Serializer):
+    labels = serializers.IntegerField(help_text="drafts that agents judged")
+    right = serializers.IntegerField(help_text="of them accepted as they were")
+    needed = serializers.IntegerField(help_text="labels that it takes at least for this error rate")
+    error_rate = serializers.FloatField()
+    send_above = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True, help_text="why there is none")
+    curve = CoveragePointSerializer(many=True)
+
+
+class BackendSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(BackendKind.choices)
+    base_url = serializers.CharField(required=False, allow_blank=True, max_length=500)
+    model = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    key = serializers.CharField(required=False, allow_blank=True, max_length=500, write_only=True)
+    has_key = serializers.SerializerMethodField()
+    timeout_seconds = serializers.FloatField(required=False, min_value=1, max_value=120)
+    is_active = serializers.BooleanField(required=False)
+
+    def get_has_key(self, backend: ReplyBackend) -> bool:
+        return backend.sealed_key is not None
+
+
+class BackendsSerializer(StrictSerializer):
+    backends = BackendSerializer(many=True)

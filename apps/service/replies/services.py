@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from celery import signature
 from django.db import transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -12,10 +13,13 @@ from uuid_utils.compat import uuid7
 from apps.service.conversations import services as conversations
 from apps.service.conversations.events import store_event
 from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
+from apps.service.replies.backends.choosing import generative_backends
+from apps.service.replies.composing import SELECTION
 from apps.service.replies.making import Asked, Made, gather, make_reply
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
 from decisions.services import record_decision
+from tenancy.tasks import enqueue
 
 POLICY = "selection, grounding and thresholds"
 ACTOR = "service"
@@ -25,6 +29,10 @@ STATUS_OF = {
     ReplyAction.DRAFT: ReplyStatus.WAITING,
     ReplyAction.HAND_OFF: ReplyStatus.HANDED_OFF,
 }
+
+
+# Reasons to hand off that hold whatever a reply would say.
+WITHOUT_REPLY = {"asked_for_human", "blocked_topic", "upset", "urgent", "out_of_scope"}
 
 
 class NothingToAnswer(Exception):
@@ -56,8 +64,25 @@ def reply_to(*, conversation_id: UUID) -> Outcome:
             raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
         settings = current_settings()
         made = make_reply(gather(asked_of(conversation, messages), settings), settings)
-        reply = _store(conversation, newest, made, started)
+        reply = _new_reply(conversation, newest, made)
+        if may_be_generated(made):
+            reply.status = ReplyStatus.UNDER_WAY
+        reply.save(force_insert=True)
+        if reply.status == ReplyStatus.UNDER_WAY:
+            conversations.supersede_replies(conversation, but=reply.id)
+            enqueue(signature("service.generate_reply", queue="generate"), reply_id=str(reply.id))
+        else:
+            settle(conversation, reply, made, started)
     return Outcome(reply, is_new=True)
+
+
+def may_be_generated(made: Made) -> bool:
+    """Whether a language model is to be asked: no macro or past reply fits, a backend is there, and nothing sends the
+    customer to an agent whatever the reply says."""
+    if made.candidate is not None and made.candidate.backend == SELECTION:
+        return False
+    codes = {reason["code"] for reason in made.verdict.reasons}
+    return not codes & WITHOUT_REPLY and bool(generative_backends())
 
 
 def asked_of(conversation: Conversation, messages: list[Message]) -> Asked:
@@ -81,24 +106,21 @@ def answer_once(*, asked: Asked, settings: ServiceSettings | None = None) -> tup
     return decision_id, made
 
 
-def _store(conversation: Conversation, message: Message, made: Made, started: float) -> Reply:
-    now = timezone.now()
+def _new_reply(conversation: Conversation, message: Message, made: Made) -> Reply:
     reply = Reply(
         conversation=conversation,
         message=message,
         decision_id=uuid7(),
-        status=STATUS_OF[ReplyAction(made.verdict.action)],
-        created_at=now,
+        created_at=timezone.now(),
     )
-    _take(reply, made)
-    reply.save(force_insert=True)
-    settle(conversation, reply, made, started)
+    take(reply, made)
     return reply
 
 
-def _take(reply: Reply, made: Made) -> None:
+def take(reply: Reply, made: Made) -> None:
     """The reply as it was made."""
     understood = made.gathered.understood
+    reply.status = STATUS_OF[ReplyAction(made.verdict.action)]
     reply.action = made.verdict.action
     reply.text = made.text
     reply.citations = made.citations

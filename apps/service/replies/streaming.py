@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 KEPT_SECONDS = 300
 BLOCK_MILLISECONDS = 100
+# The worker's last word: how the reply ended is in the database.
+ENDED = "ended"
 Piece = tuple[str, dict[str, Any]]
 
 

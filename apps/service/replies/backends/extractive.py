@@ -15,7 +15,9 @@ class ExtractiveBackend:
     is_outside = False
 
     def generate(self, request: ReplyRequest, cancel: Event) -> Iterator[str]:
-        for number, sentence in extract_sentences(request.question, [(each.title, each.text) for each in request.sources]):
+        for number, sentence in extract_sentences(
+            request.question, [(each.title, each.text) for each in request.sources]
+        ):
             yield f"{sentence} [{number}] "
 
 

@@ -77,7 +77,9 @@ class OpenAICompatibleBackend:
             headers["Authorization"] = f"Bearer {self.key}"
         connection.connect()
         connection.sock.settimeout(max(0.1, deadline - time.monotonic()))
-        connection.request("POST", f"{urlsplit(self.base_url).path.rstrip('/')}/chat/completions", json.dumps(body), headers)
+        connection.request(
+            "POST", f"{urlsplit(self.base_url).path.rstrip('/')}/chat/completions", json.dumps(body), headers
+        )
         answer = connection.getresponse()
         # A redirect is an answer like any other that is not the one asked for.
         if answer.status != 200:
