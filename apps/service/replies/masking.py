@@ -8,7 +8,9 @@ _EMAIL = re.compile(r"[\w.%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 _CHINESE_ID = re.compile(r"(?<!\d)\d{17}[\dXx](?!\d)")
-_PHONE = re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{2,5}(?:[ .-]?\d{2,4}){2,4}(?![\w-])")
+_PHONE = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{2,5}(?:[ .-]?\d{2,4}){2,4}(?![A-Za-z0-9_-])"
+)
 _STREET = re.compile(
     r"\b\d{1,5}[a-z]?,? (?:[A-Z][\w'.-]+ ){1,4}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Way|"
     r"Court|Ct|Square|Sq|Place|Pl|Terrace)\b\.?(?:,? (?:Apt|Flat|Suite|Unit) ?\w+)?(?:, [A-Z][\w' -]+)?"
@@ -36,6 +38,8 @@ def _is_card(text: str) -> bool:
 
 def _is_phone(text: str) -> bool:
     # A bare row of digits is rather an order's number; a telephone has a + or is written in groups.
+    if re.fullmatch(r"\d{4}[-.]\d{1,2}[-.]\d{1,2}", text):
+        return False
     grouped = text.startswith("+") or bool(re.search(r"\d[ .()-]+\d", text)) or bool(re.fullmatch(r"1\d{10}", text))
     return grouped and sum(each.isdigit() for each in text) >= _FEWEST_PHONE_DIGITS
 
