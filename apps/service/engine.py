@@ -5,10 +5,21 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.data.chunking import Chunk, chunk_text, sentences
 from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
 
 if TYPE_CHECKING:
     from ml.serving.generation import TextGenerator
+
+__all__ = ["Chunk", "chunk_text", "rerank", "send_threshold", "sentences", "text_generator"]
+
+
+def rerank(query: str, texts: Sequence[str]) -> list[float] | None:
+    """How well each text answers the query, higher is better; None while no re-ranker is there to ask.
+
+    A cross-encoder enters here, and nothing else has to change: searches then go by its scores.
+    """
+    return None
 
 
 @cache

@@ -252,6 +252,8 @@ CELERY_BEAT_SCHEDULE = {
     "expire-webhook-deliveries": {"task": "webhooks.expire_deliveries", "schedule": 6 * 3600.0},
     "expire-shadow-scores": {"task": "risk.expire_shadow_scores", "schedule": 6 * 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
+    "encode-knowledge": {"task": "service.encode_knowledge", "schedule": 15.0},
+    "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
     "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
@@ -265,6 +267,9 @@ GATEWAY_DEADLINE = float(env("GATEWAY_DEADLINE", "0.5"))  # seconds
 MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
+# Languages that TEXT_ENCODER reads, of en, zh and other, separated by commas. What customer service knows in another
+# one is found by its words alone: the encoder that comes along tells English texts apart, and hardly any Chinese ones.
+TEXT_ENCODER_LANGUAGES = frozenset(env("TEXT_ENCODER_LANGUAGES", "en").replace(" ", "").split(","))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 
 # Attribution ---------------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from apps.service.knowledge.models import SourceKind
 from apps.service.replies.backends.extractive import extract_sentences
-from apps.service.replies.evidence import Passage, match
+from apps.service.replies.evidence import Evidence, match
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
 from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
 from apps.service.replies.slots import Filled, fill_slots
@@ -24,7 +25,7 @@ class Candidate:
     """
 
     backend: str
-    sentences: Sequence[tuple[str, Passage]]
+    sentences: Sequence[tuple[str, Evidence]]
     text: str
     match: float
     missing: tuple[str, ...] = ()
@@ -37,7 +38,7 @@ class Candidate:
 
 
 def fill_templates(
-    query: str, templates: Sequence[Passage], values: Mapping[str, str], facts: frozenset[Claim]
+    query: str, templates: Sequence[Evidence], values: Mapping[str, str], facts: frozenset[Claim]
 ) -> list[Candidate]:
     """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
 
@@ -48,7 +49,7 @@ def fill_templates(
         fits = match(query, passage)
         if fits < LEAST_MATCH:
             continue
-        is_macro = passage.kind == "macro"
+        is_macro = passage.kind == SourceKind.MACRO
         filled = fill_slots(passage.text, values) if is_macro else Filled(passage.text, (), ())
         loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts))
         sentences = [(sentence, passage) for sentence in sentences_of(filled.text)]
@@ -65,7 +66,7 @@ def select(candidates: Sequence[Candidate]) -> Candidate | None:
     return whole if whole is not None and whole.match >= 0.8 * best.match else best
 
 
-def extract(query: str, articles: Sequence[Passage]) -> Candidate | None:
+def extract(query: str, articles: Sequence[Evidence]) -> Candidate | None:
     """Up to three sentences of the article that speaks most of what is asked, word for word; None without any."""
     found = extract_sentences(query, [(passage.title, passage.text) for passage in articles])
     if not found:
@@ -90,9 +91,9 @@ def citations_of(candidate: Candidate) -> list[dict[str, object]]:
     cited: dict[str, dict[str, object]] = {}
     for number, (_, passage) in enumerate(candidate.sentences, start=1):
         citation = cited.setdefault(
-            passage.source_id,
+            passage.source,
             {
-                "source": passage.source_id,
+                "source": passage.source,
                 "version": passage.version,
                 "kind": passage.kind,
                 "title": passage.title,
@@ -115,7 +116,7 @@ def suggestions_of(candidates: Sequence[Candidate], but: Candidate | None) -> li
         passage = candidate.sentences[0][1] if candidate.sentences else None
         found.append(
             {
-                "source": passage.source_id if passage else None,
+                "source": passage.source if passage else None,
                 "title": passage.title if passage else "",
                 "backend": candidate.backend,
                 "text": candidate.text,

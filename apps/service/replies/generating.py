@@ -15,7 +15,7 @@ from apps.service.replies.backends.base import (
     ReplyRequest,
 )
 from apps.service.replies.composing import Candidate, fill_templates, join
-from apps.service.replies.evidence import Passage, match_text
+from apps.service.replies.evidence import Evidence, match_text
 from apps.service.replies.grounding.checking import Dropped, Sentence, Source, check_sentence
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.making import Gathered
@@ -34,7 +34,7 @@ class Generation:
     """What came of one backend: the sentences that are backed, those that are not, and what went wrong."""
 
     backend: str
-    kept: list[tuple[str, Passage]] = field(default_factory=list)
+    kept: list[tuple[str, Evidence]] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     failure: str | None = None
     cut_off: str | None = None
@@ -60,11 +60,11 @@ class Generation:
         return {"prompt_version": PROMPT_VERSION, "dropped": why, "failure": self.failure}
 
 
-def passages_for(gathered: Gathered) -> list[Passage]:
+def passages_for(gathered: Gathered) -> list[Evidence]:
     """What a model may say: articles, macros that are whole once filled, and the data of the order."""
     filled = fill_templates(gathered.asked.query, gathered.templates, gathered.values, gathered.known)
     whole = [
-        Passage(source.source_id, source.version, source.kind, source.title, source.quote, each.text, source.score, {})
+        Evidence(source.source, source.version, source.kind, source.title, source.quote, each.text, source.score)
         for each in filled
         if each.is_whole and each.sentences
         for source in [each.sentences[0][1]]
@@ -75,7 +75,7 @@ def passages_for(gathered: Gathered) -> list[Passage]:
     values = {**order.values, "order": order.order_id}
     text = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())
     title = f"Order {order.order_id}"
-    about = Passage(f"order:{order.order_id}", 0, "order", title, text, text, 1.0, {})
+    about = Evidence(f"order:{order.order_id}", 0, "order", title, text, text, 1.0)
     return [*[*gathered.articles, *whole][: MOST_SOURCES - 1], about]
 
 
@@ -101,7 +101,7 @@ def generate(
             judged = check_sentence(mask.show(raw), sources, gathered.known)
             if isinstance(judged, Sentence):
                 result.kept.append((judged.text, passages[judged.source - 1]))
-                stream.tell("text", {"text": judged.text, "source": passages[judged.source - 1].source_id})
+                stream.tell("text", {"text": judged.text, "source": passages[judged.source - 1].source})
             else:
                 result.dropped.append(judged)
     except CutOff as error:

@@ -15,7 +15,7 @@ from apps.service.replies.composing import (
     suggestions_of,
 )
 from apps.service.replies.deciding import Case, Verdict, decide
-from apps.service.replies.evidence import Passage, Understanding
+from apps.service.replies.evidence import Evidence, Understanding
 from apps.service.replies.facts import Chosen, Facts, choose_order, order_claims, read_facts, slot_values
 from apps.service.replies.grounding.claims import Claim
 from apps.service.replies.grounding.promises import unbacked_promises
@@ -59,8 +59,8 @@ class Gathered:
     chosen: Chosen
     values: Mapping[str, str]
     known: frozenset[Claim]
-    templates: Sequence[Passage]
-    articles: Sequence[Passage]
+    templates: Sequence[Evidence]
+    articles: Sequence[Evidence]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = choose_order(facts, asked.texts)
+    templates, articles = evidence.find_passages(asked.query, language=language)
     return Gathered(
         asked=asked,
         understood=understood,
@@ -98,10 +99,8 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         chosen=chosen,
         values={**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name},
         known=order_claims(chosen),
-        templates=evidence.find_passages(
-            asked.query, kinds=evidence.TEMPLATES, language=language, count=TEMPLATES_READ
-        ),
-        articles=evidence.find_passages(asked.query, kinds=evidence.ARTICLES, language=language, count=ARTICLES_READ),
+        templates=templates[:TEMPLATES_READ],
+        articles=articles[:ARTICLES_READ],
     )
 
 
@@ -138,7 +137,7 @@ def judge(
         blocked_topic=blocked_topic(text, settings.blocked_topics),
         is_upset=evidence.is_upset(understood),
         is_urgent=evidence.is_urgent(understood),
-        is_out_of_scope=understood.out_of_scope,
+        is_out_of_scope=evidence.is_out_of_scope(understood),
         is_with_agent=gathered.asked.is_with_agent,
         doubts=[*doubts, *(_doubts(candidate, gathered) if candidate else ())],
     )

@@ -52,7 +52,7 @@ class AskReplySerializer(StrictSerializer):
 class CitationSerializer(serializers.Serializer):
     source = serializers.CharField()
     version = serializers.IntegerField()
-    kind = serializers.CharField(help_text="article, macro or past_reply")
+    kind = serializers.CharField(help_text="article, macro, reply, or order for the customer's own data")
     title = serializers.CharField(allow_blank=True)
     quote = serializers.CharField(allow_blank=True)
     sentences = serializers.ListField(

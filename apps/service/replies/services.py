@@ -185,7 +185,7 @@ def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: f
             "language": gathered.understood.language,
             "backend": candidate.backend if candidate else None,
             "match": candidate.match if candidate else None,
-            "found": [[passage.source_id, passage.version, passage.score] for passage in found],
+            "found": [[passage.source, passage.version, passage.score] for passage in found],
             "citations": [[each["source"], each["version"], each["sentences"]] for each in made.citations],
             **made.notes,
         },

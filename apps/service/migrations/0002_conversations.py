@@ -9,10 +9,8 @@ from tenancy.operations import protect, tie
 
 
 class Migration(migrations.Migration):
-    initial = True
-
     dependencies = [
-        ("tenancy", "0003_definer_search_path"),
+        ("service", "0001_knowledge"),
     ]
 
     operations = [
