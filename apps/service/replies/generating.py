@@ -62,7 +62,7 @@ class Generation:
 
 def passages_for(gathered: Gathered) -> list[Evidence]:
     """What a model may say: articles, macros that are whole once filled, and the data of the order."""
-    filled = fill_templates(gathered.asked.query, gathered.templates, gathered.values, gathered.known)
+    filled = fill_templates(gathered.asked.question, gathered.templates, gathered.values, gathered.known)
     whole = [
         Evidence(source.source, source.version, source.kind, source.title, source.quote, each.text, source.score)
         for each in filled

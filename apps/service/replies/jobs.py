@@ -129,8 +129,8 @@ def _is_wanted(reply_id: UUID) -> bool:
 def _made(job: Job, written: Generation | None, failures: list[str]) -> Made:
     """The verdict on what was written; where nothing was, on the sentences of the articles."""
     notes = {"failures": failures}
-    extracted = extract(job.gathered.asked.query, job.gathered.articles)
-    candidate = written.candidate(job.gathered.asked.query) if written else None
+    extracted = extract(job.gathered.asked.question, job.gathered.articles)
+    candidate = written.candidate(job.gathered.asked.question) if written else None
     if written is None or candidate is None:
         made = make_reply(job.gathered, job.settings)
         return judge(

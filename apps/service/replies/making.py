@@ -19,6 +19,7 @@ from apps.service.replies.evidence import Evidence, Understanding
 from apps.service.replies.facts import Chosen, Facts, choose_order, order_claims, read_facts, slot_values
 from apps.service.replies.grounding.claims import Claim
 from apps.service.replies.grounding.promises import unbacked_promises
+from apps.service.replies.grounding.wording import words_of
 from apps.service.replies.models import ReplyAction
 from apps.service.replies.settings import ServiceSettings
 from apps.service.replies.wishes import asks_for_human, blocked_topic
@@ -26,6 +27,7 @@ from apps.service.replies.wishes import asks_for_human, blocked_topic
 # Of the customer's last messages so many say what is asked.
 MESSAGES_READ = 3
 LONGEST_QUERY = 2_000
+SHORT = 40  # characters
 LONGEST_WANT = 300
 TEMPLATES_READ = 8
 ARTICLES_READ = 5
@@ -44,9 +46,14 @@ class Asked:
 
     @property
     def query(self) -> str:
-        """The newest message; where it is a few words only, with those before it."""
-        texts = self.texts[:1] if len(self.texts[0]) >= 40 else self.texts[:MESSAGES_READ]
+        """What is searched for: the newest message; where it is short, with those before it."""
+        texts = self.texts[:1] if len(self.texts[0]) >= SHORT else self.texts[:MESSAGES_READ]
         return "\n".join(reversed(texts))[-LONGEST_QUERY:]
+
+    @property
+    def question(self) -> str:
+        """What replies are measured by: the newest message, if it says anything by itself."""
+        return self.texts[0][:LONGEST_QUERY] if words_of(self.texts[0]) else self.query
 
 
 @dataclass(frozen=True)
@@ -106,11 +113,11 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
     """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
-    query = gathered.asked.query
+    question = gathered.asked.question
     templates = evidence.rank_templates(
-        gathered.asked, fill_templates(query, gathered.templates, gathered.values, gathered.known)
+        gathered.asked, fill_templates(question, gathered.templates, gathered.values, gathered.known)
     )
-    extracted = extract(query, gathered.articles)
+    extracted = extract(question, gathered.articles)
     candidates = [*templates, *([extracted] if extracted else [])]
     return judge(gathered, settings, select(templates) or extracted, candidates)
 
