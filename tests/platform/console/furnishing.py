@@ -14,6 +14,7 @@ from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
+from apps.service.conversations.services import open_conversation
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
@@ -130,6 +131,7 @@ class Furnished:
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
+            self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")
@@ -203,6 +205,7 @@ class Furnished:
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
+            "service/conversation": self.conversation,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
             "decisions/scenario": self.scenario,
