@@ -131,7 +131,6 @@ class Furnished:
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
-            self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")
@@ -159,6 +158,7 @@ class Furnished:
             self.link = IdentityLink.objects.get()
             self.quarantined = Quarantine.objects.get()
             self.item = Item.objects.get()
+            self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
             self.running = make_run(status=RunStatus.QUEUED, report=None)
             self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
         # So that no action on another member fails for want of an admin.
