@@ -6,30 +6,17 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.events import SubjectSerializer
 from api.serializers import ObjectField, StrictSerializer
+from api.subjects import SubjectField
 from apps.recommendation.engine import MEMBERS
 from apps.recommendation.lists.asking import Recommendation
 from apps.recommendation.lists.settings import ScenarioSettings, settings_schema
-from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.filters import FilterError
 from catalog.saved_filters import read_filter
 from catalog.serializers import ItemIdField
 
 MOST_ITEMS = 100
 MOST_EXCLUDED = 10_000
-
-
-@extend_schema_field(SubjectSerializer)
-class SubjectField(serializers.Field):
-    def to_internal_value(self, data: Any) -> Subject:
-        try:
-            return read_subject(data)
-        except BadSubject as error:
-            problems = {
-                reason["field"].removeprefix("subject").lstrip("."): [reason["message"]] for reason in error.reasons
-            }
-            raise serializers.ValidationError(problems.get("", problems)) from error
 
 
 class FilterField(ObjectField):

@@ -1,1 +1,48 @@
 """Customer service's only door to `ml`."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.data.chunking import Chunk, chunk_text, sentences
+from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
+
+if TYPE_CHECKING:
+    from ml.serving.generation import TextGenerator
+
+__all__ = ["Chunk", "chunk_text", "rerank", "send_threshold", "sentences", "text_generator"]
+
+
+def rerank(query: str, texts: Sequence[str]) -> list[float] | None:
+    """How well each text answers the query, higher is better; None while no re-ranker is there to ask.
+
+    A cross-encoder enters here, and nothing else has to change: searches then go by its scores.
+    """
+    return None
+
+
+@cache
+def text_generator(folder: Path) -> "TextGenerator":
+    """The causal language model of a folder, loaded once in this process; for workers alone."""
+    # Loads torch and transformers, which no other process needs for this.
+    from ml.serving.generation import TextGenerator
+
+    return TextGenerator(folder)
+
+
+def send_threshold(
+    scores: Sequence[float], is_right: Sequence[bool], *, error_rate: float
+) -> tuple[float | None, int, str, list[dict[str, Any]]]:
+    """(threshold or None, labels needed at least, why there is none, points of the risk-coverage curve)."""
+    if not 0 < error_rate < 1:
+        return None, 0, "error_rate must lie between 0 and 1; change it in the settings", []
+    needed = least_labels(error_rate)
+    curve = [point.to_dict() for point in risk_coverage_curve(scores, is_right)] if scores else []
+    try:
+        chosen, _ = choose_send_threshold(scores, is_right, error_rate=error_rate)
+    except TooFewLabels as error:
+        return None, needed, f"{error}; let agents judge more drafts", curve
+    if chosen is None:
+        return None, needed, f"even the surest drafts are wrong in more than {error_rate:.1%} of cases", curve
+    return chosen.threshold, needed, "", curve

@@ -1,1 +1,18 @@
 """All tables of the application; each topic keeps its own."""
+
+from apps.service.conversations.models import Conversation, ConversationEvent, Message
+from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount
+from apps.service.replies.models import Reply, ReplyBackend
+
+__all__ = [
+    "Chunk",
+    "Conversation",
+    "ConversationEvent",
+    "KnowledgeImport",
+    "Message",
+    "Reply",
+    "ReplyBackend",
+    "Source",
+    "SourceVersion",
+    "TermCount",
+]

@@ -1,5 +1,6 @@
 """Addresses of customer service under /api/v1/; each topic keeps its own."""
 
-from django.urls import URLPattern
+from apps.service.conversations.urls import urlpatterns as conversations
+from apps.service.replies.urls import urlpatterns as replies
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [*conversations, *replies]

@@ -81,6 +81,10 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Service",
+                "items": [page("Inbox", "inbox", "service_conversation_changelist")],
+            },
+            {
                 "title": "Risk",
                 "items": [
                     page("Cases", "cases", "risk_case_changelist"),

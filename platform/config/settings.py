@@ -253,7 +253,10 @@ CELERY_BEAT_SCHEDULE = {
     "expire-webhook-deliveries": {"task": "webhooks.expire_deliveries", "schedule": 6 * 3600.0},
     "expire-shadow-scores": {"task": "risk.expire_shadow_scores", "schedule": 6 * 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
+    "encode-knowledge": {"task": "service.encode_knowledge", "schedule": 15.0},
+    "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
+    "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
 
@@ -265,6 +268,9 @@ GATEWAY_DEADLINE = float(env("GATEWAY_DEADLINE", "0.5"))  # seconds
 MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
+# Languages that TEXT_ENCODER reads, of en, zh and other, separated by commas. What customer service knows in another
+# one is found by its words alone: the encoder that comes along tells English texts apart, and hardly any Chinese ones.
+TEXT_ENCODER_LANGUAGES = frozenset(env("TEXT_ENCODER_LANGUAGES", "en").replace(" ", "").split(","))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 
 # Attribution ---------------------------------------------------------------------------------------------------------
@@ -277,6 +283,15 @@ BATCH_CHUNK = int(env("BATCH_CHUNK", "200"))  # subjects that a worker takes at 
 BATCH_LEASE = float(env("BATCH_LEASE", "120"))  # seconds after which a chunk is taken from a silent worker
 BATCH_WORKERS = int(env("BATCH_WORKERS", "8"))  # chunks of one batch that are under way at a time, at most
 BATCH_KEPT_DAYS = int(env("BATCH_KEPT_DAYS", "7"))  # after which an exported file is deleted
+
+# Replies -------------------------------------------------------------------------------------------------------------
+# Servers that speak the OpenAI chat API and may write replies, as addresses separated by commas; tenants choose among
+# these alone: https://models.example:443,http://127.0.0.1:11434
+REPLY_SERVERS = [each.strip() for each in env("REPLY_SERVERS").split(",") if each.strip()]
+# Local causal language models by name, as folders of the transformers library: small=/models/small,large=/models/large
+REPLY_MODELS = dict(each.strip().split("=", 1) for each in env("REPLY_MODELS").split(",") if "=" in each)
+# After so many seconds a reply that no worker has finished is settled without a generation.
+GENERATION_DEADLINE = float(env("GENERATION_DEADLINE", "30"))
 
 # Notifications -------------------------------------------------------------------------------------------------------
 # Webhooks reach public addresses alone, over https; this lets them reach the private network, and this machine by http.

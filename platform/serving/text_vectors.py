@@ -97,14 +97,17 @@ def load_encoder() -> None:
 
 
 def query_vector(text: str) -> Vector | None:
-    """The text's vector of length 1, (VECTOR_DIMENSION,); None where none can be had in time, or no item has one."""
+    """The text's vector as `text_vector` gives it; None where no item has one to compare."""
+    return text_vector(text) if has_vectors() else None
+
+
+def text_vector(text: str) -> Vector | None:
+    """The text's vector of length 1, (VECTOR_DIMENSION,); None where none can be had in time, or the text is blank."""
     text = text[:QUERY_READ]
     with _lock:
         known = _kept.get(text)
         if known is not None:
             _kept.move_to_end(text)
-    if not has_vectors():
-        return None
     vector = known if known is not None else _encode(text)
     if vector is None or not vector.any():
         return None

@@ -4,26 +4,24 @@ import django.contrib.postgres.indexes
 import django.contrib.postgres.search
 import django.db.models.deletion
 import uuid_utils.compat
-from django.conf import settings
 from django.db import migrations, models
 
 import catalog.vectors
 import tenancy.scope
-from tenancy.operations import IN_SCOPE, protect, tie
+from tenancy.operations import (
+    AS_CALLER,
+    AS_OWNER,
+    IN_SCOPE,
+    OWN_ROWS,
+    let_functions_search,
+    make_function,
+    protect,
+    tie,
+)
 
-ROLES = settings.DATABASE_ROLES
 # The embedded server has the first two already. btree_gin lets the tenant stand first in an index of words.
 EXTENSIONS = ("vector", "pg_trgm", "btree_gin")
 SEARCHED = ("catalog_itemtext", "catalog_itemword")
-# Two functions run as the owner, so each asks for the tenant in scope itself, and in the console for the operator's
-# membership as well.
-OWN_ROWS = (
-    f"tenant_id = {IN_SCOPE} AND (session_user <> '{ROLES['console']}' OR public.tenancy_operator_role() IS NOT NULL)"
-)
-# Objects of the caller's temporary schema must not be found in place of ours, so it is named last. A plan is made for
-# each call: what is a good one depends on the tenant's size.
-AS_CALLER = "LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_custom_plan"
-AS_OWNER = f"{AS_CALLER} SECURITY DEFINER"
 MATCH_WORDS = f"""
     CREATE FUNCTION catalog_match_words(query tsquery, most integer)
     RETURNS TABLE (id uuid, relevance real) ROWS 1000 {AS_OWNER} AS $$
@@ -57,28 +55,6 @@ FUNCTIONS = {
     "catalog_match_meaning(vector, integer)": MATCH_MEANING,
     "catalog_similar_words(text[], integer)": SIMILAR_WORDS,
 }
-
-
-def let_functions_search(table: str) -> migrations.RunSQL:
-    """Under a tenant's policy PostgreSQL takes no index for the match of texts, as its operators are not leak-proof.
-
-    The owner, as whom the functions run and no runtime process connects, reads the index without one.
-    """
-    return migrations.RunSQL(
-        f"CREATE POLICY searched_rows ON {table} FOR SELECT TO {ROLES['owner']} USING (true)",
-        f"DROP POLICY searched_rows ON {table}",
-    )
-
-
-def make_function(signature: str, definition: str) -> migrations.RunSQL:
-    return migrations.RunSQL(
-        (
-            definition,
-            f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC",
-            f"GRANT EXECUTE ON FUNCTION {signature} TO {ROLES['app']}, {ROLES['console']}",
-        ),
-        f"DROP FUNCTION {signature}",
-    )
 
 
 def tenant_key() -> models.ForeignKey:

@@ -14,6 +14,7 @@ from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
+from apps.service.conversations.services import open_conversation
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
@@ -157,6 +158,7 @@ class Furnished:
             self.link = IdentityLink.objects.get()
             self.quarantined = Quarantine.objects.get()
             self.item = Item.objects.get()
+            self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
             self.running = make_run(status=RunStatus.QUEUED, report=None)
             self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
         # So that no action on another member fails for want of an admin.
@@ -203,6 +205,7 @@ class Furnished:
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
+            "service/conversation": self.conversation,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
             "decisions/scenario": self.scenario,

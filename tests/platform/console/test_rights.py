@@ -31,6 +31,7 @@ SEEN_BY = {
     "risk/riskrule": EVERYBODY,
     "risk/entitylist": EVERYBODY,
     "risk/case": EVERYBODY,
+    "service/conversation": EVERYBODY,
     "webhooks/webhook": EVERYBODY,
     "webhooks/webhookdelivery": EVERYBODY,
     "risk/digest": FROM_OPERATOR,

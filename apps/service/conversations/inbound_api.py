@@ -1,0 +1,78 @@
+"""POST /api/v1/conversations/inbound/{desk}: what a help desk's webhook sends."""
+
+from typing import Any
+
+from celery import signature
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.service.conversations import services
+from apps.service.conversations.api import TAGS, WRITE, conversation_refusals
+from apps.service.conversations.inbound import DESKS, BadPayload, InboundMessage, read_inbound
+from apps.service.conversations.models import Role
+from apps.service.conversations.serializers import MessageSerializer
+from apps.service.replies.settings import current_settings
+from tenancy.tasks import enqueue
+
+
+class InboundAnswerSerializer(serializers.Serializer):
+    result = serializers.ChoiceField(["stored", "duplicate", "ignored"], help_text="ignored: it brings no message")
+    message = MessageSerializer(allow_null=True)
+
+
+class InboundView(APIView):
+    required_scopes = {"POST": WRITE}
+
+    @extend_schema(
+        operation_id="receive_inbound_message",
+        tags=TAGS,
+        summary="Take a message as a help desk's webhook sends it",
+        description="`zendesk` (event subscriptions ticket.created and ticket.comment_added) and `chatwoot` "
+        "(message_created). The desk's own ids make it idempotent: its conversation is opened once, each message is "
+        "stored once, and has one reply. Customers are users named `{desk}:{the desk's id}`. Unless the setting "
+        "`answers_inbound` is off, a worker replies; webhooks tell the desk.",
+        request=OpenApiTypes.OBJECT,
+        responses={
+            201: InboundAnswerSerializer,
+            200: OpenApiResponse(InboundAnswerSerializer, "It was stored before, or brings no message"),
+        },
+    )
+    def post(self, request: Request, desk: str) -> Response:
+        if desk not in DESKS:
+            raise NotFound(f"'{desk}' is no help desk that is known; known are {', '.join(sorted(DESKS))}")
+        try:
+            inbound = read_inbound(desk, request.data)
+        except BadPayload as error:
+            raise ValidationError({error.field or "non_field_errors": [error.message]}) from error
+        if inbound is None:
+            return Response({"result": "ignored", "message": None})
+        added = _take(desk, inbound)
+        body = {"result": "stored" if added.is_new else "duplicate", "message": MessageSerializer(added.message).data}
+        return Response(body, status=201 if added.is_new else 200)
+
+
+def _take(desk: str, inbound: InboundMessage) -> services.Added:
+    conversation = services.open_conversation(
+        subject={"user_id": f"{desk}:{inbound.customer_id}"},
+        channel=inbound.channel,
+        title=inbound.title,
+        source=desk,
+        external_id=inbound.conversation_id,
+    )
+    with conversation_refusals(conversation.id):
+        added = services.add_message(
+            conversation_id=conversation.id,
+            role=inbound.role,
+            text=inbound.text,
+            client_id=inbound.message_id,
+            author=inbound.author,
+        )
+    if added.is_new and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
+        task: Any = signature("service.answer_conversation", queue="default")
+        enqueue(task, conversation_id=str(conversation.id))
+    return added

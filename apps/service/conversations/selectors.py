@@ -1,0 +1,47 @@
+"""Reads of conversations."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.service.conversations.models import Conversation, ConversationEvent, Message
+
+
+def conversations(
+    *,
+    status: str | None = None,
+    channel: str | None = None,
+    assignee: str | None = None,
+    waiting: bool | None = None,
+    subject_key: bytes | None = None,
+    source: str | None = None,
+) -> QuerySet[Conversation]:
+    """Those that meet everything given, newest first. `waiting`: whether a message of the customer waits."""
+    given: dict[str, Any] = {"status": status, "channel": channel, "assignee": assignee, "source": source}
+    found = Conversation.objects.filter(**{name: value for name, value in given.items() if value is not None})
+    if waiting is not None:
+        found = found.filter(waiting_since__isnull=not waiting)
+    if subject_key is not None:
+        found = found.filter(Q(subject_key=subject_key) | Q(anonymous_key=subject_key))
+    return found.order_by("-id")
+
+
+def get_conversation(conversation_id: UUID) -> Conversation:
+    """Raises Conversation.DoesNotExist."""
+    return Conversation.objects.get(id=conversation_id)
+
+
+def messages_of(conversation_id: UUID) -> QuerySet[Message]:
+    """What was said, oldest first."""
+    return Message.objects.filter(conversation_id=conversation_id).order_by("number")
+
+
+def last_messages(conversation_id: UUID, count: int) -> list[Message]:
+    """The last `count` messages, oldest first; one query."""
+    return list(Message.objects.filter(conversation_id=conversation_id).order_by("-number")[:count])[::-1]
+
+
+def events_of(conversation_id: UUID) -> QuerySet[ConversationEvent]:
+    """What was done with a conversation, newest first."""
+    return ConversationEvent.objects.filter(conversation_id=conversation_id).order_by("-created_at", "-id")

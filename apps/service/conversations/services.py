@@ -1,0 +1,263 @@
+"""Writes of conversations: opening, messages, and what agents do with them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from apps.service.conversations.cleaning import clean_text
+from apps.service.conversations.events import message_event_type, store_event
+from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
+from apps.service.conversations.outbox import tell_hand_off, tell_message
+from apps.service.replies.models import Reply, ReplyStatus
+from behavior.judging import SUBJECT_IDS
+from behavior.parsing import Invalid
+from tenancy.secrets import subject_key
+
+MOST_MESSAGES = 2_000
+# Where an agent may bring a conversation from where it is.
+MOVES: dict[str, tuple[str, ...]] = {
+    ConversationStatus.OPEN: (ConversationStatus.WAITING, ConversationStatus.HANDED_OFF, ConversationStatus.CLOSED),
+    ConversationStatus.WAITING: (ConversationStatus.OPEN, ConversationStatus.HANDED_OFF, ConversationStatus.CLOSED),
+    ConversationStatus.HANDED_OFF: (ConversationStatus.OPEN, ConversationStatus.WAITING, ConversationStatus.CLOSED),
+    ConversationStatus.CLOSED: (ConversationStatus.OPEN,),
+}
+
+
+class ConversationChanged(Exception):
+    """Somebody else was faster: the conversation is no longer as it was seen."""
+
+
+class MessageConflict(Exception):
+    """Another message is stored under this id."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """A message, and whether it is a new one."""
+
+    message: Message
+    is_new: bool
+
+
+def open_conversation(
+    *,
+    subject: Mapping[str, str],
+    channel: str,
+    language: str = "",
+    title: str = "",
+    source: str = "api",
+    external_id: str | None = None,
+) -> Conversation:
+    """Open a conversation of a customer: `subject` holds user_id, anonymous_id or both, and perhaps session_id.
+
+    One that a help desk has already opened under `external_id` is given back. Safe to race.
+    """
+    kind = next(kind for kind in SUBJECT_IDS if kind in subject)
+    both = all(kind in subject for kind in SUBJECT_IDS)
+    now = timezone.now()
+    conversation = Conversation(
+        subject_key=subject_key(kind, subject[kind]),
+        anonymous_key=subject_key("anonymous_id", subject["anonymous_id"]) if both else None,
+        channel=channel,
+        language=language,
+        title=title[:200],
+        source=source,
+        external_id=external_id,
+        opened_at=now,
+    )
+    with transaction.atomic():
+        if external_id is not None:
+            Conversation.objects.bulk_create([conversation], ignore_conflicts=True)
+            found = Conversation.objects.get(source=source, external_id=external_id)
+            if found.id != conversation.id:
+                return found
+        else:
+            conversation.save(force_insert=True)
+        store_event(conversation, "conversation_opened", of=conversation.id, at=now, subject=subject)
+    return conversation
+
+
+def add_message(
+    *, conversation_id: UUID, role: str, text: str, client_id: str, author: str = "", reply: Reply | None = None
+) -> Added:
+    """Store a message, once for each `client_id` of the conversation.
+
+    A customer's message supersedes replies to earlier ones that nobody has sent yet, and opens a closed conversation;
+    what agent or bot says answers what waits. `reply` is the reply that it carries. Messages of one conversation follow
+    each other, so two calls at once are stored one after the other.
+
+    Raises Conversation.DoesNotExist, ValidationError, MessageConflict and CustomerUnknown.
+    """
+    try:
+        cleaned = clean_text(text)
+    except Invalid as problem:
+        raise ValidationError({"text": ValidationError(problem.message, code=problem.code)}) from None
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
+        if stored := Message.objects.filter(conversation=conversation, client_id=client_id).first():
+            return Added(_same(stored, role=role, text=cleaned), is_new=False)
+        if conversation.message_count >= MOST_MESSAGES:
+            raise ValidationError({"conversation": f"has {MOST_MESSAGES:,} messages, the most; open a new one"})
+        message = _store(conversation, role=role, text=cleaned, client_id=client_id, author=author, reply=reply)
+        if role == Role.CUSTOMER:
+            supersede_replies(conversation)
+    return Added(message, is_new=True)
+
+
+def _same(stored: Message, *, role: str, text: str) -> Message:
+    for name, value in (("role", role), ("text", text)):
+        if getattr(stored, name) != value:
+            raise MessageConflict(f"{name} differs from the message that is stored under this id; give it its own")
+    return stored
+
+
+def _store(
+    conversation: Conversation, *, role: str, text: str, client_id: str, author: str, reply: Reply | None
+) -> Message:
+    now = timezone.now()
+    message = Message(
+        id=uuid7(),
+        conversation=conversation,
+        number=conversation.message_count + 1,
+        role=role,
+        author=author,
+        text=text,
+        client_id=client_id,
+        created_at=now,
+    )
+    message.event_id = store_event(
+        conversation,
+        message_event_type(message),
+        of=message.id,
+        at=now,
+        decision_id=reply.decision_id if reply else None,
+        properties={"message_id": str(message.id), "characters": len(text)},
+    )
+    message.save(force_insert=True)
+    _follow(conversation, message)
+    tell_message(conversation, message)
+    return message
+
+
+def _follow(conversation: Conversation, message: Message) -> None:
+    """What a message changes of its conversation."""
+    now = message.created_at
+    conversation.message_count = message.number
+    conversation.last_message_at = now
+    if message.role == Role.CUSTOMER:
+        conversation.waiting_since = conversation.waiting_since or now
+        if conversation.status in (ConversationStatus.WAITING, ConversationStatus.CLOSED):
+            conversation.status, conversation.closed_at = ConversationStatus.OPEN, None
+    else:
+        conversation.waiting_since = None
+        conversation.first_response_at = conversation.first_response_at or now
+        # What was handed off stays an agent's until the agent moves it.
+        if conversation.status == ConversationStatus.OPEN:
+            conversation.status = ConversationStatus.WAITING
+    conversation.save(
+        update_fields=["message_count", "last_message_at", "waiting_since", "first_response_at", "status", "closed_at"]
+    )
+
+
+def supersede_replies(conversation: Conversation, *, but: UUID | None = None) -> None:
+    """Replies that are under way, and drafts that nobody has judged, answer a message that is not the newest any more;
+    one statement. The conversation's row must be locked."""
+    waiting = Reply.objects.filter(conversation=conversation, status__in=(ReplyStatus.UNDER_WAY, ReplyStatus.WAITING))
+    waiting.exclude(id=but).update(status=ReplyStatus.SUPERSEDED, settled_at=timezone.now())
+
+
+def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | None = None) -> Conversation:
+    """Give the conversation to somebody, or to nobody.
+
+    Raises Conversation.DoesNotExist and ConversationChanged, as all of these do.
+    """
+
+    def change(conversation: Conversation) -> None:
+        before, conversation.assignee = conversation.assignee, assignee
+        if before != assignee:
+            _tell(conversation, ConversationEvent.Kind.ASSIGNED, actor, before=before, after=assignee)
+
+    return _change(conversation_id, version, change)
+
+
+def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = None, note: str = "") -> Conversation:
+    """Bring the conversation to another status. Raises ValidationError for a move that there is not."""
+
+    def change(conversation: Conversation) -> None:
+        if to == conversation.status:
+            return
+        if to not in MOVES[conversation.status]:
+            allowed = ", ".join(MOVES[conversation.status])
+            raise ValidationError({"status": f"from {conversation.status} it can become {allowed}; not {to}"})
+        if to == ConversationStatus.HANDED_OFF:
+            hand_over(conversation, {"reasons": [{"code": "asked", "text": note or "an agent was asked for"}]}, actor)
+            return
+        _tell(conversation, ConversationEvent.Kind.MOVED, actor, before=conversation.status, after=to, note=note)
+        conversation.status = to
+        conversation.closed_at = timezone.now() if to == ConversationStatus.CLOSED else None
+
+    return _change(conversation_id, version, change)
+
+
+def rate(*, conversation_id: UUID, satisfaction: int, actor: str) -> Conversation:
+    """Keep what the customer gave, 1 to 5; the last one counts. Raises ValidationError."""
+    if not 1 <= satisfaction <= 5:
+        raise ValidationError({"satisfaction": "must be a whole number from 1 to 5"})
+
+    def change(conversation: Conversation) -> None:
+        before, conversation.satisfaction = conversation.satisfaction, satisfaction
+        event = _tell(
+            conversation, ConversationEvent.Kind.RATED, actor, before=str(before or ""), after=str(satisfaction)
+        )
+        last = Reply.objects.filter(conversation=conversation, status=ReplyStatus.SENT).order_by("-created_at").first()
+        store_event(
+            conversation,
+            "satisfaction",
+            of=event.id,
+            at=timezone.now(),
+            value=float(satisfaction),
+            decision_id=last.decision_id if last else None,
+        )
+
+    return _change(conversation_id, None, change)
+
+
+def hand_over(conversation: Conversation, hand_off: Mapping[str, object], actor: str) -> None:
+    """Leave the conversation to the agents with what they need to know; its row must be locked, and is saved by the
+    caller with `status`, `hand_off` and `handed_off_at`."""
+    reasons = hand_off["reasons"]
+    assert isinstance(reasons, list)
+    note = "; ".join(str(reason["text"]) for reason in reasons)
+    _tell(conversation, ConversationEvent.Kind.HANDED_OFF, actor, before=conversation.status, note=note)
+    conversation.status = ConversationStatus.HANDED_OFF
+    conversation.hand_off = dict(hand_off)
+    conversation.handed_off_at = timezone.now()
+    conversation.closed_at = None
+    tell_hand_off(conversation)
+
+
+def _change(conversation_id: UUID, version: int | None, change: Callable[[Conversation], None]) -> Conversation:
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
+        if version is not None and conversation.version != version:
+            who = f" with {conversation.assignee}" if conversation.assignee else ""
+            raise ConversationChanged(
+                f"the conversation was changed meanwhile: it is {conversation.status}{who}; look at it again"
+            )
+        change(conversation)
+        conversation.version += 1
+        conversation.save()
+    return conversation
+
+
+def _tell(
+    conversation: Conversation, kind: str, actor: str, *, before: str = "", after: str = "", note: str = ""
+) -> ConversationEvent:
+    return ConversationEvent.objects.create(
+        conversation=conversation, kind=kind, actor=actor, before=before[:200], after=after[:200], note=note
+    )

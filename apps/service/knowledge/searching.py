@@ -1,0 +1,274 @@
+"""Finding passages: candidates by full text and by meaning, fused by rank, re-ranked; each stage timed and
+switchable."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.service.engine import rerank, sentences
+from apps.service.knowledge.indexing import PUBLIC, language_of, segment_reader
+from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
+from catalog.text_analysis import analyse, pairs
+from catalog.vectors import as_text
+from serving.text_vectors import text_vector
+from tenancy.scope import current_tenant_id
+
+FULL_TEXT, DENSE, FUSED, RERANK = "full_text", "dense", "fused", "rerank"
+STAGES = (FULL_TEXT, DENSE, RERANK)
+LONGEST_QUERY = 10_000
+MOST_PASSAGES = 50
+# Candidates of each list, and how many of the fused ones a re-ranker reads.
+CANDIDATES, RERANKED = 100, 30
+# A message of any length costs the same; its first words say what is wanted.
+QUERY_READ, MOST_TERMS = 2_000, 32
+# Chunks with one of the rarest terms, so many at most, are ranked by all terms.
+MOST_MATCHES = 500
+# Of one source so many passages at most, so that a long article leaves room for others.
+PASSAGES_OF_SOURCE = 2
+# Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): the sum of 1 / (60 + rank) over the rankings.
+FUSION = 60
+# What shares no word with the query and lies further away is no answer to it. Judged after fusion and re-ranking.
+LEAST_SIMILARITY = 0.3
+LONGEST_QUOTE = 400
+
+# Weights are inverse frequencies as in BM25 (Robertson and Zaragoza, 2009). The rarest terms choose the candidates.
+BY_WORDS = """
+    WITH given AS (
+        SELECT unnest(tsvector_to_array(to_tsvector('english', word))) AS term FROM unnest(%(words)s::text[]) AS word
+        UNION SELECT unnest(%(pairs)s::text[])
+    ),
+    counted AS (
+        SELECT given.term, coalesce(known.chunks, 1) AS chunks,
+            greatest((SELECT chunks FROM service_termcount WHERE tenant_id = %(tenant)s AND term = ''), 1) AS total
+        FROM given LEFT JOIN service_termcount AS known ON known.tenant_id = %(tenant)s AND known.term = given.term
+    ),
+    ordered AS (
+        SELECT '''' || term || '''' AS query,
+            ln(1 + (greatest(total, chunks) - chunks + 0.5) / (chunks + 0.5)) AS weight,
+            sum(chunks) OVER (ORDER BY chunks, term) AS reached, row_number() OVER (ORDER BY chunks, term) AS place
+        FROM counted
+    ),
+    asked AS (
+        SELECT string_agg(query, ' | ') FILTER (WHERE place = 1 OR reached <= %(most)s) AS query,
+            array_agg(query::tsquery) AS terms, array_agg(weight::float8) AS weights
+        FROM ordered
+    )
+    SELECT found.id, found.relevance FROM asked CROSS JOIN LATERAL service_match_words(
+        asked.query::tsquery, asked.terms, asked.weights, %(readers)s, %(kinds)s, %(language)s, %(most)s) AS found
+    ORDER BY found.relevance DESC, found.id LIMIT %(candidates)s"""
+BY_MEANING = """
+    SELECT id, similarity
+    FROM service_match_meaning(%(vector)s::vector, %(readers)s, %(kinds)s, %(language)s, %(candidates)s)
+    ORDER BY similarity DESC, id"""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of a source that may answer a query. `quote` is an excerpt of `text`, word for word.
+
+    `score` is the last stage's. `stages` has each stage's: full_text (relevance), dense (cosine), fused, rerank; None
+    where a stage did not find or judge it.
+    """
+
+    source_id: UUID
+    version: int
+    kind: str
+    title: str
+    quote: str
+    text: str
+    score: float
+    stages: dict[str, float | None]
+
+
+@dataclass
+class Stage:
+    """Whether a stage ran, else why not; how many passages it gave, and what it took."""
+
+    name: str
+    ran: bool
+    reason: str = ""
+    found: int = 0
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Search:
+    passages: list[Passage]
+    stages: list[Stage] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    query: str
+    readers: list[str] | None
+    kinds: list[str] | None
+    language: str
+
+    def values(self, **others: Any) -> dict[str, Any]:
+        return {
+            "tenant": current_tenant_id(),
+            "readers": self.readers,
+            "kinds": self.kinds,
+            "language": self.language,
+            "candidates": CANDIDATES,
+        } | others
+
+
+Ranking = dict[UUID, float]
+
+
+class _NotRun(Exception):
+    """A stage has nothing to work with; the message says what is missing."""
+
+
+def search_in_stages(
+    query: str,
+    *,
+    language: str | None = None,
+    audience: str = SourceAudience.PUBLIC,
+    segments: Collection[str] = (),
+    count: int = 5,
+    kinds: Collection[str] | None = None,
+    stages: Collection[str] = STAGES,
+) -> Search:
+    """The best passages that this audience may see, and what each stage did. See `selectors.search`."""
+    readers = None if audience == SourceAudience.AGENTS else [PUBLIC, *map(segment_reader, segments)]
+    ask = _Ask(query[:QUERY_READ], readers, list(kinds) if kinds is not None else None, language or "")
+    did: list[Stage] = []
+    words = _run(did, FULL_TEXT, stages, lambda: _by_words(ask))
+    meaning = _run(did, DENSE, stages, lambda: _by_meaning(ask))
+    fused = _run(did, FUSED, (FUSED,), lambda: _fuse(words, meaning))
+    rows = _read(list(fused))
+    judged = _run(did, RERANK, stages, lambda: _rerank(ask.query, [rows[id] for id in fused if id in rows]))
+    passages = []
+    of_source: Counter[UUID] = Counter()
+    for id in _in_order(fused, judged):
+        if id not in rows or (id not in words and meaning[id] < LEAST_SIMILARITY):
+            continue
+        of_source[rows[id]["source_id"]] += 1
+        if of_source[rows[id]["source_id"]] > PASSAGES_OF_SOURCE:
+            continue
+        scores = {FULL_TEXT: words.get(id), DENSE: meaning.get(id), FUSED: fused[id], RERANK: judged.get(id)}
+        passages.append(_passage(ask.query, rows[id], scores))
+        if len(passages) == count:
+            break
+    return Search(passages, did)
+
+
+def readable_languages() -> list[str]:
+    """Languages that the text encoder was made for; chunks and queries in others have no vector."""
+    return [language for language in SourceLanguage.values if language in settings.TEXT_ENCODER_LANGUAGES]
+
+
+def _run(did: list[Stage], name: str, wanted: Collection[str], work: Callable[[], Ranking]) -> Ranking:
+    started = time.perf_counter()
+    stage = Stage(name, ran=name in wanted, reason="" if name in wanted else "switched off")
+    found: Ranking = {}
+    try:
+        found = work() if stage.ran else {}
+    except _NotRun as error:
+        stage.ran, stage.reason = False, str(error)
+    stage.found = len(found)
+    stage.milliseconds = (time.perf_counter() - started) * 1000
+    did.append(stage)
+    return found
+
+
+def _by_words(ask: _Ask) -> Ranking:
+    words, terms = _terms(ask.query)
+    if not words and not terms:
+        raise _NotRun("the query has no words")
+    with connection.cursor() as cursor:
+        cursor.execute(BY_WORDS, ask.values(words=words, pairs=terms, most=MOST_MATCHES))
+        return dict(cursor.fetchall())
+
+
+def _terms(query: str) -> tuple[list[str], list[str]]:
+    """Words, and pairs of characters of what is written without spaces; each once, so many at most."""
+    analysed = analyse(query)
+    words = list(dict.fromkeys(analysed.words))[:MOST_TERMS]
+    found = dict.fromkeys(term for run in analysed.runs for term in pairs(run) or [run])
+    return words, list(found)[: 2 * MOST_TERMS]
+
+
+def _by_meaning(ask: _Ask) -> Ranking:
+    if language_of(ask.query, ask.language or SourceLanguage.ENGLISH) not in readable_languages():
+        raise _NotRun("no text encoder for this language is configured")
+    vector = text_vector(ask.query)
+    if vector is None:
+        raise _NotRun("the text encoder gave no vector in time")
+    with connection.cursor() as cursor:
+        cursor.execute(BY_MEANING, ask.values(vector=as_text(vector)))
+        return dict(cursor.fetchall())
+
+
+def _fuse(*rankings: Ranking) -> Ranking:
+    """The best of each ranking, best first."""
+    scores: Ranking = {}
+    for ranking in rankings:
+        for rank, id in enumerate(ranking, start=1):
+            scores[id] = scores.get(id, 0.0) + 1 / (FUSION + rank)
+    best = sorted(scores, key=lambda id: (-scores[id], id))
+    return {id: scores[id] for id in best[:CANDIDATES]}
+
+
+def _read(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The chunks with what is asked of their sources, which are looked at once more."""
+    now = timezone.now()
+    chunks = Chunk.objects.filter(
+        Q(source__valid_from=None) | Q(source__valid_from__lte=now),
+        Q(source__valid_until=None) | Q(source__valid_until__gt=now),
+        id__in=ids,
+        source__status=SourceStatus.PUBLISHED,
+    )
+    columns = {name: F(f"source__{name}") for name in ("title", "version")}
+    return {row["id"]: row for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
+
+
+def _rerank(query: str, rows: Sequence[dict[str, Any]]) -> Ranking:
+    read = rows[:RERANKED]
+    scores = rerank(query, [f"{row['title']}\n{row['text']}" for row in read])
+    if scores is None:
+        raise _NotRun("there is no re-ranker yet")
+    return {row["id"]: score for row, score in zip(read, scores, strict=True)}
+
+
+def _in_order(fused: Ranking, judged: Ranking) -> list[UUID]:
+    """Best first; those that no re-ranker has read keep their order behind the others."""
+    return sorted(fused, key=lambda id: (id not in judged, -judged.get(id, 0.0)))
+
+
+def _passage(query: str, row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
+    score = scores[FUSED] if scores[RERANK] is None else scores[RERANK]
+    return Passage(
+        source_id=row["source_id"],
+        version=row["version"],
+        kind=row["kind"],
+        title=row["title"],
+        quote=quote_of(row["text"], query),
+        text=row["text"],
+        score=score or 0.0,
+        stages=scores,
+    )
+
+
+def quote_of(text: str, query: str) -> str:
+    """The sentence that shares most words with the query, the first of them; no longer than LONGEST_QUOTE."""
+    asked = _beginnings(query)
+    spans = [span for span in sentences(text) if not text[slice(*span)].startswith("#")] or [(0, len(text))]
+    begin, end = max(spans, key=lambda span: len(asked & _beginnings(text[slice(*span)])))
+    return text[begin : min(end, begin + LONGEST_QUOTE)].strip()
+
+
+def _beginnings(text: str) -> set[str]:
+    """Beginnings of words, which forms of a word share, and pairs of characters."""
+    words, terms = _terms(text)
+    return {word[:5] for word in words if len(word) > 2} | set(terms)

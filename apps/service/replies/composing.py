@@ -1,0 +1,127 @@
+"""From evidence to words: a macro or past reply with its slots filled, or sentences of articles as they stand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from apps.service.knowledge.models import SourceKind
+from apps.service.replies.backends.extractive import extract_sentences
+from apps.service.replies.evidence import Evidence, match
+from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
+from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
+from apps.service.replies.slots import Filled, fill_slots
+
+SELECTION, EXTRACTIVE = "selection", "extractive"
+# Below this a macro speaks of something else.
+LEAST_MATCH = 0.3
+MOST_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A reply that could be given: its text in sentences, each with the passage that it cites.
+
+    `match` says how well it fits what is asked, 0 to 1. `missing` names slots without a value, `loose` claims that
+    neither the order data nor an article makes.
+    """
+
+    backend: str
+    sentences: Sequence[tuple[str, Evidence]]
+    text: str
+    match: float
+    missing: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.missing and not self.loose
+
+
+def fill_templates(
+    query: str, templates: Sequence[Evidence], values: Mapping[str, str], facts: frozenset[Claim]
+) -> list[Candidate]:
+    """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
+
+    What a past reply states was true of another customer: its claims count only where the order data makes them too.
+    """
+    found = []
+    for passage in templates:
+        fits = match(query, passage)
+        if fits < LEAST_MATCH:
+            continue
+        is_macro = passage.kind == SourceKind.MACRO
+        filled = fill_slots(passage.text, values) if is_macro else Filled(passage.text, (), ())
+        loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts))
+        sentences = [(sentence, passage) for sentence in sentences_of(filled.text)]
+        found.append(Candidate(SELECTION, sentences, filled.text.strip(), fits, filled.missing, filled.used, loose))
+    return sorted(found, key=lambda each: (-each.match, not each.is_whole))
+
+
+def select(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The best that is whole, if it fits nearly as well as the best of all; else the best of all."""
+    if not candidates:
+        return None
+    best = candidates[0]
+    whole = next((each for each in candidates if each.is_whole), None)
+    return whole if whole is not None and whole.match >= 0.8 * best.match else best
+
+
+def extract(query: str, articles: Sequence[Evidence]) -> Candidate | None:
+    """Up to three sentences of the article that speaks most of what is asked, word for word; None without any."""
+    found = extract_sentences(query, [(passage.title, passage.text) for passage in articles])
+    if not found:
+        return None
+    sentences = [(sentence, articles[number - 1]) for number, sentence in found]
+    text = join([sentence for sentence, _ in sentences])
+    fits = coverage(words_of(query), words_of(f"{sentences[0][1].title} {text}"))
+    return Candidate(EXTRACTIVE, sentences, text, fits)
+
+
+def join(sentences: Sequence[str]) -> str:
+    """Sentences as one text; Chinese ones have no space between them."""
+    text = ""
+    for sentence in sentences:
+        glue = "" if not text or (text[-1] in "。！？；" and not sentence[:1].isascii()) else " "
+        text += glue + sentence
+    return text
+
+
+def citations_of(candidate: Candidate) -> list[dict[str, object]]:
+    """Each source once, with the sentence numbers (from 1) that rest on it."""
+    cited: dict[str, dict[str, object]] = {}
+    for number, (_, passage) in enumerate(candidate.sentences, start=1):
+        citation = cited.setdefault(
+            passage.source,
+            {
+                "source": passage.source,
+                "version": passage.version,
+                "kind": passage.kind,
+                "title": passage.title,
+                "quote": passage.quote or passage.text,
+                "sentences": [],
+            },
+        )
+        numbers = citation["sentences"]
+        assert isinstance(numbers, list)
+        numbers.append(number)
+    return list(cited.values())
+
+
+def suggestions_of(candidates: Sequence[Candidate], but: Candidate | None) -> list[dict[str, object]]:
+    """Other replies that an agent may prefer."""
+    found = []
+    for candidate in candidates:
+        if candidate is but or (but is not None and candidate.text == but.text):
+            continue
+        passage = candidate.sentences[0][1] if candidate.sentences else None
+        found.append(
+            {
+                "source": passage.source if passage else None,
+                "title": passage.title if passage else "",
+                "backend": candidate.backend,
+                "text": candidate.text,
+                "score": round(candidate.match, 4),
+                "missing": list(candidate.missing),
+            }
+        )
+    return found[:MOST_SUGGESTIONS]

@@ -1,0 +1,183 @@
+"""What the business knows of the customer: orders, as events of the behaviour log tell them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from apps.service.replies.grounding.claims import Claim, claims_of
+from behavior.selectors import EVENTS_OF_PERSON
+from catalog.models import Item
+from catalog.selectors import find_items
+from tenancy.scope import current_tenant_id
+
+MOST_EVENTS = 100
+LONGEST_VALUE = 200
+ORDER_IDS = ("order_id", "order_number", "order", "order_no")
+# Properties of an event that say who the customer is, by the slot's name.
+CUSTOMER = {
+    "customer_name": "name",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "email": "email",
+    "customer_email": "email",
+}
+# How an order stands after an event of this type that says nothing of it itself.
+STATUS = {
+    "order_shipped": "shipped",
+    "shipment": "shipped",
+    "order_delivered": "delivered",
+    "delivery": "delivered",
+    "order_cancelled": "cancelled",
+    "refund": "refunded",
+}
+# Of these an event's value is an amount of money.
+PRICED = ("order", "purchase", "order_placed", "order_paid", "refund")
+EVENTS = f"""
+    SELECT type, item_id, value, currency, occurred_at, properties::text FROM {EVENTS_OF_PERSON}
+    WHERE type = ANY(%(types)s) ORDER BY occurred_at DESC, event_id DESC LIMIT {MOST_EVENTS}"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """`values` by name: id, status, date, total, currency, items, and whatever its events' properties say; `item` is
+    the title and price of what was ordered last."""
+
+    order_id: str
+    values: Mapping[str, str]
+    item: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Orders of the customer, the one that something happened to last first."""
+
+    orders: Sequence[Order] = ()
+    customer: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The order that a message is about. `how`: named in the message, the only one, the newest of several, unknown
+    where the message names an order that is not the customer's, none where there are no orders."""
+
+    order: Order | None
+    how: str
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        return self.order.values if self.order else {}
+
+
+def read_facts(keys: Sequence[bytes], event_types: Sequence[str]) -> Facts:
+    """The customer's orders from the newest MOST_EVENTS of these types; one query, and one for the items' titles."""
+    if not keys or not event_types:
+        return Facts()
+    values = {"tenant": current_tenant_id(), "keys": list(keys), "types": list(event_types)}
+    with connection.cursor() as cursor:
+        cursor.execute(EVENTS, values)
+        rows = cursor.fetchall()
+    if not rows:
+        return Facts()
+    items = find_items({row[1] for row in rows if row[1]})
+    orders: dict[str, dict[str, str]] = {}
+    ordered: dict[str, list[Item]] = {}
+    customer: dict[str, str] = {}
+    for type_, item_id, value, currency, occurred_at, raw in rows:
+        properties = json.loads(raw) if raw else {}
+        if not isinstance(properties, dict):
+            continue
+        for name, slot in CUSTOMER.items():
+            if isinstance(properties.get(name), str):
+                customer.setdefault(slot, properties[name][:LONGEST_VALUE])
+        order_id = next((str(properties[key]) for key in ORDER_IDS if _is_plain(properties.get(key))), None)
+        if order_id is None:
+            continue
+        known = orders.setdefault(order_id, {"id": order_id})
+        told = _values(type_, value, currency, occurred_at, properties)
+        # The newest event comes first, so what is known already is newer; the date is that of the first.
+        orders[order_id] = {**told, **known, "date": told["date"]}
+        if item_id in items and items[item_id] not in ordered.setdefault(order_id, []):
+            ordered[order_id].append(items[item_id])
+    return Facts([_order(order_id, values, ordered.get(order_id, ())) for order_id, values in orders.items()], customer)
+
+
+def _order(order_id: str, values: dict[str, str], items: Sequence[Item]) -> Order:
+    titles = [item.title for item in items if item.title]
+    if titles:
+        values = {**values, "items": ", ".join(titles)}
+    if not items:
+        return Order(order_id, values)
+    price = "" if items[0].price is None else f"{items[0].price} {items[0].currency}".strip()
+    return Order(order_id, values, {"title": items[0].title, "price": price})
+
+
+def _values(
+    type_: str, value: float | None, currency: str | None, occurred_at: datetime, properties: Mapping[str, Any]
+) -> dict[str, str]:
+    told = {"date": f"{occurred_at:%Y-%m-%d}"}
+    if status := STATUS.get(type_):
+        told["status"] = status
+    if value is not None and type_ in PRICED:
+        told["refund_amount" if type_ == "refund" else "total"] = f"{value:.2f}"
+    if currency:
+        told["currency"] = currency
+    for name, each in properties.items():
+        if name.isidentifier() and name not in ORDER_IDS and name != "date" and _is_plain(each):
+            told[name.lower()] = str(each)
+    return told
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value) <= LONGEST_VALUE
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def choose_order(facts: Facts, texts: Sequence[str]) -> Chosen:
+    """The order that the customer writes of in `texts`, the newest text first. An order of somebody else is never
+    looked up: only what the customer's own events name can be found."""
+    named = {order.order_id.lower().lstrip("#"): order for order in facts.orders}
+    for text in texts:
+        ids = [claim.value for claim in claims_of(text) if claim.kind == "id" or claim.kind == "number"]
+        for each in ids:
+            if each in named:
+                return Chosen(named[each], "named")
+        lower = text.lower()
+        for order_id, order in named.items():
+            if len(order_id) >= 4 and order_id in lower:
+                return Chosen(order, "named")
+        if any(claim.kind == "id" and _looks_like(claim.value, named) for claim in claims_of(text)):
+            return Chosen(None, "unknown")
+    if not facts.orders:
+        return Chosen(None, "none")
+    return Chosen(facts.orders[0], "only" if len(facts.orders) == 1 else "newest")
+
+
+def _looks_like(value: str, order_ids: Mapping[str, Order]) -> bool:
+    """Whether an id is written as the customer's orders are: the same letters, digits and signs in their places."""
+    return _shape(value) in {_shape(order_id) for order_id in order_ids}
+
+
+def _shape(value: str) -> str:
+    kinds = ["9" if each.isdigit() else "a" if each.isalpha() else each for each in value]
+    return "".join(kind for at, kind in enumerate(kinds) if at == 0 or kind != kinds[at - 1])
+
+
+def slot_values(facts: Facts, chosen: Chosen) -> dict[str, str]:
+    """What the slots of macros may be filled with: order.*, item.* and customer.*."""
+    item = chosen.order.item if chosen.order else {}
+    parts = {"order": chosen.values, "item": item, "customer": facts.customer}
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+
+def order_claims(chosen: Chosen) -> frozenset[Claim]:
+    """Everything that the order's data states; an amount is in the order's currency."""
+    values = chosen.values
+    currency = values.get("currency", "")
+    amounts = [f"{values[name]} {currency}" for name in ("total", "refund_amount") if name in values]
+    item = chosen.order.item.values() if chosen.order else ()
+    return claims_of("\n".join([*values.values(), *amounts, *item]))

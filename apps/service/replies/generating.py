@@ -1,0 +1,139 @@
+"""Replies that a language model writes: in a worker, backend after backend, each sentence checked as it comes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+import structlog
+
+from apps.service.replies.backends.base import (
+    PROMPT_VERSION,
+    Backend,
+    CutOff,
+    GenerationFailed,
+    NumberedSource,
+    ReplyRequest,
+)
+from apps.service.replies.composing import Candidate, fill_templates, join
+from apps.service.replies.evidence import Evidence, match_text
+from apps.service.replies.grounding.checking import Dropped, Sentence, Source, check_sentence
+from apps.service.replies.grounding.wording import sentences_of
+from apps.service.replies.making import Gathered
+from apps.service.replies.masking import Mask
+from apps.service.replies.streaming import ReplyStream
+
+log = structlog.get_logger(__name__)
+
+MOST_SOURCES = 8
+MOST_TURNS = 6
+MOST_DROPPED_SHOWN = 5
+
+
+@dataclass
+class Generation:
+    """What came of one backend: the sentences that are backed, those that are not, and what went wrong."""
+
+    backend: str
+    kept: list[tuple[str, Evidence]] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    failure: str | None = None
+    cut_off: str | None = None
+
+    def candidate(self, question: str) -> Candidate | None:
+        if not self.kept:
+            return None
+        text = join([sentence for sentence, _ in self.kept])
+        about = " ".join(f"{passage.title} {passage.text}" for _, passage in self.kept)
+        return Candidate(self.backend, self.kept, text, match_text(question, about))
+
+    def doubts(self) -> list[tuple[str, str]]:
+        found = []
+        if self.dropped:
+            found.append(("unsupported", f"{len(self.dropped)} sentences that nothing backs were left out"))
+        if self.cut_off:
+            found.append(("cut_off", f"the model stopped in the middle: {self.cut_off}"))
+        return found
+
+    def notes(self) -> dict[str, object]:
+        """For the decision: which model was told what, and what it may not say."""
+        why = [dropped.why for dropped in self.dropped[:MOST_DROPPED_SHOWN]]
+        return {"prompt_version": PROMPT_VERSION, "dropped": why, "failure": self.failure}
+
+
+def passages_for(gathered: Gathered) -> list[Evidence]:
+    """What a model may say: articles, macros that are whole once filled, and the data of the order."""
+    filled = fill_templates(gathered.asked.question, gathered.templates, gathered.values, gathered.known)
+    whole = [
+        Evidence(source.source, source.version, source.kind, source.title, source.quote, each.text, source.score)
+        for each in filled
+        if each.is_whole and each.sentences
+        for source in [each.sentences[0][1]]
+    ]
+    order = gathered.chosen.order
+    if order is None:
+        return [*gathered.articles, *whole][:MOST_SOURCES]
+    values = {**order.values, "order": order.order_id}
+    text = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())
+    title = f"Order {order.order_id}"
+    about = Evidence(f"order:{order.order_id}", 0, "order", title, text, text, 1.0)
+    return [*[*gathered.articles, *whole][: MOST_SOURCES - 1], about]
+
+
+def generate(
+    gathered: Gathered, turns: Sequence[tuple[str, str]], backend: Backend, stream: ReplyStream, cancel: Event
+) -> Generation:
+    """Ask one backend; each sentence that its source backs is told to `stream` at once, others never are."""
+    passages = passages_for(gathered)
+    mask = Mask(names=[gathered.facts.customer["name"]] if "name" in gathered.facts.customer else [])
+    hide = mask.hide if backend.is_outside else str
+    request = ReplyRequest(
+        turns=[(role, hide(text)) for role, text in turns[-MOST_TURNS:]],
+        sources=[
+            NumberedSource(number, hide(passage.title), hide(passage.text))
+            for number, passage in enumerate(passages, start=1)
+        ],
+        language="zh" if gathered.understood.language == "zh" else gathered.asked.language or "en",
+    )
+    sources = [Source(number, f"{each.title}\n{each.text}") for number, each in enumerate(passages, start=1)]
+    result = Generation(backend.name)
+    try:
+        for raw in _whole_sentences(backend.generate(request, cancel)):
+            judged = check_sentence(mask.show(raw), sources, gathered.known)
+            if isinstance(judged, Sentence):
+                result.kept.append((judged.text, passages[judged.source - 1]))
+                stream.tell("text", {"text": judged.text, "source": passages[judged.source - 1].source})
+            else:
+                result.dropped.append(judged)
+    except CutOff as error:
+        result.cut_off = str(error)
+    except GenerationFailed as error:
+        result.failure = str(error)
+        log.warning("generation_failed", backend=backend.name, reason=str(error))
+    return result
+
+
+def _whole_sentences(pieces: Iterator[str]) -> Iterator[str]:
+    """Sentences as soon as the next one begins; the last one when the text ends as it should."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        *whole, rest = sentences_of(text) or [""]
+        # A mark such as [1] may follow the full stop, and belongs to the sentence before.
+        if whole and not rest.startswith("["):
+            yield from _with_marks(whole)
+            text = rest + (" " if piece[-1:].isspace() else "")
+    yield from _with_marks(sentences_of(text))
+
+
+def _with_marks(sentences: list[str]) -> list[str]:
+    """A mark that stands behind the full stop goes to the sentence that it ends."""
+    joined: list[str] = []
+    for sentence in sentences:
+        mark, bracket, rest = sentence.partition("]")
+        if sentence.startswith("[") and bracket and mark[1:].isdigit() and joined:
+            joined[-1] += f" {mark}]"
+            if rest.strip():
+                joined.append(rest.strip())
+        else:
+            joined.append(sentence)
+    return joined

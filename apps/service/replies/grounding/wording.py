@@ -1,0 +1,48 @@
+"""Words of a text, for asking how much of one text another one says. English words and Chinese character pairs."""
+
+import re
+from collections.abc import Set
+
+from apps.service.replies.grounding.numerals import plain
+
+_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_]+)?|\d+|[\u3400-\u9fff]+")
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？；])|\n+")
+# Of these a sentence may have any number, whatever its source says.
+_COMMON = frozenset(
+    re.findall(
+        r"\S+",
+        """a an and are as at be been but by can could did do does for from had has have he her him his how i if in into
+        is it its just me my no not of on or our she should so some that the their them then there these they this those
+        to too us very was we were what when where which who will with would you your yours please hello hi dear
+        thank thanks am any all also i'm i've it's you're we're we'll i'd""",
+    )
+)
+
+
+def sentences_of(text: str) -> list[str]:
+    """Sentences in their order; a line ends one too."""
+    return [part for piece in _SENTENCE.split(text) if (part := piece.strip())]
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Content words in lower case, a plural as its singular; of Chinese the pairs of neighbouring characters."""
+    found: set[str] = set()
+    for word in _WORD.findall(plain(text).lower()):
+        if "\u3400" <= word[0] <= "\u9fff":
+            found.update(word[at : at + 2] for at in range(max(1, len(word) - 1)))
+        elif word not in _COMMON:
+            found.add(_stem(word))
+    return frozenset(found)
+
+
+def _stem(word: str) -> str:
+    """Enough for "returns", "returned" and "return" to meet."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word
+
+
+def coverage(words: Set[str], source: Set[str]) -> float:
+    """Share of `words` that `source` holds, 0 to 1; 0 where there are no words."""
+    return len(words & source) / len(words) if words else 0.0

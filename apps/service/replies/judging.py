@@ -1,0 +1,82 @@
+"""What an agent makes of a draft: accepted, edited or rejected. Each choice is a label."""
+
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from apps.service.conversations.cleaning import clean_text
+from apps.service.conversations.events import store_event
+from apps.service.conversations.models import Conversation, Role
+from apps.service.replies.editing import edit_distance
+from apps.service.replies.models import JUDGED, Reply, ReplyStatus
+from apps.service.replies.services import give
+from behavior.parsing import Invalid
+
+LONGEST_NOTE = 2_000
+
+
+class AlreadyJudged(Exception):
+    """Somebody else was faster, or the reply is no draft any more."""
+
+
+def accept_reply(*, reply_id: UUID, actor: str) -> Reply:
+    """Send a draft as it is. Raises Reply.DoesNotExist and AlreadyJudged, as all of these do."""
+    return _judge(reply_id, ReplyStatus.ACCEPTED, actor, text=None)
+
+
+def edit_reply(*, reply_id: UUID, text: str, actor: str) -> Reply:
+    """Send a draft as the agent changed it; unchanged it counts as accepted. Raises ValidationError."""
+    try:
+        cleaned = clean_text(text)
+    except Invalid as problem:
+        raise ValidationError({"text": problem.message}) from None
+    return _judge(reply_id, ReplyStatus.EDITED, actor, text=cleaned)
+
+
+def reject_reply(*, reply_id: UUID, actor: str, note: str = "") -> Reply:
+    """Send nothing. Raises ValidationError for an endless note."""
+    if len(note) > LONGEST_NOTE:
+        raise ValidationError({"note": f"must have at most {LONGEST_NOTE:,} characters"})
+    return _judge(reply_id, ReplyStatus.REJECTED, actor, text=None, note=note)
+
+
+def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: str = "") -> Reply:
+    with transaction.atomic():
+        conversation_id = Reply.objects.values_list("conversation_id", flat=True).get(id=reply_id)
+        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
+        reply = Reply.objects.select_for_update().get(id=reply_id)
+        _check_waits(reply, status, text)
+        if reply.status in JUDGED:
+            return reply
+        now = timezone.now()
+        reply.judged_by, reply.note, reply.settled_at = actor, note, now
+        if status == ReplyStatus.REJECTED:
+            reply.status, reply.edit_distance = ReplyStatus.REJECTED, None
+        else:
+            reply.final_text = reply.text if text is None else text
+            reply.edit_distance = edit_distance(reply.text, reply.final_text)
+            reply.status = ReplyStatus.EDITED if reply.edit_distance > 0 else ReplyStatus.ACCEPTED
+            give(conversation, reply, text=reply.final_text, role=Role.AGENT, author=actor)
+        reply.save()
+        store_event(
+            conversation,
+            f"reply_{reply.status}",
+            of=reply.id,
+            at=now,
+            value=reply.edit_distance,
+            decision_id=reply.decision_id,
+            properties={"reply_id": str(reply.id), "intent": reply.intent},
+        )
+    return reply
+
+
+def _check_waits(reply: Reply, status: str, text: str | None) -> None:
+    """A repeated call is no conflict; another judgement is."""
+    if reply.status == ReplyStatus.WAITING:
+        return
+    same = reply.status == status and (text is None or text == reply.final_text)
+    if not same:
+        who = f" by {reply.judged_by}" if reply.judged_by else ""
+        raise AlreadyJudged(f"this reply is no draft any more: it is {reply.get_status_display().lower()}{who}")

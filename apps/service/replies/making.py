@@ -1,0 +1,209 @@
+"""From a conversation to a reply: understood, evidence, words, checks, decision. Writes nothing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.service.replies import evidence
+from apps.service.replies.composing import (
+    Candidate,
+    citations_of,
+    extract,
+    fill_templates,
+    select,
+    suggestions_of,
+)
+from apps.service.replies.deciding import Case, Verdict, decide
+from apps.service.replies.evidence import Evidence, Understanding
+from apps.service.replies.facts import Chosen, Facts, choose_order, order_claims, read_facts, slot_values
+from apps.service.replies.grounding.claims import Claim
+from apps.service.replies.grounding.promises import unbacked_promises
+from apps.service.replies.grounding.wording import words_of
+from apps.service.replies.models import ReplyAction
+from apps.service.replies.settings import ServiceSettings
+from apps.service.replies.wishes import asks_for_human, blocked_topic
+
+# Of the customer's last messages so many say what is asked.
+MESSAGES_READ = 3
+LONGEST_QUERY = 2_000
+SHORT = 40  # characters
+LONGEST_WANT = 300
+TEMPLATES_READ = 8
+ARTICLES_READ = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be answered. `texts` are the customer's last messages, the newest first; `keys` whose events to read,
+    none where the customer is unknown."""
+
+    texts: Sequence[str]
+    keys: Sequence[bytes] = ()
+    language: str | None = None
+    is_with_agent: bool = False
+    values: Mapping[str, str] = field(default_factory=dict)  # of slots
+
+    @property
+    def query(self) -> str:
+        """What is searched for: the newest message; where it is short, with those before it."""
+        texts = self.texts[:1] if len(self.texts[0]) >= SHORT else self.texts[:MESSAGES_READ]
+        return "\n".join(reversed(texts))[-LONGEST_QUERY:]
+
+    @property
+    def question(self) -> str:
+        """What replies are measured by: the newest message, if it says anything by itself."""
+        return self.texts[0][:LONGEST_QUERY] if words_of(self.texts[0]) else self.query
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that replies to one message rest on; whoever writes the words, they are judged against this."""
+
+    asked: Asked
+    understood: Understanding
+    facts: Facts
+    chosen: Chosen
+    values: Mapping[str, str]
+    known: frozenset[Claim]
+    templates: Sequence[Evidence]
+    articles: Sequence[Evidence]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A reply with its verdict; `text` is empty where the customer is handed off."""
+
+    gathered: Gathered
+    verdict: Verdict
+    candidate: Candidate | None
+    confidence: float
+    suggestions: list[dict[str, Any]]
+    summary: dict[str, Any] | None = None
+    degraded: str | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return "" if self.candidate is None or self.verdict.action == ReplyAction.HAND_OFF else self.candidate.text
+
+    @property
+    def citations(self) -> list[dict[str, Any]]:
+        return citations_of(self.candidate) if self.candidate and self.text else []
+
+
+def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
+    """Read what is known: the message's meaning, the customer's orders, templates and articles."""
+    understood = evidence.understand(asked.texts[0])
+    language = asked.language or understood.language
+    facts = read_facts(asked.keys, settings.order_event_types)
+    chosen = choose_order(facts, asked.texts)
+    templates, articles = evidence.find_passages(asked.query, language=language)
+    return Gathered(
+        asked=asked,
+        understood=understood,
+        facts=facts,
+        chosen=chosen,
+        values={**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name},
+        known=order_claims(chosen),
+        templates=templates[:TEMPLATES_READ],
+        articles=articles[:ARTICLES_READ],
+    )
+
+
+def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
+    """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
+    question = gathered.asked.question
+    templates = evidence.rank_templates(
+        gathered.asked, fill_templates(question, gathered.templates, gathered.values, gathered.known)
+    )
+    extracted = extract(question, gathered.articles)
+    candidates = [*templates, *([extracted] if extracted else [])]
+    return judge(gathered, settings, select(templates) or extracted, candidates)
+
+
+def judge(
+    gathered: Gathered,
+    settings: ServiceSettings,
+    candidate: Candidate | None,
+    candidates: Sequence[Candidate],
+    *,
+    doubts: Sequence[tuple[str, str]] = (),
+    degraded: str | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> Made:
+    """Decide on a reply, whoever wrote it; `doubts` are what its writer found wrong with it."""
+    understood, chosen = gathered.understood, gathered.chosen
+    text = "\n".join(gathered.asked.texts[:MESSAGES_READ])
+    confidence = confidence_of(understood, candidate)
+    case = Case(
+        has_text=candidate is not None,
+        confidence=confidence,
+        intent=understood.intent,
+        asks_for_human=asks_for_human(gathered.asked.texts[0]),
+        blocked_topic=blocked_topic(text, settings.blocked_topics),
+        is_upset=evidence.is_upset(understood),
+        is_urgent=evidence.is_urgent(understood),
+        is_out_of_scope=evidence.is_out_of_scope(understood),
+        is_with_agent=gathered.asked.is_with_agent,
+        doubts=[*doubts, *(_doubts(candidate, gathered) if candidate else ())],
+    )
+    verdict = decide(case, settings)
+    is_handed_off = verdict.action == ReplyAction.HAND_OFF
+    return Made(
+        gathered=gathered,
+        verdict=verdict,
+        candidate=candidate,
+        confidence=confidence,
+        suggestions=suggestions_of(candidates, None if is_handed_off else candidate),
+        summary=_summary(gathered, candidate) if is_handed_off else None,
+        degraded=degraded or understood.degraded,
+        notes={"order": chosen.how, **(notes or {})},
+    )
+
+
+def confidence_of(understood: Understanding, candidate: Candidate | None) -> float:
+    """How sure the reply is, 0 to 1: the geometric mean of how well it fits and of how sure its intent is, where a
+    model of intents answered. A score to rank by; what it is worth is read from what agents accept."""
+    if candidate is None:
+        return 0.0
+    if understood.intent is None:
+        return candidate.match
+    return math.sqrt(candidate.match * understood.confidence)
+
+
+def _doubts(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
+    found = []
+    uses_order = any(name.startswith("order.") for name in (*candidate.used, *candidate.missing))
+    if candidate.missing:
+        found.append(("missing_slots", f"nothing is known for {', '.join(candidate.missing)}"))
+    if candidate.loose:
+        found.append(("unsupported", f"nothing backs {', '.join(candidate.loose[:5])}"))
+    if uses_order and gathered.chosen.how == "newest":
+        found.append(("which_order", "the customer has several orders and names none; the newest is taken"))
+    if gathered.chosen.how == "unknown":
+        found.append(("order_unknown", "the message names an order that is not this customer's"))
+    if unbacked_promises(candidate.text, gathered.chosen.values):
+        found.append(("promise", "it promises money or delivery that the order's data does not back"))
+    if is_chinese(candidate.text) != is_chinese(gathered.asked.texts[0]):
+        found.append(("language", "it is not in the customer's language"))
+    return found
+
+
+def is_chinese(text: str) -> bool:
+    letters = [each for each in text if each.isalpha()]
+    return sum("\u3400" <= each <= "\u9fff" for each in letters) > 0.3 * len(letters)
+
+
+def _summary(gathered: Gathered, candidate: Candidate | None) -> dict[str, Any]:
+    """What an agent needs to take over."""
+    want = " ".join(gathered.asked.texts[0].split())
+    return {
+        "wants": want if len(want) <= LONGEST_WANT else f"{want[: LONGEST_WANT - 1]}…",
+        "intent": gathered.understood.intent,
+        "entities": evidence.entities_as_json(gathered.understood),
+        "order": dict(gathered.chosen.values),
+        "orders": [order.order_id for order in gathered.facts.orders[:10]],
+        "missing": list(candidate.missing) if candidate else [],
+        "language": gathered.understood.language,
+    }

@@ -1,0 +1,202 @@
+"""Writes of replies: one for each inbound message, stored with its decision; and what agents make of drafts."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from celery import signature
+from django.db import transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from apps.service.conversations import services as conversations
+from apps.service.conversations.events import store_event
+from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
+from apps.service.replies.backends.choosing import generative_backends
+from apps.service.replies.composing import SELECTION
+from apps.service.replies.making import Asked, Made, gather, make_reply
+from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
+from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
+from decisions.services import record_decision
+from tenancy.tasks import enqueue
+
+POLICY = "selection, grounding and thresholds"
+ACTOR = "service"
+MESSAGES_READ = 12
+STATUS_OF = {
+    ReplyAction.SEND: ReplyStatus.SENT,
+    ReplyAction.DRAFT: ReplyStatus.WAITING,
+    ReplyAction.HAND_OFF: ReplyStatus.HANDED_OFF,
+}
+
+
+# Reasons to hand off that hold whatever a reply would say.
+WITHOUT_REPLY = {"asked_for_human", "blocked_topic", "upset", "urgent", "out_of_scope"}
+
+
+class NothingToAnswer(Exception):
+    """No message of the customer waits for an answer."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    reply: Reply
+    is_new: bool
+
+
+def reply_to(*, conversation_id: UUID) -> Outcome:
+    """The reply to the newest message of the customer; the one that it has already, if it has one.
+
+    Whoever asks first makes it, and all others get the same: the conversation's row is locked meanwhile. Replies to
+    earlier messages that nobody has sent are superseded. Raises Conversation.DoesNotExist and NothingToAnswer.
+    """
+    started = time.perf_counter()
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
+        messages = list(Message.objects.filter(conversation=conversation).order_by("-number")[:MESSAGES_READ])
+        newest = next((message for message in messages if message.role == Role.CUSTOMER), None)
+        if newest is None:
+            raise NothingToAnswer("the customer has not written anything yet; add a message first")
+        if stored := Reply.objects.filter(message=newest).first():
+            return Outcome(stored, is_new=False)
+        if messages[0].role != Role.CUSTOMER:
+            raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
+        settings = current_settings()
+        made = make_reply(gather(asked_of(conversation, messages), settings), settings)
+        reply = _new_reply(conversation, newest, made)
+        if may_be_generated(made):
+            reply.status = ReplyStatus.UNDER_WAY
+        reply.save(force_insert=True)
+        if reply.status == ReplyStatus.UNDER_WAY:
+            conversations.supersede_replies(conversation, but=reply.id)
+            enqueue(signature("service.generate_reply", queue="generate"), reply_id=str(reply.id))
+        else:
+            settle(conversation, reply, made, started)
+    return Outcome(reply, is_new=True)
+
+
+def may_be_generated(made: Made) -> bool:
+    """Whether a language model is to be asked: no macro or past reply fits, a backend is there, and nothing sends the
+    customer to an agent whatever the reply says."""
+    if made.candidate is not None and made.candidate.backend == SELECTION:
+        return False
+    codes = {reason["code"] for reason in made.verdict.reasons}
+    return not codes & WITHOUT_REPLY and bool(generative_backends())
+
+
+def asked_of(conversation: Conversation, messages: list[Message]) -> Asked:
+    """What a conversation asks; `messages` are its last ones, the newest first."""
+    return Asked(
+        texts=[message.text for message in messages if message.role == Role.CUSTOMER],
+        keys=conversation.keys,
+        language=conversation.language or None,
+        is_with_agent=conversation.status == ConversationStatus.HANDED_OFF,
+        values={"conversation.id": str(conversation.id)},
+    )
+
+
+def answer_once(*, asked: Asked, settings: ServiceSettings | None = None) -> tuple[UUID, Made]:
+    """A reply to messages that belong to no conversation here: its decision is stored, nothing is sent to anybody."""
+    started = time.perf_counter()
+    settings = settings or current_settings()
+    made = make_reply(gather(asked, settings), settings)
+    decision_id = uuid7()
+    _record(decision_id, made, asked.keys[0] if asked.keys else None, started, {"inline": True})
+    return decision_id, made
+
+
+def _new_reply(conversation: Conversation, message: Message, made: Made) -> Reply:
+    reply = Reply(
+        conversation=conversation,
+        message=message,
+        decision_id=uuid7(),
+        created_at=timezone.now(),
+    )
+    take(reply, made)
+    return reply
+
+
+def take(reply: Reply, made: Made) -> None:
+    """The reply as it was made."""
+    understood = made.gathered.understood
+    reply.status = STATUS_OF[ReplyAction(made.verdict.action)]
+    reply.action = made.verdict.action
+    reply.text = made.text
+    reply.citations = made.citations
+    reply.suggestions = made.suggestions
+    reply.reasons = made.verdict.reasons
+    reply.summary = made.summary
+    reply.intent = understood.intent
+    reply.confidence = made.confidence
+    reply.backend = made.candidate.backend if made.candidate else "none"
+    reply.model_version = understood.model_version
+    reply.degraded = made.degraded
+
+
+def settle(conversation: Conversation, reply: Reply, made: Made, started: float) -> None:
+    """Do what was decided: send, keep as a draft, or hand off; and store the decision with the customer's event.
+
+    The conversation's row must be locked.
+    """
+    conversations.supersede_replies(conversation, but=reply.id)
+    names = {"conversation_id": str(conversation.id), "message_id": str(reply.message_id), "reply_id": str(reply.id)}
+    _record(reply.decision_id, made, bytes(conversation.subject_key), started, names)
+    if reply.action == ReplyAction.SEND:
+        give(conversation, reply, text=reply.text, role=Role.BOT)
+    elif reply.action == ReplyAction.HAND_OFF:
+        if conversation.status != ConversationStatus.HANDED_OFF:
+            hand_off = {"reasons": reply.reasons, "summary": reply.summary, "reply_id": str(reply.id)}
+            conversations.hand_over(conversation, hand_off, ACTOR)
+            conversation.version += 1
+            conversation.save(update_fields=["status", "hand_off", "handed_off_at", "closed_at", "version"])
+        store_event(
+            conversation, "hand_off", of=reply.id, at=timezone.now(), decision_id=reply.decision_id, properties=names
+        )
+    if reply.action != ReplyAction.DRAFT:
+        Reply.objects.filter(id=reply.id).update(settled_at=timezone.now())
+
+
+def give(conversation: Conversation, reply: Reply, *, text: str, role: str, author: str = "") -> Message:
+    """Send a reply's text to the customer as a message, once."""
+    return conversations.add_message(
+        conversation_id=conversation.id, role=role, text=text, client_id=f"reply:{reply.id}", author=author, reply=reply
+    ).message
+
+
+def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: float, names: dict[str, Any]) -> None:
+    """Store the decision: what was cited, found and doubted, never what the customer wrote."""
+    gathered, candidate = made.gathered, made.candidate
+    found = [*gathered.templates, *gathered.articles]
+    record_decision(
+        decision_id=decision_id,
+        application=APPLICATION,
+        scenario=SCENARIO,
+        policy=POLICY,
+        subject_key=subject_key,
+        model_version=gathered.understood.model_version,
+        degraded=made.degraded,
+        latency_ms=1000 * (time.perf_counter() - started),
+        request={
+            **names,
+            "intent": gathered.understood.intent,
+            "intent_confidence": gathered.understood.confidence,
+            "alternatives": [list(each) for each in gathered.understood.alternatives],
+            "language": gathered.understood.language,
+            "backend": candidate.backend if candidate else None,
+            "match": candidate.match if candidate else None,
+            "found": [[passage.source, passage.version, passage.score] for passage in found],
+            "citations": [[each["source"], each["version"], each["sentences"]] for each in made.citations],
+            **made.notes,
+        },
+        items=[
+            {
+                "id": str(made.verdict.action),
+                "rank": 1,
+                "score": made.confidence,
+                "propensity": 1.0,
+                "reasons": made.verdict.reasons,
+                "rules": [],
+            }
+        ],
+    )

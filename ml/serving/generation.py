@@ -1,0 +1,108 @@
+"""Text of a causal language model as it is written: chat template, streaming, cancel, time limit."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import Empty
+from threading import Event, Thread
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
+
+# Between two tokens; a model that gives none for so long has failed.
+SECONDS_A_TOKEN = 30.0
+
+
+class GenerationError(RuntimeError):
+    """The model raised, or gave no token in time."""
+
+
+class _Cancelled(StoppingCriteria):
+    def __init__(self, cancel: Event) -> None:
+        self.cancel = cancel
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> Any:
+        return torch.full((input_ids.shape[0],), self.cancel.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+class TextGenerator:
+    """A causal language model of a local folder with a chat template. Nothing is fetched, and no code of the folder is
+    run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        if not self.tokenizer.chat_template:
+            raise GenerationError(f"the model in {folder.name} has no chat template")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype="auto")
+        self.model = model.to(self.device).eval()
+        self.window = int(getattr(self.model.config, "max_position_embeddings", 4096))
+        self.was_cut_off = False
+
+    def stream(
+        self, messages: Sequence[dict[str, str]], *, cancel: Event, most_tokens: int, seconds: float
+    ) -> Iterator[str]:
+        """Pieces of the answer to `messages` ({role, content}), greedily chosen; afterwards `was_cut_off` says whether
+        tokens or time ended it before the model did. Raises GenerationError.
+
+        The oldest tokens of a conversation that does not fit the model are left out.
+        """
+        prompt = self.tokenizer.apply_chat_template(
+            list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        room = max(1, self.window - most_tokens)
+        prompt = {name: tensor[:, -room:].to(self.device) for name, tensor in prompt.items()}
+        streamer = TextIteratorStreamer(
+            self.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=SECONDS_A_TOKEN
+        )
+        outcome: dict[str, Any] = {}
+        thread = Thread(
+            target=self._generate, args=(prompt, streamer, cancel, most_tokens, seconds, outcome), daemon=True
+        )
+        thread.start()
+        try:
+            yield from streamer
+        except Empty:
+            raise GenerationError("the model gave no token in time") from None
+        finally:
+            # Whoever stops reading stops the model, too.
+            cancel.set()
+            thread.join(timeout=SECONDS_A_TOKEN)
+        if "error" in outcome:
+            raise GenerationError(str(outcome["error"])) from outcome["error"]
+        self.was_cut_off = not outcome["ended"]
+
+    def _generate(
+        self,
+        prompt: dict[str, torch.Tensor],
+        streamer: TextIteratorStreamer,
+        cancel: Event,
+        most_tokens: int,
+        seconds: float,
+        outcome: dict[str, Any],
+    ) -> None:
+        """An error would leave the reader waiting, so it is kept and the stream ended."""
+        try:
+            with torch.inference_mode():
+                written = self.model.generate(
+                    **prompt,
+                    streamer=streamer,
+                    stopping_criteria=StoppingCriteriaList([_Cancelled(cancel)]),
+                    max_new_tokens=most_tokens,
+                    max_time=seconds,
+                    do_sample=False,
+                )
+            outcome["ended"] = int(written[0, -1]) in _ends(self.model.generation_config.eos_token_id)
+        except Exception as error:
+            outcome["error"] = error
+            streamer.end()
+
+
+def _ends(token: int | list[int] | None) -> set[int]:
+    return set() if token is None else {token} if isinstance(token, int) else set(token)
