@@ -206,6 +206,9 @@ SPECTACULAR_SETTINGS = {
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
         "CaseStatusEnum": "apps.risk.cases.models.CaseStatus",
+        "SourceKindEnum": "apps.service.knowledge.models.SourceKind",
+        "SourceStatusEnum": "apps.service.knowledge.models.SourceStatus",
+        "SourceVersionActionEnum": "apps.service.knowledge.models.SourceVersion.Action",
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
