@@ -59,7 +59,7 @@ class RiskConfig(TaskSettings):
     # Data: how far back transactions are learned from, how long a label takes, and the share of the genuine ones that
     # is read: frauds are few, and most of the genuine ones say the same.
     days: int = 90
-    label_delay_days: int = 7
+    label_delay_days: float = 7.0
     genuine_share: float = 0.2
     validation_quantile: float = 0.8
     test_quantile: float = 0.9

@@ -87,6 +87,7 @@ UNFOLD: dict[str, Any] = {
                     page("Rules", "rule", "risk_riskrule_changelist"),
                     page("Lists", "list_alt", "risk_entitylist_changelist"),
                     page("Monitoring", "monitoring", "risk_monitoring_changelist"),
+                    page("Settings", "tune", "risk_monitoring_settings"),
                     page("Daily e-mail", "mail", "risk_digest_changelist"),
                 ],
             },

@@ -207,6 +207,7 @@ SPECTACULAR_SETTINGS = {
         # Training runs and batches have the same states.
         "JobStatusEnum": "serving.models.RunStatus",
         "CaseStatusEnum": "apps.risk.cases.models.CaseStatus",
+        "AlertOutcomeEnum": "apps.risk.cases.models.Outcome",
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
