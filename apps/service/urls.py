@@ -1,6 +1,7 @@
 """Addresses of customer service under /api/v1/; each topic keeps its own."""
 
 from apps.service.conversations.urls import urlpatterns as conversations
+from apps.service.knowledge.urls import urlpatterns as knowledge
 from apps.service.replies.urls import urlpatterns as replies
 
-urlpatterns = [*conversations, *replies]
+urlpatterns = [*conversations, *knowledge, *replies]

@@ -27,6 +27,7 @@ TITLES = {
     406: "Only JSON is answered",
     409: "In conflict with another write",
     411: "The length of the body is not known",
+    412: "Changed since it was read",
     413: "The body is too large",
     415: "Only JSON is taken",
     422: "The request cannot be carried out",
@@ -46,6 +47,13 @@ class Conflict(exceptions.APIException):
     status_code = 409
     default_code = "conflict"
     default_detail = "another write came first; read again, then repeat the call"
+
+
+class PreconditionFailed(exceptions.APIException):
+    """What If-Match names is not what is there any more."""
+
+    status_code = 412
+    default_code = "precondition_failed"
 
 
 class Unprocessable(exceptions.APIException):

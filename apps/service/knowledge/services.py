@@ -117,7 +117,7 @@ def apply_changes(source: Source, changes: Mapping[str, Any]) -> bool:
         setattr(source, name, value)
     source.stripped = added(*counts)
     check(source)
-    source.content_hash = hashlib.sha256(json.dumps([source.kind, source.title, source.body]).encode()).digest()
+    source.content_hash = _hash(source.kind, source.title, source.body)
     return contents_of(source) != before
 
 
@@ -141,6 +141,11 @@ def check(source: Source) -> None:
         problems.setdefault("body", []).extend(slot_problems(source.body))
     if problems := {name: told for name, told in problems.items() if told}:
         raise ValidationError(problems)
+
+
+def content_hash(kind: str, title: str, body: str) -> bytes:
+    """As a source has it that is written with these."""
+    return _hash(kind, _cleaned("title", title)[0], _cleaned("body", body)[0])
 
 
 def contents_of(source: Source) -> dict[str, Any]:
@@ -187,6 +192,10 @@ def store_sources(written: Sequence[Written], *, actor: str) -> None:
     index_sources([each.source for each in written])
     if any(each.source.status == SourceStatus.PUBLISHED for each in written):
         request_encoding()
+
+
+def _hash(kind: str, title: str, body: str) -> bytes:
+    return hashlib.sha256(json.dumps([kind, title, body]).encode()).digest()
 
 
 def _cleaned(name: str, text: str) -> tuple[str, dict[str, int]]:
