@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class ServiceConfig(AppConfig):
     name = "apps.service"
     verbose_name = "Service"
+
+    def ready(self) -> None:
+        # Models can be imported only from here on.
+        from apps.service.engine import open_snapshot, sample_requests
+        from apps.service.understanding.snapshots import take_snapshot
+        from serving.training_data import register_training_data
+
+        register_training_data("intents", take=take_snapshot, open=open_snapshot, sample=sample_requests)

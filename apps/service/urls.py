@@ -1,5 +1,5 @@
 """Addresses of customer service under /api/v1/; each topic keeps its own."""
 
-from django.urls import URLPattern
+from apps.service.understanding.urls import urlpatterns as understanding
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [*understanding]
