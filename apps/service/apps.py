@@ -8,6 +8,10 @@ class ServiceConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only from here on.
         from apps.service.conversations.outbox import EVENTS
+        from apps.service.engine import open_snapshot, sample_requests
+        from apps.service.understanding.snapshots import take_snapshot
+        from serving.training_data import register_training_data
         from webhooks.events import register_webhook_events
 
         register_webhook_events(EVENTS)
+        register_training_data("intents", take=take_snapshot, open=open_snapshot, sample=sample_requests)

@@ -3,11 +3,14 @@
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
 from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount
 from apps.service.replies.models import Reply, ReplyBackend
+from apps.service.understanding.models import Intent, IntentExample, UnderstandingSettings
 
 __all__ = [
     "Chunk",
     "Conversation",
     "ConversationEvent",
+    "Intent",
+    "IntentExample",
     "KnowledgeImport",
     "Message",
     "Reply",
@@ -15,4 +18,5 @@ __all__ = [
     "Source",
     "SourceVersion",
     "TermCount",
+    "UnderstandingSettings",
 ]

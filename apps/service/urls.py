@@ -3,5 +3,6 @@
 from apps.service.conversations.urls import urlpatterns as conversations
 from apps.service.knowledge.urls import urlpatterns as knowledge
 from apps.service.replies.urls import urlpatterns as replies
+from apps.service.understanding.urls import urlpatterns as understanding
 
-urlpatterns = [*conversations, *knowledge, *replies]
+urlpatterns = [*conversations, *knowledge, *replies, *understanding]

@@ -1,8 +1,11 @@
 """Texts with their intents, the script that a text is written in, and how texts are held out."""
 
+import json
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ Rows = NDArray[np.int64]
 # By the first word of a letter's name in Unicode. Kana and hangul come before the Chinese characters beside them.
 LANGUAGES = {"HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh", "LATIN": "en"}
 OTHER = "other"
+FILE = "texts.json"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,15 @@ class LabelledTexts:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises FileNotFoundError where nothing was written."""
+        return cls(**json.loads((Path(path) / FILE).read_text(encoding="utf-8")))
+
+    def write(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / FILE).write_text(json.dumps(vars(self), ensure_ascii=False), encoding="utf-8")
 
     @property
     def intents(self) -> list[str]:

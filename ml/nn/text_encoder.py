@@ -83,6 +83,21 @@ class TextEncoder:
         return vectors
 
 
+class RememberingEncoder(TextEncoder):
+    """An encoder that reads each text once: a training run asks the pretrained one for the same vectors several times.
+    Not for texts without end, since all are kept."""
+
+    def __init__(self, original: TextEncoder) -> None:
+        self.original = original
+        self.model, self.tokenizer, self.identity = original.model, original.tokenizer, original.identity
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        self._vectors |= zip(new, self.original.encode(new), strict=True)
+        return np.stack([self._vectors[text] for text in texts])
+
+
 def encoder_name() -> str:
     """TEXT_ENCODER of the environment, or the all-MiniLM-L6-v2 that is installed with this project (English)."""
     if name := os.environ.get("TEXT_ENCODER"):

@@ -1,5 +1,6 @@
 """Intents: what does the writer of a text want, from few or many examples of each want?"""
 
+import hashlib
 import json
 import time
 from dataclasses import replace
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.labelled_texts import LabelledTexts, Rows
+from ml.data.text_grams import gram_counts, inverse_frequency, weighted
 from ml.evaluation.classification import expected_calibration_error
 from ml.evaluation.ranking import bootstrap_spread
+from ml.nn.text_encoder import RememberingEncoder, encoder_name, pretrained_encoder
 from ml.serving.artifact import write_json
+from ml.serving.intent_requests import IntentPrediction
 from ml.serving.intents import Evidence, IntentModel, IntentPredictor, Route
 from ml.tasks.base import FitReport
 from ml.tasks.intents_config import IntentsConfig
@@ -24,6 +28,10 @@ METRIC = "accuracy"
 TICK_STEPS = 10
 # With fewer held-out texts in scope neither a line nor a calibration means anything.
 LEAST_HELD_OUT = 20
+# In an artifact: {SHA-256 of a held-out text: the answer of the model that had not seen it}; empty without a refit.
+BEFORE_REFIT = "before_refit.json"
+
+Answers = dict[str, IntentPrediction]
 
 
 class IntentsTask:
@@ -48,9 +56,10 @@ class IntentsTask:
         _refuse_unusable(columns, train, held)
         out.mkdir(parents=True, exist_ok=True)
         with seeded(settings.seed, settings.threads):
-            report, predictor = _fit(columns, train, held, settings, progress)
+            report, predictor, before = _fit(columns, train, held, settings, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
         predictor.save(out, settings.to_dict(), tuned=settings.tune)
+        write_json(out / BEFORE_REFIT, before)
         # The report comes last: with it the artifact is complete.
         write_json(finished, report.to_dict())
         return report
@@ -60,13 +69,23 @@ class IntentsTask:
     ) -> dict[str, float]:
         """Accuracy in scope, calibration, and what the threshold does on texts that the artifact was not trained on.
 
-        Labels that the model does not know count as wrong. Texts have no time: the window is not looked at.
+        Where the data mark what is held out, these texts alone; what was held out from this artifact as well has the
+        answer from before the refit. Labels that the model does not know count as wrong. Texts have no time: the window
+        is not looked at.
         """
-        answers = IntentPredictor.load(artifact).predict([{"text": text} for text in columns.texts])
-        known = np.array([label is not None for label in columns.labels])
-        right = np.array(
-            [answer["intent"] == label for answer, label in zip(answers, columns.labels, strict=True)], dtype=bool
-        )
+        rows = range(len(columns)) if columns.held_out is None else np.flatnonzero(columns.held_out).tolist()
+        texts, labels = [columns.texts[row] for row in rows], [columns.labels[row] for row in rows]
+        before = _answers_before_refit(artifact)
+        new = [text for text in texts if _key(text) not in before]
+        before |= {
+            _key(text): answer
+            for text, answer in zip(
+                new, IntentPredictor.load(artifact).predict([{"text": text} for text in new]), strict=True
+            )
+        }
+        answers = [before[_key(text)] for text in texts]
+        known = np.array([label is not None for label in labels])
+        right = np.array([answer["intent"] == label for answer, label in zip(answers, labels, strict=True)], dtype=bool)
         kept = np.array([not answer["out_of_scope"] for answer in answers])
         if not known.any():
             raise ValueError("no text has a label; nothing to evaluate on")
@@ -83,7 +102,8 @@ class IntentsTask:
 
 def _fit(
     data: LabelledTexts, train: Rows, held: Rows, settings: IntentsConfig, progress: Report
-) -> tuple[FitReport, IntentPredictor]:
+) -> tuple[FitReport, IntentPredictor, Answers]:
+    """The report, what is stored, and what was answered to the held-out texts if these train it too."""
     started = time.monotonic()
 
     def tick(step: int, steps: int) -> None:
@@ -94,24 +114,29 @@ def _fit(
     codes, texts = data.codes(), [data.texts[row] for row in held]
     encoded, wanted = encoded_rows(texts), codes[held]
     inside = wanted >= 0
-    frozen = fit_model(data, train, replace(settings, tune=False), tick)
-    model = fit_model(data, train, settings, tick) if settings.tune else frozen
+    pretrained = RememberingEncoder(pretrained_encoder(encoder_name()))
+    frozen = fit_model(data, train, replace(settings, tune=False), pretrained, tick)
+    model = fit_model(data, train, settings, pretrained, tick) if settings.tune else frozen
     progress(Progress("evaluating"))
     routed = encoded & bool(model.members)
     evidence, plain = model.evidence(texts, routed), frozen.evidence(texts, routed)
     right = _right(evidence, wanted, routed, settings)[inside]
     majority = np.bincount(codes[train][codes[train] >= 0]).argmax()
     baselines = {
-        "grams": (evidence.grams.argmax(axis=1) == wanted)[inside],
+        "nearest_example": (_nearest_codes(data, train, texts) == wanted)[inside],
         "majority": (wanted == majority)[inside],
     }
+    parts = {"grams": float((evidence.grams.argmax(axis=1) == wanted)[inside].mean())}
     if model.members:
         frozen_answers = np.where(routed, plain.encoders.argmax(axis=1), plain.grams.argmax(axis=1))
-        baselines["frozen_encoder"] = (frozen_answers == wanted)[inside]
+        parts["frozen_encoder"] = float((frozen_answers == wanted)[inside].mean())
     best = max(baselines.values(), key=lambda each: float(each.mean()))
     routes = _routes(evidence, wanted, routed, settings)
+    before: Answers = {}
     if settings.refit:
-        model = fit_model(data, np.union1d(train, held), settings, tick)
+        answers = IntentPredictor(model, data.intents, routes).predict([{"text": text} for text in texts])
+        before = {_key(text): answer for text, answer in zip(texts, answers, strict=True)}
+        model = fit_model(data, np.union1d(train, held), settings, pretrained, tick)
     predictor = IntentPredictor(model, data.intents, routes)
     report = FitReport(
         metric=METRIC,
@@ -119,7 +144,7 @@ def _fit(
         spread=bootstrap_spread(right.astype(np.float64), seed=settings.seed),
         gain_spread=bootstrap_spread(right.astype(np.float64) - best, seed=settings.seed),
         baselines={name: float(each.mean()) for name, each in baselines.items()},
-        validation={METRIC: float(right.mean())},
+        validation={METRIC: float(right.mean()), **parts},
         test={METRIC: float(right.mean())},
         first_event={},
         curve=[],
@@ -128,7 +153,27 @@ def _fit(
         split={"kind": "held_out", "marked": data.held_out is not None, "share": settings.held_out},
         seconds=time.monotonic() - started,
     )
-    return report, predictor
+    return report, predictor, before
+
+
+def _answers_before_refit(artifact: Path) -> Answers:
+    found: Answers = json.loads((Path(artifact) / BEFORE_REFIT).read_text(encoding="utf-8"))
+    return found
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _nearest_codes(data: LabelledTexts, train: Rows, texts: list[str]) -> Rows:
+    """(texts,): the intent of the training text with the most n-grams in common, which needs no training."""
+    codes = data.codes()
+    known = train[codes[train] >= 0]
+    counts = gram_counts([data.texts[row] for row in known])
+    inverse = inverse_frequency(counts)
+    similar = weighted(gram_counts(texts), inverse) @ weighted(counts, inverse).T
+    nearest: Rows = codes[known][np.asarray(similar.argmax(axis=1)).ravel()]
+    return nearest
 
 
 def _routes(evidence: Evidence, wanted: Rows, routed: NDArray[np.bool_], settings: IntentsConfig) -> dict[str, Route]:

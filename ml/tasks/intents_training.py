@@ -10,10 +10,21 @@ from ml.data.labelled_texts import LabelledTexts, Rows, language_of
 from ml.data.text_grams import gram_counts, inverse_frequency, weighted
 from ml.evaluation.calibration import Calibrator, PlattCalibrator, fit_calibrator
 from ml.evaluation.scope import operating_curve, threshold_keeping
-from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
-from ml.serving.intents import ENCODED, Evidence, Head, IntentModel, Member, Route, log_odds, mixture, scope_signs
+from ml.nn.text_encoder import RememberingEncoder, TextEncoder
+from ml.serving.intents import (
+    ENCODED,
+    Evidence,
+    Head,
+    IntentModel,
+    Member,
+    Route,
+    beside,
+    log_odds,
+    mixture,
+    scope_signs,
+)
 from ml.tasks.intents_config import IntentsConfig
-from ml.training.intent_tuning import Tuning, tune_on_intents
+from ml.training.intent_tuning import Tuning, name_in_words, tune_on_intents
 
 GRAM_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 # With fewer held-out texts out of scope, nothing can be learned of the signs' weights.
@@ -30,26 +41,40 @@ def encoded_rows(texts: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([language_of(text) in ENCODED for text in texts], dtype=bool)
 
 
-def fit_model(data: LabelledTexts, rows: Rows, settings: IntentsConfig, tick: Tick) -> IntentModel:
-    """The parts trained on these rows. `tick(step, steps)` is called after each step of tuning."""
+def fit_model(
+    data: LabelledTexts, rows: Rows, settings: IntentsConfig, pretrained: RememberingEncoder, tick: Tick
+) -> IntentModel:
+    """The parts trained on these rows. `tick(step, steps)` is called after each
+    step of tuning."""
     codes = data.codes()
     known = rows[codes[rows] >= 0]
-    counts = gram_counts([data.texts[row] for row in known])
+    # The names come along as one more example of each intent: with few examples they say much.
+    names = [name_in_words(name) for name in data.intents]
+    named = np.arange(len(names))
+    counts = gram_counts([*(data.texts[row] for row in known), *names])
     inverse = inverse_frequency(counts)
-    grams = fit_head(weighted(counts, inverse), codes[known], len(data.intents), settings.head_strength)
+    grams = fit_head(
+        weighted(counts, inverse), np.concatenate([codes[known], named]), len(names), settings.head_strength
+    )
     encoded = encoded_rows(data.texts)
     known, rows = known[encoded[known]], rows[encoded[rows]]
     if len(np.unique(codes[known])) < len(data.intents):
         # An encoder that never saw some of the intents would only ever answer the others.
         return IntentModel(inverse, grams, [], np.zeros((0, 1), dtype=np.float32))
-    members, neighbors = [], np.zeros((0, 1), dtype=np.float32)
-    count = settings.members if settings.tune else 1
-    for number in range(count):
-        encoder = _tuned(data, rows, codes, settings, number, tick) if settings.tune else _pretrained()
-        vectors = encoder.encode([data.texts[row] for row in known])
-        members.append(Member(encoder, fit_head(vectors, codes[known], len(data.intents), settings.head_strength)))
-        neighbors = neighbors if number else vectors
-    return IntentModel(inverse, grams, members, neighbors)
+    named = named[encoded_rows(names)]
+    texts = [*(data.texts[row] for row in known), *(names[code] for code in named)]
+    wanted = np.concatenate([codes[known], named])
+    plain = pretrained.encode(texts)
+    if not settings.tune:
+        head = fit_head(plain, wanted, len(names), settings.head_strength)
+        return IntentModel(inverse, grams, [Member(pretrained.original, head)], plain[: len(known)])
+    members, neighbors = [], plain
+    for number in range(settings.members):
+        encoder = _tuned(pretrained, data, rows, codes, settings, number, tick)
+        vectors = beside(encoder.encode(texts), plain)
+        members.append(Member(encoder, fit_head(vectors, wanted, len(names), settings.head_strength)))
+        neighbors = neighbors if number else vectors[: len(known)]
+    return IntentModel(inverse, grams, members, neighbors, pretrained.original)
 
 
 def fit_head(vectors: NDArray[np.float32] | csr_matrix, codes: Rows, intents: int, strength: float) -> Head:
@@ -116,12 +141,14 @@ def _calibrator(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibr
     return fit_calibrator("platt", scores, right.astype(np.float64))
 
 
-def _pretrained() -> TextEncoder:
-    return pretrained_encoder(encoder_name())
-
-
 def _tuned(
-    data: LabelledTexts, rows: Rows, codes: Rows, settings: IntentsConfig, number: int, tick: Tick
+    pretrained: TextEncoder,
+    data: LabelledTexts,
+    rows: Rows,
+    codes: Rows,
+    settings: IntentsConfig,
+    number: int,
+    tick: Tick,
 ) -> TextEncoder:
     steps = max(settings.least_steps, settings.epochs * len(rows) // settings.batch_texts)
     tuning = Tuning(
@@ -133,7 +160,7 @@ def _tuned(
         contrast=settings.contrast,
     )
     return tune_on_intents(
-        _pretrained(),
+        pretrained,
         [data.texts[row] for row in rows],
         codes[rows],
         data.intents,

@@ -55,8 +55,7 @@ def tune_on_intents(
     """
     model = copy.deepcopy(encoder.model)
     tuned = TextEncoder(model, encoder.tokenizer)
-    # The names come along as one more example of each intent: with few examples they say much.
-    texts = [*texts, *(name.replace("_", " ") for name in names)]
+    texts = [*texts, *map(name_in_words, names)]
     codes = np.concatenate([codes, np.arange(len(names))])
     prototypes = nn.Parameter(torch.from_numpy(_means(encoder.encode(texts), codes, len(names))))
     groups = [*_layer_groups(model, tuning), {"params": [prototypes], "lr": tuning.prototype_rate}]
@@ -76,6 +75,11 @@ def tune_on_intents(
         schedule.step()
         tick(step + 1)
     return TextEncoder(model.requires_grad_(False), encoder.tokenizer)
+
+
+def name_in_words(name: str) -> str:
+    """An intent's name as a text: lost_or_stolen_card says what its customers write about."""
+    return name.replace("_", " ").lower()
 
 
 def _loss(vectors: Tensor, codes: Tensor, prototypes: Tensor, tuning: Tuning) -> Tensor:

@@ -96,6 +96,12 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Service",
+                "items": [
+                    page("Intents", "psychology_alt", "service_intent_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),

@@ -15,6 +15,7 @@ import structlog
 from django.conf import settings
 from prometheus_client import Counter, Histogram
 
+from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.requests import NextItemPrediction, NextItemRequest, RankingPrediction, RankingRequest
 from ml.serving.risk_requests import RiskPrediction, RiskRequest
 from ml.serving.rules import RulesPredictor
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest | RiskRequest
+Request = NextItemRequest | RankingRequest | RiskRequest | IntentRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -71,10 +72,21 @@ def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None =
     Where there is a trained model but none answered, the answer is marked `rules`, since those of the application stand
     in for it.
     """
+    return _each(model, requests, deadline)
+
+
+def classify(
+    model: str, requests: Sequence[IntentRequest], deadline: float | None = None
+) -> list[Answer[IntentPrediction]]:
+    """What the writer of each text wants, as `assess`."""
+    return _each(model, requests, deadline)
+
+
+def _each(model: str, requests: Sequence[Request], deadline: float | None) -> list[Answer[Any]]:
     line = current_line(model)
-    fallback: Answer[RiskPrediction] = Answer(None, None, "rules" if _trained(line) else "no_model")
+    fallback: Answer[Any] = Answer(None, None, "rules" if _trained(line) else "no_model")
     if len(requests) > 1:
-        return _assess_many(line, requests, fallback, deadline or settings.GATEWAY_DEADLINE)
+        return _many(line, requests, fallback, deadline or settings.GATEWAY_DEADLINE)
     answers = []
     for request in requests:
         started = time.monotonic()
@@ -82,9 +94,7 @@ def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None =
     return answers
 
 
-def _assess_many(
-    line: ModelLine, requests: Sequence[RiskRequest], fallback: Answer[RiskPrediction], seconds: float
-) -> list[Answer[RiskPrediction]]:
+def _many(line: ModelLine, requests: Sequence[Request], fallback: Answer[Any], seconds: float) -> list[Answer[Any]]:
     if settings.GATEWAY_TRANSPORT == "inline":
         return _all_here(line, requests) or [fallback] * len(requests)
     started = time.monotonic()

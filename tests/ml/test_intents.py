@@ -43,7 +43,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {"least_steps": 4, "epochs": 1, "refit": False, "threads": 1}
     report = TASKS["intents"].fit(bank_texts(), settings, out, progress=lambda _: None)
     assert report.score > report.baselines["majority"] + 0.3
-    assert set(report.baselines) == {"grams", "majority", "frozen_encoder"}
+    assert set(report.baselines) == {"nearest_example", "majority"}
+    assert set(report.validation) == {"accuracy", "grams", "frozen_encoder"}
     return out
 
 

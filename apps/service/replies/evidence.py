@@ -1,14 +1,14 @@
 """The one place that asks knowledge for passages and understanding for what a message means."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from apps.service.knowledge.models import SourceKind
 from apps.service.knowledge.selectors import search
 from apps.service.replies.grounding.wording import coverage, words_of
+from apps.service.understanding.selectors import Understanding, understand
+
+__all__ = ["Understanding", "understand"]
 
 # A macro or past reply is given as it is, an article is quoted.
 TEMPLATES = (SourceKind.MACRO, SourceKind.REPLY)
@@ -28,25 +28,6 @@ class Evidence:
     quote: str
     text: str
     score: float
-
-
-@dataclass(frozen=True)
-class Understanding:
-    intent: str | None
-    confidence: float
-    out_of_scope: bool
-    alternatives: Sequence[tuple[str, float]]
-    entities: Sequence[Any]
-    sentiment: float
-    urgency: float
-    language: str | None
-    model_version: UUID | None
-    degraded: str | None
-
-
-def understand(text: str) -> Understanding:
-    chinese = len(re.findall(r"[\u3400-\u9fff]", text)) > 0.2 * len(text)
-    return Understanding(None, 0.0, False, (), (), 0.0, 0.0, "zh" if chinese else "en", None, "no_model")
 
 
 def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], list[Evidence]]:
@@ -70,22 +51,27 @@ def match_text(query: str, text: str) -> float:
     return coverage(words_of(query), words_of(text))
 
 
-def rank_templates(asked: Any, candidates: Sequence[Any]) -> list[Any]:
-    return list(candidates)
-
-
 def is_upset(understood: Understanding) -> bool:
-    return False
+    return understood.sentiment == "negative"
 
 
 def is_urgent(understood: Understanding) -> bool:
-    return False
-
-
-def entities_as_json(understood: Understanding) -> list[Any]:
-    return list(understood.entities)
+    return understood.urgency == "high"
 
 
 def is_out_of_scope(understood: Understanding) -> bool:
     """Only a model that was calibrated can tell; words in common with examples can not."""
     return understood.out_of_scope and understood.degraded in (None, "previous_version")
+
+
+def known_intent(understood: Understanding) -> str | None:
+    """The intent, if the message is within what the intents cover."""
+    return None if understood.out_of_scope else understood.intent
+
+
+def entities_as_json(understood: Understanding) -> list[dict[str, Any]]:
+    return [{"kind": each.kind, "text": each.text, "value": each.value} for each in understood.entities]
+
+
+def alternatives_as_json(understood: Understanding) -> list[list[Any]]:
+    return [[each.intent, each.share] for each in understood.alternatives]

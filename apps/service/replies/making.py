@@ -114,9 +114,7 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
     """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
     question = gathered.asked.question
-    templates = evidence.rank_templates(
-        gathered.asked, fill_templates(question, gathered.templates, gathered.values, gathered.known)
-    )
+    templates = fill_templates(question, gathered.templates, gathered.values, gathered.known)
     extracted = extract(question, gathered.articles)
     candidates = [*templates, *([extracted] if extracted else [])]
     return judge(gathered, settings, select(templates) or extracted, candidates)
@@ -139,7 +137,7 @@ def judge(
     case = Case(
         has_text=candidate is not None,
         confidence=confidence,
-        intent=understood.intent,
+        intent=evidence.known_intent(understood),
         asks_for_human=asks_for_human(gathered.asked.texts[0]),
         blocked_topic=blocked_topic(text, settings.blocked_topics),
         is_upset=evidence.is_upset(understood),

@@ -15,6 +15,7 @@ from apps.service.conversations.events import store_event
 from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
 from apps.service.replies.backends.choosing import generative_backends
 from apps.service.replies.composing import SELECTION
+from apps.service.replies.evidence import alternatives_as_json
 from apps.service.replies.making import Asked, Made, gather, make_reply
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
@@ -181,7 +182,7 @@ def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: f
             **names,
             "intent": gathered.understood.intent,
             "intent_confidence": gathered.understood.confidence,
-            "alternatives": [list(each) for each in gathered.understood.alternatives],
+            "alternatives": alternatives_as_json(gathered.understood),
             "language": gathered.understood.language,
             "backend": candidate.backend if candidate else None,
             "match": candidate.match if candidate else None,

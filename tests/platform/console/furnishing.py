@@ -15,6 +15,7 @@ from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
 from apps.service.conversations.services import open_conversation
+from apps.service.understanding.services import create_intent
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
@@ -128,6 +129,7 @@ class Furnished:
             self.risk_rule = create_risk_rule(actor="somebody", name="Large", expression="amount > 5", action="review")
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
             self.webhook, _ = create_webhook(url="https://example.com/", events=["alert.raised"], actor="somebody")
+            self.intent = create_intent(actor="somebody", name="refund")
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
@@ -180,6 +182,7 @@ class Furnished:
                 create_risk_rule(actor="somebody", name=f"More {number}", expression="amount > 5", action="review")
                 create_webhook(url=f"https://example.com/{number}", events=["case.opened"], actor="somebody")
                 create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
+                create_intent(actor="somebody", name=f"more {number}")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
@@ -208,6 +211,7 @@ class Furnished:
             "service/conversation": self.conversation,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
+            "service/intent": self.intent,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

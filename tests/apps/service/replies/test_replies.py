@@ -153,11 +153,11 @@ def test_of_several_orders_the_named_one_counts_and_else_an_agent_looks(
 
 @pytest.mark.usefixtures("sending")
 def test_a_promise_that_the_order_does_not_back_is_not_sent(desk: Desk, publish: Any, send_event: Any) -> None:
-    publish("Refund of a broken item", "We will refund the item at once.", kind="macro")
+    publish("Refund of an opened item", "We will refund the item at once.", kind="macro")
 
-    reply = desk.ask("I want a refund of a broken item")
+    reply = desk.ask("I want a refund of an opened item")
     send_event("refund", fields={"value": 20.0, "currency": "EUR"}, order_id="A-1")
-    backed = desk.ask("I want a refund of a broken item, A-1")
+    backed = desk.ask("I want a refund of an opened item, A-1")
 
     assert reply["action"] == "draft"
     assert "promise" in codes(reply)

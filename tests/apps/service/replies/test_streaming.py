@@ -1,0 +1,91 @@
+"""Replies as server-sent events, from the test client and through a real gunicorn."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.apps.service.conftest import Desk
+from tests.apps.service.replies.stub_server import StubServer
+from tests.conftest import ApiClient
+
+pytestmark = pytest.mark.usefixtures("shop")
+STREAM = {"Accept": "text/event-stream"}
+QUESTION = "How many days do I have to return an item after delivery?"
+
+
+def events_of(raw: bytes) -> list[tuple[str, dict[str, Any]]]:
+    blocks = [block.split("\n") for block in raw.decode().split("\n\n") if block and not block.startswith(":")]
+    return [(lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))) for lines in blocks]
+
+
+def test_a_selected_reply_is_streamed_at_once(desk: Desk, api: ApiClient) -> None:
+    desk.say("Where is my order?")
+    answer = desk.reply(**STREAM)
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    events = events_of(answer.getvalue())
+    assert [name for name, _ in events] == ["understood", "evidence", "text", "text", "done"]
+    done = events[-1][1]
+    assert " ".join(data["text"] for name, data in events if name == "text") == done["reply"]
+    assert {data["source"] for name, data in events if name == "text"} == {done["citations"][0]["source"]}
+    again = events_of(api.get(f"replies/{done['id']}/stream", **STREAM).getvalue())
+    assert again == events
+
+
+def test_a_stream_of_what_cannot_be_answered_is_a_problem_in_json(desk: Desk) -> None:
+    answer = desk.reply(**STREAM)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("the customer has not written")
+
+
+def test_a_generated_reply_is_followed_and_unbacked_sentences_never_pass(
+    desk: Desk, model: StubServer, write: Callable[[dict[str, Any]], None]
+) -> None:
+    model.answer = lambda body: [
+        "You can return an item within 30 days of delivery [1]. ",
+        "We pay you 9999 EUR [1]. ",
+        "The label costs 4.90 EUR [1]. ",
+    ]
+    model.seconds_between = 0.1
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    worker = threading.Thread(target=write, args=(asked,))
+    worker.start()
+    raw = desk.api.get(f"replies/{asked['id']}/stream", **STREAM).getvalue()
+    worker.join()
+
+    events = events_of(raw)
+
+    assert [name for name, _ in events] == ["understood", "evidence", "text", "text", "done"]
+    assert b"9999" not in raw
+    assert events[-1][1]["backend"] == "ours"
+
+
+@pytest.mark.slow
+def test_a_stream_goes_through_gunicorn_and_a_real_worker(
+    desk: Desk,
+    model: StubServer,
+    api: ApiClient,
+    start_server: Callable[..., str],
+    start_worker: Callable[..., Any],
+) -> None:
+    model.answer = lambda body: ["You can return an item within 30 days of delivery [1]. ", "The label is 1 EUR."]
+    allowed = {"REPLY_SERVERS": model.url}
+    start_worker(queues="generate", environment=allowed)
+    address = start_server(environment=allowed)
+    desk.say(QUESTION)
+    headers = {"Authorization": f"Bearer {api.raw_key}", "Content-Type": "application/json"} | STREAM
+    body = json.dumps({"conversation_id": desk.id}).encode()
+    with urlopen(Request(f"{address}/api/v1/replies", body, headers), timeout=60) as answer:
+        events = events_of(answer.read())
+    # The connection was given back: another request on the same server works.
+    request = Request(f"{address}/api/v1/conversations/{desk.id}", headers=headers | {"Accept": "application/json"})
+    with urlopen(request, timeout=10) as found:
+        assert json.load(found)["message_count"] == 1
+
+    assert events[-1][0] == "done"
+    assert events[-1][1]["backend"] == "ours"
+    assert events[-1][1]["reply"] == "You can return an item within 30 days of delivery."
