@@ -252,6 +252,11 @@ CELERY_BEAT_SCHEDULE = {
     "expire-shadow-scores": {"task": "risk.expire_shadow_scores", "schedule": 6 * 3600.0},
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
+    "pace-ads": {"task": "ads.pace", "schedule": 30.0},
+    "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},
+    "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},
+    "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 60.0},
+    "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
 
