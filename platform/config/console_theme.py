@@ -93,6 +93,19 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Ads",
+                "items": [
+                    page("Campaigns", "campaign", "ads_campaign_changelist"),
+                    page("Flights", "flight_takeoff", "ads_flight_changelist"),
+                    page("Creatives", "image", "ads_creative_changelist"),
+                    page("Placements", "dashboard", "ads_placement_changelist"),
+                    page("Advertisers", "storefront", "ads_advertiser_changelist"),
+                    page("Report", "monitoring", "ads_adreport_changelist"),
+                    page("Auctions", "gavel", "ads_addecision_changelist"),
+                    page("Ledger", "account_balance", "ads_reconciliation_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),
