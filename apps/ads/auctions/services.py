@@ -103,7 +103,7 @@ def _award(contests: Sequence[Contest], day: Any) -> tuple[dict[UUID, Lead], dic
         amounts = {lead.ad.flight_id: reservation_of(lead.ad.bid_kind, lead.price_micros) for lead in proposed.values()}
         reserved = reserve(amounts, day=day, wait=not holds_rows)
         for contest in contests:
-            lead = proposed.get(contest.decision_id)  # type: ignore[assignment]
+            lead = proposed.get(contest.decision_id)
             if lead is None:
                 continue
             if lead.ad.flight_id in reserved:

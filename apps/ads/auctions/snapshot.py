@@ -198,7 +198,7 @@ def forget_snapshots() -> None:
 
 
 def read_snapshot(version: int = 0) -> Snapshot:
-    values = {"tenant": current_tenant_id(), "now": timezone.now()}
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "now": timezone.now()}
     with connection.cursor() as cursor:
         cursor.execute(ADS, values)
         ads = [_ad(row) for row in cursor.fetchall()]

@@ -144,7 +144,7 @@ def give_back(reservations: Iterable[Reservation]) -> None:
         return
     _run(LOCK, [current_tenant_id(), sorted({flight for amounts in by_day.values() for flight in amounts})])
     for day, amounts in by_day.items():
-        values = {
+        values: dict[str, Any] = {
             "tenant": current_tenant_id(),
             "flights": list(amounts),
             "amounts": list(amounts.values()),

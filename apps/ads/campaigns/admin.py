@@ -38,9 +38,9 @@ class AdObjectAdmin(TenantModelAdmin):
     model: type[AdObject]
     who_adds = who_changes = Role.OPERATOR
     form = AdObjectForm
-    search_fields = ("name",)
+    search_fields: tuple[str, ...] = ("name",)
     search_help_text = "Name"
-    ordering = ("name",)
+    ordering: tuple[str, ...] = ("name",)
     actions = None
     change_form_template = "ads/object.html"
 

@@ -47,7 +47,9 @@ FLIGHT = {
     "cap_impressions": 3,
     "cap_hours": 24,
 }
-EXAMPLES = {Flight: [OpenApiExample("a month in Germany", FLIGHT, request_only=True)]}
+EXAMPLES: dict[type[AdObject], list[OpenApiExample]] = {
+    Flight: [OpenApiExample("a month in Germany", FLIGHT, request_only=True)]
+}
 
 
 @contextmanager

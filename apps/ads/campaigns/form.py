@@ -78,7 +78,7 @@ class AdObjectForm(ServiceForm):
             told: dict[str, list[str]] = {}
             for name, messages in error.message_dict.items():
                 told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
-            raise ValidationError(told) from error  # type: ignore[arg-type]
+            raise ValidationError(told) from error
 
 
 class RejectionForm(BaseDialogForm):

@@ -119,7 +119,7 @@ def report(
     campaign_id: UUID | None = None,
 ) -> list[ReportRow]:
     """One row for each value of the cut `by` (of CUTS) and currency, from `since` until before `until`."""
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": since,
         "until": until,
@@ -137,7 +137,12 @@ def report(
 
 def filtered_traffic(*, since: datetime, until: datetime, flight_id: UUID | None = None) -> list[dict[str, Any]]:
     """{kind, reason, count} of the traffic that counted for nothing."""
-    values = {"tenant": current_tenant_id(), "since": since, "until": until, "flight": flight_id}
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "since": since,
+        "until": until,
+        "flight": flight_id,
+    }
     with connection.cursor() as cursor:
         cursor.execute(FILTERED, values)
         return [{"kind": kind, "reason": reason, "count": count} for kind, reason, count in cursor.fetchall()]

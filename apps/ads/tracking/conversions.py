@@ -59,7 +59,7 @@ def settle_conversions(*, limit: int = SLICE) -> int:
     settled = try_settle_log()
     if settled is None:
         return 0
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": place.position,
         "until": settled,
