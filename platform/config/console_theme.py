@@ -82,7 +82,10 @@ UNFOLD: dict[str, Any] = {
             },
             {
                 "title": "Service",
-                "items": [page("Inbox", "inbox", "service_conversation_changelist")],
+                "items": [
+                    page("Inbox", "inbox", "service_conversation_changelist"),
+                    page("Intents", "psychology_alt", "service_intent_changelist"),
+                ],
             },
             {
                 "title": "Risk",
@@ -96,9 +99,16 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Service",
+                "title": "Ads",
                 "items": [
-                    page("Intents", "psychology_alt", "service_intent_changelist"),
+                    page("Campaigns", "campaign", "ads_campaign_changelist"),
+                    page("Flights", "flight_takeoff", "ads_flight_changelist"),
+                    page("Creatives", "image", "ads_creative_changelist"),
+                    page("Placements", "dashboard", "ads_placement_changelist"),
+                    page("Advertisers", "storefront", "ads_advertiser_changelist"),
+                    page("Report", "monitoring", "ads_adreport_changelist"),
+                    page("Auctions", "gavel", "ads_addecision_changelist"),
+                    page("Ledger", "account_balance", "ads_reconciliation_changelist"),
                 ],
             },
             {

@@ -45,6 +45,8 @@ def test_actions_on_rows_of_another_tenant_change_nothing(
         f"webhooks/webhook/{foreign.webhook.pk}/pause": foreign.webhook,
         f"webhooks/webhookdelivery/{foreign.delivery.pk}/replay": foreign.delivery,
         f"catalog/savedfilter/{foreign.saved_filter.pk}/remove": foreign.saved_filter,
+        f"ads/creative/{foreign.creative.pk}/approve": foreign.creative,
+        f"ads/flight/{foreign.flight.pk}/archive": foreign.flight,
         f"serving/trainingrun/{foreign.running.pk}/cancel": foreign.running,
         f"serving/modelversion/{foreign.candidate.pk}/promote_version": foreign.candidate,
         f"serving/modelversion/{foreign.live.pk}/roll_back": foreign.live,
