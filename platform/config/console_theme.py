@@ -93,6 +93,14 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Service",
+                "items": [
+                    page("Knowledge", "menu_book", "service_source_changelist"),
+                    page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
+                    page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page("Training runs", "model_training", "serving_trainingrun_changelist"),

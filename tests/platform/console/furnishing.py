@@ -16,6 +16,9 @@ from apps.risk.lists.services import create_list
 from apps.risk.notifications.models import WebhookDelivery
 from apps.risk.notifications.services import create_webhook
 from apps.risk.rules.services import create_rule as create_risk_rule
+from apps.service.knowledge.imports import import_files
+from apps.service.knowledge.models import Source
+from apps.service.knowledge.services import create_source
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
 from behavior.services import store_events
@@ -113,6 +116,10 @@ def make_alert(decision_id: UUID) -> NewAlert:
     )
 
 
+def make_source(title: str) -> Source:
+    return create_source(kind="article", actor="somebody", publish=True, title=title, body="Refunds take five days.")
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -127,6 +134,9 @@ class Furnished:
             self.risk_rule = create_risk_rule(actor="somebody", name="Large", expression="amount > 5", action="review")
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
             self.webhook, _ = create_webhook(url="https://example.com/", events=["alert.raised"], actor="somebody")
+            self.source = make_source("Returns")
+            files = [("care.md", "# Care\n\nWash cold.")]
+            self.knowledge_import = import_files(files=files, actor="somebody", kind="article")
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
@@ -178,6 +188,8 @@ class Furnished:
                 create_risk_rule(actor="somebody", name=f"More {number}", expression="amount > 5", action="review")
                 create_webhook(url=f"https://example.com/{number}", events=["case.opened"], actor="somebody")
                 create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
+                make_source(f"More {number}")
+                import_files(files=[(f"{number}.md", "More")], actor="somebody", kind="article")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
@@ -205,6 +217,8 @@ class Furnished:
             "risk/case": self.case,
             "risk/webhook": self.webhook,
             "risk/webhookdelivery": self.delivery,
+            "service/source": self.source,
+            "service/knowledgeimport": self.knowledge_import,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,
