@@ -84,6 +84,9 @@ UNFOLD: dict[str, Any] = {
                 "title": "Service",
                 "items": [
                     page("Inbox", "inbox", "service_conversation_changelist"),
+                    page("Knowledge", "menu_book", "service_source_changelist"),
+                    page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
+                    page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),
                     page("Intents", "psychology_alt", "service_intent_changelist"),
                 ],
             },

@@ -19,6 +19,9 @@ from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
 from apps.service.conversations.services import open_conversation
+from apps.service.knowledge.imports import import_files
+from apps.service.knowledge.models import Source
+from apps.service.knowledge.services import create_source
 from apps.service.understanding.services import create_intent
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
@@ -173,6 +176,10 @@ def make_alert(decision_id: UUID) -> NewAlert:
     )
 
 
+def make_source(title: str) -> Source:
+    return create_source(kind="article", actor="somebody", publish=True, title=title, body="Refunds take five days.")
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -188,6 +195,9 @@ class Furnished:
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
             self.webhook, _ = create_webhook(url="https://example.com/", events=["alert.raised"], actor="somebody")
             self.intent = create_intent(actor="somebody", name="refund")
+            self.source = make_source("Returns")
+            files = [("care.md", "# Care\n\nWash cold.")]
+            self.knowledge_import = import_files(files=files, actor="somebody", kind="article")
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
@@ -248,6 +258,8 @@ class Furnished:
                 create_webhook(url=f"https://example.com/{number}", events=["case.opened"], actor="somebody")
                 create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
                 create_intent(actor="somebody", name=f"more {number}")
+                make_source(f"More {number}")
+                import_files(files=[(f"{number}.md", "More")], actor="somebody", kind="article")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
@@ -295,6 +307,8 @@ class Furnished:
             "ads/creative": self.creative,
             "ads/placement": self.ad_placement,
             "ads/addecision": self.ad_decision,
+            "service/source": self.source,
+            "service/knowledgeimport": self.knowledge_import,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

@@ -44,6 +44,7 @@ def test_actions_on_rows_of_another_tenant_change_nothing(
         f"risk/case/{foreign.case.pk}/confirm": foreign.case,
         f"webhooks/webhook/{foreign.webhook.pk}/pause": foreign.webhook,
         f"webhooks/webhookdelivery/{foreign.delivery.pk}/replay": foreign.delivery,
+        f"service/source/{foreign.source.pk}/retire": foreign.source,
         f"catalog/savedfilter/{foreign.saved_filter.pk}/remove": foreign.saved_filter,
         f"ads/creative/{foreign.creative.pk}/approve": foreign.creative,
         f"ads/flight/{foreign.flight.pk}/archive": foreign.flight,
