@@ -8,7 +8,9 @@ class ServiceConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only from here on.
         from apps.service.engine import open_snapshot, sample_requests
-        from apps.service.understanding.snapshots import take_snapshot
+        from apps.service.understanding.snapshots import missing_examples, take_snapshot
         from serving.training_data import register_training_data
 
-        register_training_data("intents", take=take_snapshot, open=open_snapshot, sample=sample_requests)
+        register_training_data(
+            "intents", take=take_snapshot, open=open_snapshot, sample=sample_requests, missing=missing_examples
+        )
