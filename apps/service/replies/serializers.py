@@ -50,7 +50,7 @@ class AskReplySerializer(StrictSerializer):
 
 
 class CitationSerializer(serializers.Serializer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     version = serializers.IntegerField()
     kind = serializers.CharField(help_text="article, macro, reply, or order for the customer's own data")
     title = serializers.CharField(allow_blank=True)
@@ -61,7 +61,7 @@ class CitationSerializer(serializers.Serializer):
 
 
 class SuggestionSerializer(serializers.Serializer):
-    source = serializers.CharField(allow_null=True)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     title = serializers.CharField(allow_blank=True)
     backend = serializers.CharField(help_text="what wrote it")
     text = serializers.CharField()
