@@ -41,6 +41,13 @@ def _database_open_to_all_tests(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("django_db_setup")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The operations of the contract's test share one id, and tests in parallel would run once what has one id."""
+    for item in items:
+        if not item.nodeid.endswith(item.name) and item.parent is not None:
+            item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
+
+
 def make_tenant(name: str | None = None) -> Tenant:
     slug = f"tenant-{os.getpid()}-{next(_numbers)}"
     with connected_as("owner"):

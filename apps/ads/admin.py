@@ -1,1 +1,4 @@
 """The console's part of this application."""
+
+from apps.ads.campaigns import admin as campaign_admin  # noqa: F401
+from apps.ads.reports import admin as report_admin  # noqa: F401

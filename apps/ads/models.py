@@ -1,1 +1,28 @@
 """All tables of the application; each topic keeps its own."""
+
+from apps.ads.budgets.models import FlightBudget, LedgerEntry
+from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement, SnapshotVersion
+from apps.ads.pacing.models import FlightPacing, PacingStep
+from apps.ads.reports.models import AdDecision, AdReport, Reconciliation
+from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent
+
+__all__ = [
+    "AdChange",
+    "AdDecision",
+    "AdReport",
+    "Advertiser",
+    "AttributedConversion",
+    "Campaign",
+    "Creative",
+    "CreativeCount",
+    "Delivery",
+    "FilteredEvent",
+    "Flight",
+    "FlightBudget",
+    "FlightPacing",
+    "LedgerEntry",
+    "PacingStep",
+    "Placement",
+    "Reconciliation",
+    "SnapshotVersion",
+]

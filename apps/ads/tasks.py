@@ -1,1 +1,66 @@
 """What ad placement does off the request's path."""
+
+from celery import shared_task
+
+from apps.ads.pacing.services import expire_steps, pace_flights
+from apps.ads.tracking.conversions import settle_conversions
+from apps.ads.tracking.counting import count_creatives
+from apps.ads.tracking.services import return_expired
+from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
+
+
+@shared_task(name="ads.pace", queue="default")
+def pace_all() -> None:
+    enqueue_for_each_tenant(pace_tenant)
+
+
+@tenant_task(name="ads.pace_tenant", queue="default", expires=30.0)
+def pace_tenant() -> None:
+    pace_flights()
+
+
+@shared_task(name="ads.return_expired", queue="default")
+def return_expired_of_all() -> None:
+    enqueue_for_each_tenant(return_expired_of_tenant)
+
+
+@tenant_task(name="ads.return_expired_of_tenant", queue="default", scoped=False)
+def return_expired_of_tenant() -> None:
+    """Slice by slice, each in a transaction of its own."""
+    while True:
+        with task_scope():
+            if return_expired() == 0:
+                return
+
+
+@shared_task(name="ads.settle_conversions", queue="default")
+def settle_conversions_of_all() -> None:
+    enqueue_for_each_tenant(settle_conversions_of_tenant)
+
+
+@tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False)
+def settle_conversions_of_tenant() -> None:
+    while True:
+        with task_scope():
+            if settle_conversions() == 0:
+                return
+
+
+@shared_task(name="ads.count_creatives", queue="default")
+def count_creatives_of_all() -> None:
+    enqueue_for_each_tenant(count_creatives_of_tenant)
+
+
+@tenant_task(name="ads.count_creatives_of_tenant", queue="default", expires=60.0)
+def count_creatives_of_tenant() -> None:
+    count_creatives()
+
+
+@shared_task(name="ads.expire_pacing_steps", queue="default")
+def expire_pacing_steps() -> None:
+    enqueue_for_each_tenant(expire_pacing_steps_of_tenant)
+
+
+@tenant_task(name="ads.expire_pacing_steps_of_tenant", queue="default")
+def expire_pacing_steps_of_tenant() -> None:
+    expire_steps()

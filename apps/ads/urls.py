@@ -1,5 +1,24 @@
 """Addresses under /api/v1/ads/; each topic keeps its own."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from apps.ads.auctions.api import AdDecisionsView
+from apps.ads.campaigns.urls import urlpatterns as campaigns
+from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
+from apps.ads.tracking.api import AdImpressionsView
+from apps.ads.tracking.models import EventKind
+from apps.ads.tracking.public import click, pixel
+
+urlpatterns: list[URLPattern] = [
+    *campaigns,
+    path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),
+    path("impressions", AdImpressionsView.as_view(), name="ad-impressions"),
+    # Without a key, for browsers; see api.middleware.TOKEN_PATHS.
+    path("impressions/<str:token>", pixel, name="ad-pixel"),
+    path("views/<str:token>", pixel, {"kind": EventKind.VIEWABLE}, name="ad-viewable"),
+    path("clicks/<str:token>", click, name="ad-click"),
+    path("reports", AdReportView.as_view(), name="ad-reports"),
+    path("reports.csv", AdReportFileView.as_view(), name="ad-reports-csv"),
+    path("accounts", AdAccountsView.as_view(), name="ad-accounts"),
+    path("settings", AdSettingsView.as_view(), name="ad-settings"),
+]

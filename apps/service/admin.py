@@ -1,3 +1,5 @@
 """The console's part of this application."""
 
+from apps.service.inbox import admin as inbox_admin  # noqa: F401
+from apps.service.knowledge import admin as knowledge_admin  # noqa: F401
 from apps.service.understanding import admin as understanding_admin  # noqa: F401

@@ -9,9 +9,11 @@ class ServiceConfig(AppConfig):
         # Models can be imported only from here on.
         from apps.service.conversations.outbox import EVENTS
         from apps.service.engine import open_snapshot, sample_requests
-        from apps.service.understanding.snapshots import take_snapshot
+        from apps.service.understanding.snapshots import missing_examples, take_snapshot
         from serving.training_data import register_training_data
         from webhooks.events import register_webhook_events
 
         register_webhook_events(EVENTS)
-        register_training_data("intents", take=take_snapshot, open=open_snapshot, sample=sample_requests)
+        register_training_data(
+            "intents", take=take_snapshot, open=open_snapshot, sample=sample_requests, missing=missing_examples
+        )

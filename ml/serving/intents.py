@@ -3,15 +3,14 @@
 Its artifact: model.safetensors (heads, training vectors), encoder_0/, encoder_1/... (tuned encoders), config.json
 (format, task, intents, routes, settings), report.json.
 
-A text takes one of two routes. `encoder` averages tuned encoders, each read beside the pretrained one, and the n-grams;
-`grams` is n-grams alone, for texts in a script that the encoder was not made for, and where there is no encoder. Each
-has its own calibration and line.
+A text takes one of two routes. `encoder` averages tuned encoders and the n-grams; `grams` is n-grams alone, for texts
+in a script that the encoder was not made for, and where there is no encoder. Each has its own calibration and line.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +51,6 @@ class Head:
 
 @dataclass(frozen=True)
 class Member:
-    """`head` reads the encoder's vectors, or `beside` the pretrained encoder's where the model has one."""
-
     encoder: TextEncoder
     head: Head
 
@@ -107,14 +104,12 @@ class Route:
 @dataclass(frozen=True)
 class IntentModel:
     """The trained parts. `inverse`: (buckets,) inverse frequencies; `neighbors`: (texts, dimension) unit vectors of the
-    training texts as the first member's head reads them, empty without encoders; `pretrained` is read beside tuned
-    members, since tuning on few texts forgets some of what the encoder knew; None where it is the member itself."""
+    first member's training texts, empty without encoders."""
 
     inverse: Floats
     grams: Head
     members: list[Member]
     neighbors: Floats
-    pretrained: TextEncoder | None = None
 
     def evidence(self, texts: list[str], encoded: NDArray[np.bool_]) -> Evidence:
         """`encoded` (texts,) says which texts may go through the encoders."""
@@ -124,9 +119,8 @@ class IntentModel:
         if not (self.members and len(rows)):
             return Evidence(grams, encoders, nearness)
         chosen = [texts[row] for row in rows]
-        plain = self.pretrained.encode(chosen) if self.pretrained else None
         for number, member in enumerate(self.members):
-            vectors = beside(member.encoder.encode(chosen), plain)
+            vectors = member.encoder.encode(chosen)
             encoders[rows] += log_softmax(member.head(vectors), axis=1) / len(self.members)
             if number == 0:
                 nearness[rows] = _nearness(vectors, self.neighbors)
@@ -150,26 +144,16 @@ class IntentPredictor:
         if config["task"] != "intents" or config["format"] != INTENTS_FORMAT:
             raise ValueError(f"{path} holds task {config['task']}, format {config['format']}, and no such intents")
         arrays = load_file(path / "model.safetensors")
-        pretrained = _pretrained(path, config["encoder"]) if config["encoder"] else None
         members = [
-            Member(
-                TextEncoder.load(str(path / f"encoder_{number}")) if config["tuned"] else cast(TextEncoder, pretrained),
-                _head(arrays, f"member_{number}"),
-            )
+            Member(_encoder(path, number, config["encoder"]), _head(arrays, f"member_{number}"))
             for number in range(config["members"])
         ]
-        model = IntentModel(
-            arrays["inverse"],
-            _head(arrays, "grams"),
-            members,
-            arrays["neighbors"].astype(np.float32),
-            pretrained if config["tuned"] else None,
-        )
+        model = IntentModel(arrays["inverse"], _head(arrays, "grams"), members, arrays["neighbors"].astype(np.float32))
         routes = {name: Route.from_dict(route) for name, route in config["routes"].items()}
         return cls(model, config["intents"], routes)
 
     def save(self, path: Path, settings: dict[str, Any], *, tuned: bool) -> None:
-        """Write all but the report; the pretrained encoder is named by identity and not copied."""
+        """Write all but the report; encoders that were not tuned are named by identity and not copied."""
         from safetensors.numpy import save_file
 
         arrays = {"inverse": self.model.inverse, "neighbors": self.model.neighbors.astype(np.float16)}
@@ -184,14 +168,12 @@ class IntentPredictor:
         partial = path / "model.safetensors.partial"
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
         partial.replace(path / "model.safetensors")
-        known = self.model.pretrained or (self.model.members[0].encoder if self.model.members else None)
         config = {
             "format": INTENTS_FORMAT,
             "task": self.task,
             "intents": self.intents,
             "members": len(self.model.members),
-            "tuned": tuned,
-            "encoder": known.identity if known else None,
+            "encoder": None if tuned or not self.model.members else self.model.members[0].encoder.identity,
             "routes": {name: route.to_dict() for name, route in self.routes.items()},
             "settings": settings,
         }
@@ -201,8 +183,7 @@ class IntentPredictor:
     def nbytes(self) -> int:
         model = self.model
         arrays = [model.inverse, model.neighbors, model.grams.weight, *(member.head.weight for member in model.members)]
-        all_of = [member.encoder for member in model.members] + ([model.pretrained] if model.pretrained else [])
-        encoders = {id(encoder): encoder.model for encoder in all_of}.values()
+        encoders = {id(member.encoder): member.encoder.model for member in model.members}.values()
         weights = sum(weight.numel() * weight.element_size() for model in encoders for weight in model.parameters())
         return sum(array.nbytes for array in arrays) + weights
 
@@ -244,14 +225,6 @@ class IntentPredictor:
         return language in ENCODED and "encoder" in self.routes
 
 
-def beside(vectors: Floats, plain: Floats | None) -> Floats:
-    """Unit vectors of both halves, (texts, 2 * dimension), or `vectors` alone where there is nothing beside them."""
-    if plain is None:
-        return vectors
-    found: Floats = np.concatenate([vectors, plain], axis=1) * np.float32(np.sqrt(0.5))
-    return found
-
-
 def mixture(evidence: Evidence, gram_share: float) -> Doubles:
     """(texts, intents), rows sum to 1."""
     grams = np.exp(log_softmax(evidence.grams, axis=1))
@@ -289,7 +262,9 @@ def _head(arrays: dict[str, Floats], name: str) -> Head:
     return Head(arrays[f"{name}.weight"], arrays[f"{name}.bias"])
 
 
-def _pretrained(path: Path, identity: str) -> TextEncoder:
+def _encoder(path: Path, number: int, identity: str | None) -> TextEncoder:
+    if identity is None:
+        return TextEncoder.load(str(path / f"encoder_{number}"))
     encoder = pretrained_encoder(encoder_name())
     if encoder.identity != identity:
         raise ValueError(f"{path} was trained with another TEXT_ENCODER than the one that is set; train it again")

@@ -10,7 +10,7 @@ from ml.data.labelled_texts import LabelledTexts, Rows, language_of
 from ml.data.text_grams import gram_counts, inverse_frequency, weighted
 from ml.evaluation.calibration import Calibrator, PlattCalibrator, fit_calibrator
 from ml.evaluation.scope import operating_curve, threshold_keeping
-from ml.nn.text_encoder import RememberingEncoder, TextEncoder
+from ml.nn.text_encoder import TextEncoder
 from ml.serving.intents import (
     ENCODED,
     Evidence,
@@ -18,7 +18,6 @@ from ml.serving.intents import (
     IntentModel,
     Member,
     Route,
-    beside,
     log_odds,
     mixture,
     scope_signs,
@@ -42,10 +41,9 @@ def encoded_rows(texts: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def fit_model(
-    data: LabelledTexts, rows: Rows, settings: IntentsConfig, pretrained: RememberingEncoder, tick: Tick
+    data: LabelledTexts, rows: Rows, settings: IntentsConfig, pretrained: TextEncoder, tick: Tick
 ) -> IntentModel:
-    """The parts trained on these rows. `tick(step, steps)` is called after each
-    step of tuning."""
+    """The parts trained on these rows. `tick(step, steps)` is called after each step of tuning."""
     codes = data.codes()
     known = rows[codes[rows] >= 0]
     # The names come along as one more example of each intent: with few examples they say much.
@@ -64,17 +62,13 @@ def fit_model(
     named = named[encoded_rows(names)]
     texts = [*(data.texts[row] for row in known), *(names[code] for code in named)]
     wanted = np.concatenate([codes[known], named])
-    plain = pretrained.encode(texts)
-    if not settings.tune:
-        head = fit_head(plain, wanted, len(names), settings.head_strength)
-        return IntentModel(inverse, grams, [Member(pretrained.original, head)], plain[: len(known)])
-    members, neighbors = [], plain
-    for number in range(settings.members):
-        encoder = _tuned(pretrained, data, rows, codes, settings, number, tick)
-        vectors = beside(encoder.encode(texts), plain)
+    members, neighbors = [], np.zeros((0, 1), dtype=np.float32)
+    for number in range(settings.members if settings.tune else 1):
+        encoder = _tuned(pretrained, data, rows, codes, settings, number, tick) if settings.tune else pretrained
+        vectors = encoder.encode(texts)
         members.append(Member(encoder, fit_head(vectors, wanted, len(names), settings.head_strength)))
         neighbors = neighbors if number else vectors[: len(known)]
-    return IntentModel(inverse, grams, members, neighbors, pretrained.original)
+    return IntentModel(inverse, grams, members, neighbors)
 
 
 def fit_head(vectors: NDArray[np.float32] | csr_matrix, codes: Rows, intents: int, strength: float) -> Head:

@@ -64,7 +64,7 @@ def tune_on_intents(
     half = half_precision(torch.device("cpu"))
     torch.manual_seed(seed)
     model.train()
-    for step, rows in enumerate(_batches(texts, tuning, seed)):
+    for step, rows in enumerate(_batches(texts, codes, tuning, seed)):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             vectors = tuned.embed([texts[row] for row in rows], tokens_read=TOKENS_READ)
         loss = _loss(vectors, torch.from_numpy(codes[rows]), functional.normalize(prototypes, dim=1), tuning)
@@ -109,24 +109,38 @@ def _means(vectors: NDArray[np.float32], codes: Codes, intents: int) -> NDArray[
     return sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(min=1e-9)
 
 
-def _batches(texts: Sequence[str], tuning: Tuning, seed: int) -> Iterator[Codes]:
-    """`steps` batches: passes over all texts, each in another order."""
+def _batches(texts: Sequence[str], codes: Codes, tuning: Tuning, seed: int) -> Iterator[Codes]:
+    """`steps` batches of pairs: passes over all texts, each text beside another one of its intent, so that the
+    contrastive loss has something to draw together however many intents there are."""
     generator = np.random.default_rng(seed)
     lengths = np.array([len(text) for text in texts])
     made = 0
     while True:
-        order = generator.permutation(len(texts))
-        pool = tuning.batch * BATCHES_IN_POOL
+        pairs = _pairs(codes, generator)
+        longest = np.array([lengths[pair].max() for pair in pairs])
+        size = max(1, tuning.batch // 2)
         batches: list[Codes] = []
-        for begin in range(0, len(order), pool):
-            alike = order[begin : begin + pool]
-            alike = alike[np.argsort(lengths[alike], kind="stable")]
-            batches += [alike[start : start + tuning.batch] for start in range(0, len(alike), tuning.batch)]
+        for begin in range(0, len(pairs), size * BATCHES_IN_POOL):
+            alike = np.arange(begin, min(begin + size * BATCHES_IN_POOL, len(pairs)))
+            alike = alike[np.argsort(longest[alike], kind="stable")]
+            batches += [
+                np.concatenate([pairs[number] for number in alike[start : start + size]])
+                for start in range(0, len(alike), size)
+            ]
         for number in generator.permutation(len(batches)):
             if made == tuning.steps:
                 return
             made += 1
             yield batches[number]
+
+
+def _pairs(codes: Codes, generator: np.random.Generator) -> list[Codes]:
+    """All rows in random order, two of one intent at a time; the odd one of an intent stands alone."""
+    pairs: list[Codes] = []
+    for code in np.unique(codes):
+        rows = generator.permutation(np.flatnonzero(codes == code))
+        pairs += [rows[start : start + 2] for start in range(0, len(rows), 2)]
+    return [pairs[number] for number in generator.permutation(len(pairs))]
 
 
 def _layer_groups(model: nn.Module, tuning: Tuning) -> list[dict[str, object]]:

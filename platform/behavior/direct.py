@@ -51,7 +51,9 @@ STORE = f"""
 class JudgedEvent:
     """Values as `behavior.parsing` gives them; times in microseconds since 1970.
 
-    `subject` holds user_id, anonymous_id or both, and perhaps session_id; `created_at` is what the client said.
+    `subject` holds user_id, anonymous_id or both, and perhaps session_id; `created_at` is what the client said. Where
+    the vault holds the subject already, `subject_key` names it and `subject` may hold no id: so a process that may not
+    open the vault can store events too.
     """
 
     event_id: UUID
@@ -67,6 +69,7 @@ class JudgedEvent:
     decision_id: UUID | None = None
     consent: int = ALL_CONSENT
     properties: Mapping[str, Any] | None = None
+    subject_key: bytes | None = None
 
 
 def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
@@ -77,7 +80,7 @@ def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
     if not events:
         return set()
     keyring = Keyring(subject_secret())
-    identities = {_key(event, keyring): _raw_id(event) for event in events}
+    identities = {_key(event, keyring): _raw_id(event) for event in events if event.subject_key is None}
     values: dict[str, Any] = {
         "lock": LOG_LOCK,
         "tenant": current_tenant_id(),
@@ -124,6 +127,8 @@ def _raw_id(event: JudgedEvent) -> tuple[str, str]:
 
 
 def _key(event: JudgedEvent, keyring: Keyring) -> str:
+    if event.subject_key is not None:
+        return f"\\x{event.subject_key.hex()}"
     kind, raw_id = _raw_id(event)
     return keyring.keys(kind, [raw_id])[raw_id]
 

@@ -161,3 +161,14 @@ def open_vault(keys: Sequence[bytes]) -> dict[bytes, RawId]:
             [current_tenant_id(), list(keys)],
         )
         return {bytes(key): RawId(kind, decrypt(bytes(sealed)).decode()) for key, kind, sealed in cursor.fetchall()}
+
+
+def is_known(key: bytes) -> bool:
+    """Whether the vault holds the id behind a key; one query, open to the console, for which the id stays shut."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM behavior_subjectidentity WHERE tenant_id = %s AND subject_key = %s)",
+            [current_tenant_id(), key],
+        )
+        (known,) = cursor.fetchone()
+    return bool(known)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -106,7 +107,7 @@ def _title_candidates(texts: Sequence[Sequence[_Token]]) -> list[tuple[int, str,
             runs.append(" | ".join(f"'{pair}'" for pair in _pairs(part)))
     if not numbers:
         return []
-    values = {
+    values: dict[str, Any] = {
         "words": words,
         "pairs": runs,
         "most": MATCHES_READ,

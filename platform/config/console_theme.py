@@ -81,6 +81,16 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Service",
+                "items": [
+                    page("Inbox", "inbox", "service_conversation_changelist"),
+                    page("Knowledge", "menu_book", "service_source_changelist"),
+                    page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
+                    page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),
+                    page("Intents", "psychology_alt", "service_intent_changelist"),
+                ],
+            },
+            {
                 "title": "Risk",
                 "items": [
                     page("Cases", "cases", "risk_case_changelist"),
@@ -92,9 +102,16 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Service",
+                "title": "Ads",
                 "items": [
-                    page("Intents", "psychology_alt", "service_intent_changelist"),
+                    page("Campaigns", "campaign", "ads_campaign_changelist"),
+                    page("Flights", "flight_takeoff", "ads_flight_changelist"),
+                    page("Creatives", "image", "ads_creative_changelist"),
+                    page("Placements", "dashboard", "ads_placement_changelist"),
+                    page("Advertisers", "storefront", "ads_advertiser_changelist"),
+                    page("Report", "monitoring", "ads_adreport_changelist"),
+                    page("Auctions", "gavel", "ads_addecision_changelist"),
+                    page("Ledger", "account_balance", "ads_reconciliation_changelist"),
                 ],
             },
             {

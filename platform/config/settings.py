@@ -260,6 +260,11 @@ CELERY_BEAT_SCHEDULE = {
     "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
     "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
+    "pace-ads": {"task": "ads.pace", "schedule": 30.0},
+    "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},
+    "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},
+    "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 60.0},
+    "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
 

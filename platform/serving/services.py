@@ -71,7 +71,7 @@ def request_training(
     )
     run.clean_fields(exclude=["tenant"])
     engine.check_configuration(task, run.config)
-    _check_lists() if task == "search_ranking" else _check_events()
+    _check_data(task)
     try:
         with transaction.atomic():
             run.save(force_insert=True)
@@ -81,6 +81,17 @@ def request_training(
         ) from error
     enqueue_training(run.id)
     return run
+
+
+def _check_data(task: str) -> None:
+    """Raises TooLittleData."""
+    if training_data.judges_itself(task):
+        if missing := training_data.what_is_missing(task):
+            raise TooLittleData(missing)
+    elif task == "search_ranking":
+        _check_lists()
+    else:
+        _check_events()
 
 
 def _check_lists() -> None:

@@ -24,12 +24,14 @@ TrainingData = EventColumns | RankedLists | Any
 class Source:
     """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
     `open(path)` opens what it wrote as the task reads it; `sample(data, count)` makes requests out of it, such as the
-    application sends; `config()` is what the tenant's own settings say of a run that does not say otherwise."""
+    application sends. `config()` is what the tenant's own settings say of a run that does not say otherwise; `missing()`
+    says what is missing to train, None where nothing is; without it events are asked for."""
 
     take: Callable[[dict[str, Any], Path], Path]
     open: Callable[[Path], Any]
     sample: Callable[[Any, int], list[Any]]
-    config: Callable[[], dict[str, Any]]
+    config: Callable[[], dict[str, Any]] = dict
+    missing: Callable[[], str | None] | None = None
 
 
 _sources: dict[str, Source] = {}
@@ -42,14 +44,26 @@ def register_training_data(
     open: Callable[[Path], Any],
     sample: Callable[[Any, int], list[Any]],
     config: Callable[[], dict[str, Any]] = dict,
+    missing: Callable[[], str | None] | None = None,
 ) -> None:
     """Let the runs of a task learn from an application's own data."""
-    _sources[task] = Source(take, open, sample, config)
+    _sources[task] = Source(take, open, sample, config, missing)
 
 
 def asked_config(task: str, config: dict[str, Any]) -> dict[str, Any]:
     """A run's configuration with what the settings of the tenant in scope say where it does not."""
     return {**_sources[task].config(), **config} if task in _sources else config
+
+
+def judges_itself(task: str) -> bool:
+    """Whether the task's application says itself what is missing to train."""
+    return task in _sources and _sources[task].missing is not None
+
+
+def what_is_missing(task: str) -> str | None:
+    """What is missing to train a task that judges itself; None where nothing is."""
+    missing = _sources[task].missing
+    return missing() if missing else None
 
 
 def sample_requests(task: str, data: Any, count: int) -> list[Any] | None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
-from apps.risk.transactions.currencies import CURRENCIES
+from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
 from decisions.models import Scenario

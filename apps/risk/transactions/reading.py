@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from apps.risk.transactions.currencies import CURRENCIES
 from behavior.clock import EPOCH
+from behavior.currencies import CURRENCIES
 from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason, reason_of
 from behavior.models import TimeQuality
 from behavior.parsing import (

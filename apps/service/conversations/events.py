@@ -11,7 +11,7 @@ from apps.service.conversations.models import Conversation, Message
 from behavior.clock import to_micros
 from behavior.direct import JudgedEvent, store_judged
 from behavior.models import TimeQuality
-from behavior.subjects import open_vault
+from behavior.subjects import is_known
 
 SOURCE = "service"
 MESSAGE_PREFIX = "service:"
@@ -21,13 +21,15 @@ class CustomerUnknown(LookupError):
     """The vault no longer knows the customer's id: it was erased."""
 
 
-def customer_of(conversation: Conversation) -> dict[str, str]:
-    """The customer as the client named them; one query. Raises CustomerUnknown."""
+def check_known(conversation: Conversation) -> bytes:
+    """The key of the customer, whom the vault still knows; one query, which does not open it: the console may not.
+
+    Raises CustomerUnknown.
+    """
     key = bytes(conversation.subject_key)
-    found = open_vault([key]).get(key)
-    if found is None:
+    if not is_known(key):
         raise CustomerUnknown("the customer of this conversation was erased")
-    return {found.kind: found.value}
+    return key
 
 
 def store_event(
@@ -43,13 +45,15 @@ def store_event(
 ) -> UUID:
     """Store an event of the conversation's customer, once for each `type` of one row `of`; returns its id.
 
-    Without `subject` the vault is asked who it is: one query more. Raises CustomerUnknown.
+    Without `subject` it is the conversation's, by key, if the vault still knows it: one query more. Raises
+    CustomerUnknown.
     """
     event = JudgedEvent(
         event_id=uuid7(),
         message_id=f"{MESSAGE_PREFIX}{type}:{of}",
         type=type,
-        subject=subject or customer_of(conversation),
+        subject=subject or {},
+        subject_key=None if subject else check_known(conversation),
         occurred_at=to_micros(at),
         time_quality=TimeQuality.SERVER,
         value=value,

@@ -30,7 +30,7 @@ CANDIDATES, RERANKED = 100, 30
 # A message of any length costs the same; its first words say what is wanted.
 QUERY_READ, MOST_TERMS = 2_000, 32
 # Chunks with one of the rarest terms, so many at most, are ranked by all terms.
-MOST_MATCHES = 500
+MOST_MATCHES = 300
 # Of one source so many passages at most, so that a long article leaves room for others.
 PASSAGES_OF_SOURCE = 2
 # Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): the sum of 1 / (60 + rank) over the rankings.
@@ -146,7 +146,7 @@ def search_in_stages(
     words = _run(did, FULL_TEXT, stages, lambda: _by_words(ask))
     meaning = _run(did, DENSE, stages, lambda: _by_meaning(ask))
     fused = _run(did, FUSED, (FUSED,), lambda: _fuse(words, meaning))
-    rows = _read(list(fused))
+    rows = _read(list(fused)[: max(RERANKED, 2 * count)])
     judged = _run(did, RERANK, stages, lambda: _rerank(ask.query, [rows[id] for id in fused if id in rows]))
     passages = []
     of_source: Counter[UUID] = Counter()

@@ -153,6 +153,9 @@ class JudgementSerializer(StrictSerializer):
 
 
 class ServiceSettingsSerializer(StrictSerializer):
+    first_response_minutes = serializers.IntegerField(
+        required=False, min_value=1, max_value=10_080, help_text="within which a message is to be answered"
+    )
     send_above = serializers.FloatField(
         required=False, allow_null=True, min_value=0, max_value=1, help_text="confidence from which on; null: never"
     )

@@ -18,6 +18,7 @@ KIND = "replies"
 MODEL = "replies"
 MOST_NAMES = 500
 LONGEST_NAME = 200
+MOST_MINUTES = 10_080  # a week
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class ServiceSettings:
     `error_rate` is the share of replies sent by themselves that may be wrong, for which thresholds are suggested. A
     message with one of `blocked_topics`, words or phrases, always goes to an agent. Events of `order_event_types` in
     the behaviour log say how the customer's orders stand. `answers_inbound` lets messages that come from a help desk be
-    answered without being asked. `business_name` fills the slot business.name.
+    answered without being asked. `business_name` fills the slot business.name. Within `first_response_minutes` a
+    customer's message is to be answered; the inbox runs its clock by it.
     """
 
     send_above: float | None = None
@@ -51,6 +53,7 @@ class ServiceSettings:
     )
     answers_inbound: bool = True
     business_name: str = ""
+    first_response_minutes: int = 60
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ServiceSettings":
@@ -73,6 +76,9 @@ def _problem(name: str, value: Any) -> str | None:
         return None if is_number and 0 <= value <= 1 else "must be a number from 0 to 1"
     if name == "answers_inbound":
         return None if type(value) is bool else "must be true or false"
+    if name == "first_response_minutes":
+        is_minutes = type(value) is int and 1 <= value <= MOST_MINUTES
+        return None if is_minutes else f"must be a whole number of minutes from 1 to {MOST_MINUTES:,}"
     if name == "business_name":
         return (
             None

@@ -9,7 +9,7 @@ _UNSEEN = re.compile(
 )
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,31});", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SPACES = {"\xa0": " ", "\u200b": " ", "\ufeff": " "}
+_SPACES = str.maketrans("\xa0\u200b\ufeff", "   ")
 
 
 def plain_text(message: str) -> str:
@@ -22,7 +22,7 @@ def plain_text(message: str) -> str:
         text = _UNSEEN.sub(lambda found: " " * len(found[0]), text)
     if "&" in text:
         text = _REFERENCE.sub(_character, text)
-    return text.translate(str.maketrans(_SPACES))
+    return text.translate(_SPACES)
 
 
 def _character(found: re.Match[str]) -> str:

@@ -12,16 +12,21 @@ from apps.service.understanding.models import IntentExample
 # One example in so many is held out; which ones follows from their text alone, so that no version of the model trains
 # on what the next one is compared by.
 HELD_OUT_EVERY = 5
+# With fewer, too few would be held out to choose and judge by.
+LEAST_INTENTS, LEAST_EXAMPLES = 2, 150
+
+
+def missing_examples() -> str | None:
+    """What is missing before a model of intents can be trained; None where nothing is."""
+    intents = IntentExample.objects.filter(intent__isnull=False).values("intent").distinct().count()
+    if intents >= LEAST_INTENTS and IntentExample.objects.filter(intent__isnull=False).count() >= LEAST_EXAMPLES:
+        return None
+    return f"training needs {LEAST_EXAMPLES} examples of {LEAST_INTENTS} intents, or more: add some at intent-examples"
 
 
 def take_snapshot(config: dict[str, Any], folder: Path) -> Path:
-    """Write the examples below `folder`, which is the tenant's own, and return where.
-
-    Raises ValueError where there are none.
-    """
+    """Write the examples below `folder`, which is the tenant's own, and return where."""
     rows = list(IntentExample.objects.order_by("id").values_list("text", "intent__name", "text_key"))
-    if not rows:
-        raise ValueError("there are no examples of intents; import some first")
     path = folder / f"intents-{uuid7()}"
     engine.write_snapshot(
         path,

@@ -1,5 +1,6 @@
 """Operators, and a tenant with one row, at least, on every page of the console."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,12 +9,19 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.ads.campaigns.models import Advertiser, Campaign, Creative, Flight, Placement
+from apps.ads.campaigns.services import create as create_ad_object
+from apps.ads.models import AdDecision
 from apps.recommendation.models import Rule
 from apps.recommendation.rules.services import create_rule
 from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
+from apps.service.conversations.services import open_conversation
+from apps.service.knowledge.imports import import_files
+from apps.service.knowledge.models import Source
+from apps.service.knowledge.services import create_source
 from apps.service.understanding.services import create_intent
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
@@ -91,6 +99,60 @@ def make_version(number: int, **values: Any) -> ModelVersion:
     )
 
 
+def make_flight(name: str) -> Flight:
+    advertiser = create_ad_object(Advertiser, actor="somebody", name=name, currency="EUR")
+    campaign = create_ad_object(Campaign, actor="somebody", name=name, advertiser_id=advertiser.id)
+    now = timezone.now()
+    return create_ad_object(
+        Flight,
+        actor="somebody",
+        name=name,
+        campaign_id=campaign.id,
+        starts_at=now,
+        ends_at=now + timedelta(days=9),
+        bid_kind="cpm",
+        bid_micros=2_000_000,
+        budget_micros=100_000_000,
+    )
+
+
+def make_creative(flight: Flight, name: str) -> Creative:
+    return create_ad_object(
+        Creative,
+        actor="somebody",
+        flight_id=flight.id,
+        name=name,
+        width=300,
+        height=250,
+        text="Sleep outside",
+        click_url="https://tents.example/",
+    )
+
+
+def make_ad_decision(flight: Flight) -> AdDecision:
+    participant = {"flight": str(flight.id), "name": flight.name, "creative": str(flight.id), "lost": None}
+    made = record_decision(
+        decision_id=uuid7(),
+        application="ads",
+        scenario="top",
+        policy="greedy",
+        request={
+            "placement": "top",
+            "auction": "gsp",
+            "currency": "EUR",
+            "floor_micros": 0,
+            "price_micros": 1_000_000,
+            "ranked": 1,
+            "participants": [participant | {"bid_micros": 2_000_000, "value_micros": 2_000_000, "score": 2e6}],
+            "losses": {"targeting.countries": 1},
+            "losers": {"targeting.countries": [str(flight.id)]},
+        },
+        items=[],
+        latency_ms=1.0,
+    )
+    return AdDecision.objects.get(decision_id=made.decision_id)
+
+
 RED = {"eq": {"field": "attributes.color", "value": "red"}}
 
 
@@ -114,6 +176,10 @@ def make_alert(decision_id: UUID) -> NewAlert:
     )
 
 
+def make_source(title: str) -> Source:
+    return create_source(kind="article", actor="somebody", publish=True, title=title, body="Refunds take five days.")
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -129,6 +195,9 @@ class Furnished:
             self.entity_list = create_list(actor="somebody", name="cards", kind="deny", field="card")
             self.webhook, _ = create_webhook(url="https://example.com/", events=["alert.raised"], actor="somebody")
             self.intent = create_intent(actor="somebody", name="refund")
+            self.source = make_source("Returns")
+            files = [("care.md", "# Care\n\nWash cold.")]
+            self.knowledge_import = import_files(files=files, actor="somebody", kind="article")
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
@@ -159,8 +228,16 @@ class Furnished:
             self.link = IdentityLink.objects.get()
             self.quarantined = Quarantine.objects.get()
             self.item = Item.objects.get()
+            self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
             self.running = make_run(status=RunStatus.QUEUED, report=None)
             self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
+            self.flight = make_flight("Autumn")
+            self.campaign, self.advertiser = Campaign.objects.get(), Advertiser.objects.get()
+            self.creative = make_creative(self.flight, "Banner")
+            self.ad_placement = create_ad_object(
+                Placement, actor="somebody", key="top", name="Top", width=300, height=250, currency="EUR"
+            )
+            self.ad_decision = make_ad_decision(self.flight)
         # So that no action on another member fails for want of an admin.
         make_operator(tenant, Role.ADMIN, f"guard@{tenant.slug}.example")
         self.member = make_operator(tenant, Role.VIEWER, f"member@{tenant.slug}.example")
@@ -181,9 +258,23 @@ class Furnished:
                 create_webhook(url=f"https://example.com/{number}", events=["case.opened"], actor="somebody")
                 create_list(actor="somebody", name=f"more {number}", kind="deny", field="card")
                 create_intent(actor="somebody", name=f"more {number}")
+                make_source(f"More {number}")
+                import_files(files=[(f"{number}.md", "More")], actor="somebody", kind="article")
                 put_filter(key=f"more-{number}", expression=RED, actor="somebody")
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
+                flight = make_flight(f"More {number}")
+                make_creative(flight, f"More {number}")
+                make_ad_decision(flight)
+                create_ad_object(
+                    Placement,
+                    actor="somebody",
+                    key=f"more-{number}",
+                    name="More",
+                    width=300,
+                    height=250,
+                    currency="EUR",
+                )
                 record_decision(
                     decision_id=uuid7(),
                     application="recommendation",
@@ -206,9 +297,18 @@ class Furnished:
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
+            "service/conversation": self.conversation,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
             "service/intent": self.intent,
+            "ads/advertiser": self.advertiser,
+            "ads/campaign": self.campaign,
+            "ads/flight": self.flight,
+            "ads/creative": self.creative,
+            "ads/placement": self.ad_placement,
+            "ads/addecision": self.ad_decision,
+            "service/source": self.source,
+            "service/knowledgeimport": self.knowledge_import,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

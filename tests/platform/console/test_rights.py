@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from apps.ads.campaigns.models import Placement
 from behavior.models import Event, Quarantine
 from serving.models import TrainingRun
 from tenancy.models import ApiKey, Membership, Role
@@ -31,9 +32,18 @@ SEEN_BY = {
     "risk/riskrule": EVERYBODY,
     "risk/entitylist": EVERYBODY,
     "risk/case": EVERYBODY,
+    "service/conversation": EVERYBODY,
     "webhooks/webhook": EVERYBODY,
     "webhooks/webhookdelivery": EVERYBODY,
     "risk/digest": FROM_OPERATOR,
+    "ads/advertiser": EVERYBODY,
+    "ads/campaign": EVERYBODY,
+    "ads/flight": EVERYBODY,
+    "ads/creative": EVERYBODY,
+    "ads/placement": EVERYBODY,
+    "ads/adreport": EVERYBODY,
+    "ads/addecision": EVERYBODY,
+    "ads/reconciliation": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
@@ -182,6 +192,30 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         dialog("catalog/savedfilter", "saved_filter", "remove"),
         lambda f: f.fresh(f.saved_filter) is None,
     ),
+    "approve a creative": (
+        FROM_OPERATOR,
+        dialog("ads/creative", "creative", "approve"),
+        lambda f: f.fresh(f.creative).review,
+    ),
+    "archive a flight": (
+        FROM_OPERATOR,
+        dialog("ads/flight", "flight", "archive"),
+        lambda f: f.fresh(f.flight).archived_at,
+    ),
+    "make a placement for ads": (
+        FROM_OPERATOR,
+        add(
+            "ads/placement",
+            key="side",
+            currency="EUR",
+            name="Side",
+            width="300",
+            height="250",
+            floor_micros="0.5",
+            auction="gsp",
+        ),
+        lambda f: f.count(Placement),
+    ),
     "cancel a training run": (
         FROM_ANALYST,
         dialog("serving/trainingrun", "running", "cancel"),
@@ -209,7 +243,8 @@ def test_actions_are_for_their_roles_alone(
 
 
 @pytest.mark.parametrize(
-    "page", ["behavior/event", "behavior/identitylink", "decisions/decision", "serving/modelversion"]
+    "page",
+    ["behavior/event", "behavior/identitylink", "decisions/decision", "serving/modelversion", "ads/addecision"],
 )
 def test_nobody_edits_or_deletes_what_is_append_only(
     page: str, furnished: Furnished, as_role: Callable[[Role], Client]

@@ -22,6 +22,7 @@ INDEXES_ACROSS_TENANTS = {
     "receipt_received",
     "tenancy_membership_user_id_69c4e8b6",
     "item_vector_neighbours",
+    "chunk_neighbours",
 }
 DEFINER_FUNCTIONS = {
     "make_partitions",
@@ -29,6 +30,7 @@ DEFINER_FUNCTIONS = {
     "tenancy_operator_role",
     "catalog_match_words",
     "catalog_similar_words",
+    "service_match_words",
 }
 
 TENANT_RELATIONS = """

@@ -1,6 +1,7 @@
 """Sentiment, urgency and language, and how often they are right on texts written for this.
 
-The texts were written apart from the lexicon and hold words that it lacks; the bars are what it reached, rounded down.
+The texts hold words that the lexicon lacks, and the bars are what it reached, rounded down. They are few and the same
+hand wrote both, so on a tenant's own messages less must be expected.
 """
 
 from collections import Counter
@@ -134,7 +135,7 @@ LANGUAGES = {
 
 @pytest.mark.parametrize(
     ("read", "texts", "least"),
-    [(sentiment_of, SENTIMENTS, 0.75), (urgency_of, URGENCIES, 0.9), (detect_language, LANGUAGES, 1.0)],
+    [(sentiment_of, SENTIMENTS, 0.78), (urgency_of, URGENCIES, 0.95), (detect_language, LANGUAGES, 1.0)],
 )
 def test_the_rules_are_right_this_often(read: object, texts: dict[str, list[str]], least: float) -> None:
     assert callable(read)

@@ -10,8 +10,7 @@ from tenancy.operations import protect, tie
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("service", "0001_knowledge"),
-        ("service", "0001_understanding"),
+        ("service", "0002_understanding"),
     ]
 
     operations = [

@@ -10,9 +10,8 @@ from tenancy.operations import protect, tie
 
 
 class Migration(migrations.Migration):
-    initial = True
-
     dependencies = [
+        ("service", "0001_knowledge"),
         ("tenancy", "0003_definer_search_path"),
     ]
 

@@ -1,0 +1,244 @@
+"""What a deciding process remembers of a tenant's live flights: read anew within two seconds of a change."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db import connection
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from apps.ads.auctions.index import TargetingIndex
+from apps.ads.campaigns.models import BidKind, Placement
+from apps.ads.campaigns.targeting import needs_identity
+from apps.ads.engine import Prior, smoothed_rates
+from apps.ads.settings import AdSettings, current_settings
+from tenancy.kept import Kept
+from tenancy.scope import current_tenant_id
+
+FRESH_SECONDS = 1.0
+# A flight whose budget refused is not asked again for a moment.
+REST_SECONDS = 1.0
+# Whatever nobody announces (rates that were learnt, flights that begin or end) is read after this long.
+LONGEST_SECONDS = 30.0
+
+VERSION = "SELECT version FROM ads_snapshotversion WHERE tenant_id = %s AND name = 'snapshot'"
+ADS = """
+    SELECT creative.id, flight.id, flight.name, campaign.advertiser_id, advertiser.currency,
+        creative.width, creative.height, creative.text, creative.image_url, creative.click_url, creative.quality,
+        flight.bid_kind, flight.bid_micros, flight.targeting, flight.cap_impressions, flight.cap_hours,
+        flight.recency_seconds, flight.post_click_days, flight.post_view_hours,
+        coalesce(pacing.bid_factor, 1), coalesce(pacing.pass_rate, 1)
+    FROM ads_flight AS flight
+        JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
+        JOIN ads_advertiser AS advertiser
+            ON advertiser.tenant_id = %(tenant)s AND advertiser.id = campaign.advertiser_id
+        JOIN ads_creative AS creative ON creative.tenant_id = %(tenant)s AND creative.flight_id = flight.id
+        LEFT JOIN ads_flightpacing AS pacing ON pacing.tenant_id = %(tenant)s AND pacing.flight_id = flight.id
+    WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live' AND creative.review = 'approved'
+        AND flight.starts_at <= %(now)s AND flight.ends_at > %(now)s
+        AND num_nulls(flight.archived_at, campaign.archived_at, advertiser.archived_at, creative.archived_at) = 4
+    ORDER BY flight.id, creative.id"""
+TARGETING = 13  # column of ADS
+BOUNDARY = """
+    SELECT min(moment) FROM (
+        SELECT min(starts_at) AS moment FROM ads_flight
+            WHERE tenant_id = %(tenant)s AND status = 'live' AND starts_at > %(now)s
+        UNION ALL
+        SELECT min(ends_at) FROM ads_flight WHERE tenant_id = %(tenant)s AND status = 'live' AND ends_at > %(now)s
+    ) AS moments"""
+COUNTS = (
+    "SELECT creative_id, placement_id, impressions, clicks, conversions FROM ads_creativecount WHERE tenant_id = %s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ad:
+    """One approved creative in its live flight."""
+
+    creative_id: UUID
+    flight_id: UUID
+    flight_name: str
+    advertiser_id: UUID
+    currency: str
+    width: int
+    height: int
+    text: str
+    image_url: str
+    click_url: str
+    quality: float
+    bid_kind: str
+    bid_micros: int
+    targeting: Mapping[str, Any]
+    cap_impressions: int | None
+    cap_hours: int
+    recency_seconds: int
+    post_click_days: int
+    post_view_hours: int
+    bid_factor: float
+    pass_rate: float
+
+    @property
+    def paced_bid(self) -> int:
+        return int(self.bid_micros * self.bid_factor)
+
+    @property
+    def needs_identity(self) -> bool:
+        return self.cap_impressions is not None or self.recency_seconds > 0 or needs_identity(self.targeting)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What each ad is worth at one placement; arrays (ads,). `values` are micro-units for a thousand impressions,
+    `rates` the expected paid events of one impression."""
+
+    values: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    rates: NDArray[np.float64]
+
+
+@dataclass
+class Snapshot:
+    """Live ads and placements of one tenant at one moment, indexed. Threads share it; only `resting` changes."""
+
+    version: int
+    read_at: float
+    boundary: datetime | None
+    settings: AdSettings
+    ads: list[Ad]
+    placements: dict[str, Placement]
+    counts: dict[tuple[UUID, UUID], tuple[int, int, int]]
+    resting: dict[UUID, float] = field(default_factory=dict)
+    _worths: dict[str, Worth] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> TargetingIndex:
+        return TargetingIndex(ad.targeting for ad in self.ads)
+
+    @cached_property
+    def of_shape(self) -> dict[tuple[int, int, str], int]:
+        """Ads by width, height and currency."""
+        found: dict[tuple[int, int, str], int] = {}
+        for position, ad in enumerate(self.ads):
+            shape = (ad.width, ad.height, ad.currency)
+            found[shape] = found.get(shape, 0) | 1 << position
+        return found
+
+    @cached_property
+    def identified(self) -> int:
+        """Ads that cannot be shown without knowing to whom."""
+        return sum(1 << position for position, ad in enumerate(self.ads) if ad.needs_identity)
+
+    @cached_property
+    def longest_memory(self) -> timedelta:
+        """How far back the caps of these ads look; nothing where none has one."""
+        hours = max((ad.cap_hours for ad in self.ads if ad.cap_impressions is not None), default=0)
+        return max(timedelta(hours=hours), timedelta(seconds=max((ad.recency_seconds for ad in self.ads), default=0)))
+
+    @cached_property
+    def of_flight(self) -> dict[UUID, int]:
+        found: dict[UUID, int] = {}
+        for position, ad in enumerate(self.ads):
+            found[ad.flight_id] = found.get(ad.flight_id, 0) | 1 << position
+        return found
+
+    @cached_property
+    def pass_rates(self) -> NDArray[np.float64]:
+        return np.array([ad.pass_rate for ad in self.ads])
+
+    @cached_property
+    def paced(self) -> bool:
+        return bool((self.pass_rates < 1).any())
+
+    @cached_property
+    def flight_numbers(self) -> NDArray[np.int64]:
+        """(ads,): ads of one flight share a number."""
+        numbers = {flight: number for number, flight in enumerate(self.of_flight)}
+        return np.array([numbers[ad.flight_id] for ad in self.ads], dtype=np.int64)
+
+    def worth_at(self, placement: Placement) -> Worth:
+        """Of a placement, found once for a snapshot."""
+        if placement.key not in self._worths:
+            self._worths[placement.key] = _worth(self, placement)
+        return self._worths[placement.key]
+
+    def rest(self, flight_id: UUID) -> None:
+        """The flight's budget has refused."""
+        self.resting[flight_id] = time.monotonic() + REST_SECONDS
+
+    def is_resting(self, flight_id: UUID) -> bool:
+        return self.resting.get(flight_id, 0.0) > time.monotonic()
+
+
+_versions: Kept[int] = Kept(FRESH_SECONDS)
+_snapshots: dict[int, Snapshot] = {}
+
+
+def current_snapshot() -> Snapshot:
+    """The tenant's live ads as they were at most about a second ago."""
+    version = _versions.get("snapshot", _read_version)
+    known = _snapshots.get(current_tenant_id())
+    if known is not None and known.version == version and _holds(known):
+        return known
+    fresh = read_snapshot(version)
+    _snapshots[current_tenant_id()] = fresh
+    return fresh
+
+
+def forget_snapshots() -> None:
+    """Everything is read anew, by this process."""
+    _versions.clear()
+    _snapshots.clear()
+
+
+def read_snapshot(version: int = 0) -> Snapshot:
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "now": timezone.now()}
+    with connection.cursor() as cursor:
+        cursor.execute(ADS, values)
+        ads = [_ad(row) for row in cursor.fetchall()]
+        cursor.execute(BOUNDARY, values)
+        (boundary,) = cursor.fetchone()
+        cursor.execute(COUNTS, [values["tenant"]])
+        counts = {(creative, placement): tuple(row) for creative, placement, *row in cursor.fetchall()}
+    placements = {each.key: each for each in Placement.objects.filter(archived_at=None)}
+    return Snapshot(version, time.monotonic(), boundary, current_settings(), ads, placements, counts)
+
+
+def _read_version() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(VERSION, [current_tenant_id()])
+        row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def _holds(known: Snapshot) -> bool:
+    is_old = time.monotonic() - known.read_at > LONGEST_SECONDS
+    has_passed = known.boundary is not None and known.boundary <= datetime.now(UTC)
+    return not (is_old or has_passed) and known.settings == current_settings()
+
+
+def _ad(row: tuple[Any, ...]) -> Ad:
+    values = list(row)
+    # Django has the driver leave JSON as text.
+    values[TARGETING] = json.loads(values[TARGETING])
+    return Ad(*values)
+
+
+def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
+    ads, settings = snapshot.ads, snapshot.settings
+    seen = [snapshot.counts.get((ad.creative_id, placement.id), (0, 0, 0)) for ad in ads]
+    impressions, clicks, conversions = zip(*seen, strict=True) if seen else ((), (), ())
+    clicked = smoothed_rates(clicks, impressions, Prior(settings.prior_click_rate, settings.prior_weight))
+    converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
+    is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
+    is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
+    rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
+    values = np.array([ad.paced_bid for ad in ads], dtype=np.float64) * rates * 1000
+    quality = np.array([ad.quality for ad in ads], dtype=np.float64)
+    return Worth(values, values if placement.auction == "second_price" else values * quality, rates)

@@ -1,0 +1,160 @@
+"""Money: reserved when an ad is placed, billed when what was bought happens, returned when it does not.
+
+Each step is one conditional UPDATE of one row of `ads_flightbudget`, so however many processes decide at once, spent
+and reserved together never exceed the budget. Everything happens in the transaction of the caller: a process that dies
+leaves either all of a step or nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from apps.ads.campaigns.models import BidKind, Flight
+from tenancy.scope import current_tenant_id
+
+OPEN = """
+    INSERT INTO ads_flightbudget (tenant_id, flight_id, budget_micros, daily_budget_micros, reserved_micros,
+        spent_micros, day, day_reserved_micros, day_spent_micros, carry, billed_events)
+    VALUES (%(tenant)s, %(flight)s, %(budget)s, %(daily)s, 0, 0, '2000-01-01', 0, 0, 0, 0)
+    ON CONFLICT (tenant_id, flight_id) DO UPDATE SET budget_micros = %(budget)s, daily_budget_micros = %(daily)s
+    WHERE ads_flightbudget.spent_micros + ads_flightbudget.reserved_micros <= %(budget)s
+        AND (%(daily)s::bigint IS NULL
+            OR ads_flightbudget.day_spent_micros + ads_flightbudget.day_reserved_micros <= %(daily)s)
+    RETURNING flight_id"""
+LOCK = """
+    SELECT flight_id FROM ads_flightbudget WHERE tenant_id = %s AND flight_id = ANY(%s)
+    ORDER BY flight_id FOR UPDATE"""
+# A process whose clock is behind reserves on the newest day that any has seen.
+RESERVE = """
+    UPDATE ads_flightbudget AS budget SET
+        reserved_micros = reserved_micros + amount,
+        day = greatest(day, %(day)s),
+        day_reserved_micros = amount + CASE WHEN day >= %(day)s THEN day_reserved_micros ELSE 0 END,
+        day_spent_micros = CASE WHEN day >= %(day)s THEN day_spent_micros ELSE 0 END
+    FROM unnest(%(flights)s::uuid[], %(amounts)s::bigint[]) AS wanted(flight_id, amount)
+    WHERE tenant_id = %(tenant)s AND budget.flight_id = wanted.flight_id
+        AND spent_micros + reserved_micros + amount <= budget_micros
+        AND (daily_budget_micros IS NULL OR amount + CASE WHEN day >= %(day)s
+            THEN day_spent_micros + day_reserved_micros ELSE 0 END <= daily_budget_micros)
+    RETURNING budget.flight_id, budget.day"""
+# Prices count in thousandths of a micro-unit here. The amount is what the spending in whole micro-units grew by.
+BILL = """
+    UPDATE ads_flightbudget SET
+        reserved_micros = reserved_micros - %(reserved)s,
+        spent_micros = spent_micros + (carry + %(price)s) / 1000,
+        carry = (carry + %(price)s) %% 1000,
+        billed_events = billed_events + 1,
+        day_reserved_micros = day_reserved_micros - CASE WHEN day = %(day)s THEN %(reserved)s ELSE 0 END,
+        day_spent_micros = day_spent_micros + CASE WHEN day = %(day)s THEN (carry + %(price)s) / 1000 ELSE 0 END
+    WHERE tenant_id = %(tenant)s AND flight_id = %(flight)s
+    RETURNING spent_micros - (spent_micros * 1000 + carry - %(price)s) / 1000"""
+ENTER = """
+    INSERT INTO ads_ledgerentry (tenant_id, delivery_id, flight_id, bid_kind, price_micros, amount_micros, day,
+        billed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+GIVE_BACK = """
+    UPDATE ads_flightbudget AS budget SET
+        reserved_micros = reserved_micros - amount,
+        day_reserved_micros = day_reserved_micros - CASE WHEN day = %(day)s THEN amount ELSE 0 END
+    FROM unnest(%(flights)s::uuid[], %(amounts)s::bigint[]) AS back(flight_id, amount)
+    WHERE tenant_id = %(tenant)s AND budget.flight_id = back.flight_id"""
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What one delivery holds of its flight's budget, on the account of `day`."""
+
+    delivery_id: UUID
+    flight_id: UUID
+    bid_kind: str
+    price_micros: int
+    reserved_micros: int
+    day: date
+
+
+def reservation_of(bid_kind: str, price_micros: int) -> int:
+    """The most that one event at this price can cost: of CPM a thousandth, rounded up, since the rest is carried."""
+    return -(-price_micros // 1000) if bid_kind == BidKind.CPM else price_micros
+
+
+def open_budget(flight: Flight) -> None:
+    """Make the flight's row, or bring its limits to the flight's. Raises ValidationError where they would fall below
+    what is spent or promised."""
+    values = {
+        "tenant": current_tenant_id(),
+        "flight": flight.id,
+        "budget": flight.budget_micros,
+        "daily": flight.daily_budget_micros,
+    }
+    if not _run(OPEN, values):
+        message = "is below what the flight has spent or promised already; pause it instead"
+        raise ValidationError({"budget_micros": message})
+
+
+def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dict[UUID, date]:
+    """Reserve an amount of each flight's budget; those that can afford it, each with the day it is reserved on.
+
+    Rows are locked in order of flight until the transaction ends. Without `wait` one that another transaction holds is
+    passed over, which is how a caller that holds some already asks for more without a deadlock.
+    """
+    flights = sorted(amounts)
+    if len(flights) > 1 or not wait:
+        found = _run(LOCK if wait else f"{LOCK} SKIP LOCKED", [current_tenant_id(), flights])
+        flights = [flight for (flight,) in found]
+    values = {
+        "tenant": current_tenant_id(),
+        "flights": flights,
+        "amounts": [amounts[flight] for flight in flights],
+        "day": day,
+    }
+    return dict(_run(RESERVE, values))
+
+
+def bill(reservation: Reservation, *, at: datetime) -> int:
+    """Turn a reservation into spending and a row of the ledger; the amount in micro-units.
+
+    The caller has claimed the delivery, so that this happens once. A CPM price is for a thousand impressions: one costs
+    a thousandth, rounded down, and what is left is carried to the flight's next.
+    """
+    values = {
+        "tenant": current_tenant_id(),
+        "flight": reservation.flight_id,
+        "reserved": reservation.reserved_micros,
+        "price": reservation.price_micros * (1 if reservation.bid_kind == BidKind.CPM else 1000),
+        "day": reservation.day,
+    }
+    ((amount,),) = _run(BILL, values)
+    row = (reservation.delivery_id, reservation.flight_id, reservation.bid_kind, reservation.price_micros, amount)
+    with connection.cursor() as cursor:
+        cursor.execute(ENTER, [current_tenant_id(), *row, reservation.day, at])
+    return int(amount)
+
+
+def give_back(reservations: Iterable[Reservation]) -> None:
+    """Return what was reserved for nothing; rows are locked in order of flight."""
+    by_day: dict[date, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
+    for each in reservations:
+        by_day[each.day][each.flight_id] += each.reserved_micros
+    if not by_day:
+        return
+    _run(LOCK, [current_tenant_id(), sorted({flight for amounts in by_day.values() for flight in amounts})])
+    for day, amounts in by_day.items():
+        values: dict[str, Any] = {
+            "tenant": current_tenant_id(),
+            "flights": list(amounts),
+            "amounts": list(amounts.values()),
+            "day": day,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(GIVE_BACK, values)
+
+
+def _run(statement: str, values: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall()

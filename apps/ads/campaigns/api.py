@@ -1,0 +1,262 @@
+"""Advertisers, campaigns, flights, creatives and placements: made, read, changed, archived, with their history."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.errors import Conflict
+from api.idempotency import IdempotentWrites
+from api.model_actions import actor_of
+from apps.ads.campaigns import serializers as shapes
+from apps.ads.campaigns.models import (
+    AdChange,
+    AdObject,
+    Advertiser,
+    Campaign,
+    Creative,
+    Flight,
+    FlightStatus,
+    Placement,
+)
+from apps.ads.campaigns.selectors import changes_of, objects_of
+from apps.ads.campaigns.services import Archived, archive, change, create, set_status
+
+READ, WRITE = "ads:read", "ads:write"
+TAGS = ["ads"]
+FLIGHT = {
+    "campaign_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
+    "name": "Autumn, readers in Germany",
+    "starts_at": "2030-10-01T00:00:00Z",
+    "ends_at": "2030-11-01T00:00:00Z",
+    "bid_kind": "cpc",
+    "bid_micros": 450000,
+    "budget_micros": 2000000000,
+    "daily_budget_micros": 100000000,
+    "pacing": "adaptive",
+    "targeting": {"include": {"countries": ["DE"], "keywords": ["tent"]}, "exclude": {"categories": ["news"]}},
+    "cap_impressions": 3,
+    "cap_hours": 24,
+}
+EXAMPLES: dict[type[AdObject], list[OpenApiExample]] = {
+    Flight: [OpenApiExample("a month in Germany", FLIGHT, request_only=True)]
+}
+
+
+@contextmanager
+def refusals(model: type[AdObject], object_id: UUID) -> Iterator[None]:
+    """404 for what is not there, 409 for what has been archived."""
+    try:
+        yield
+    except ObjectDoesNotExist:
+        raise NotFound(f"there is no {model._meta.verbose_name} {object_id}") from None
+    except Archived as error:
+        raise Conflict(str(error)) from error
+
+
+class ObjectsView(IdempotentWrites, GenericAPIView):
+    required_scopes = {"GET": READ, "POST": WRITE}
+    model: ClassVar[type[Any]]
+    body: ClassVar[type[serializers.Serializer]]
+    parameters: ClassVar[type[serializers.Serializer] | None] = None
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if self.parameters is None:
+            return objects_of(self.model)
+        wanted = self.parameters(data=self.request.query_params)
+        wanted.is_valid(raise_exception=True)
+        return objects_of(self.model, **wanted.validated_data)
+
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def post(self, request: Request) -> Response:
+        body = self.body(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = create(self.model, actor=actor_of(request), **body.validated_data)
+        return Response(self.get_serializer(made).data, status=201)
+
+
+class ObjectView(IdempotentWrites, GenericAPIView):
+    required_scopes = {"GET": READ, "PATCH": WRITE, "DELETE": WRITE}
+    model: ClassVar[type[Any]]
+    fields: ClassVar[type[serializers.Serializer]]
+    pagination_class = None
+
+    def get(self, request: Request, id: UUID) -> Response:
+        with refusals(self.model, id):
+            return Response(self.get_serializer(self.model.objects.get(id=id)).data)
+
+    def patch(self, request: Request, id: UUID) -> Response:
+        body = self.fields(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        with refusals(self.model, id):
+            changed = change(self.model, object_id=id, actor=actor_of(request), changes=body.validated_data)
+        return Response(self.get_serializer(changed).data)
+
+    def delete(self, request: Request, id: UUID) -> Response:
+        with refusals(self.model, id):
+            archive(self.model, object_id=id, actor=actor_of(request))
+        return Response(status=204)
+
+
+class ChangesView(GenericAPIView):
+    required_scopes = {"GET": READ}
+    model: ClassVar[type[Any]]
+    serializer_class = shapes.AdChangeSerializer
+    page_ordering = "-version"
+
+    def get_queryset(self) -> QuerySet[AdChange]:
+        return changes_of(self.kwargs["id"])
+
+    def get(self, request: Request, id: UUID) -> Response:
+        with refusals(self.model, id):
+            self.model.objects.only("id").get(id=id)
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+def views_of(
+    model: type[AdObject],
+    *,
+    body: type[serializers.Serializer],
+    fields: type[serializers.Serializer],
+    answer: type[serializers.Serializer],
+    parameters: type[serializers.Serializer] | None = None,
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """The views of a list, of one and of its history, each described."""
+    one, many = str(model._meta.verbose_name), str(model._meta.verbose_name_plural)
+    own = {"model": model, "serializer_class": answer}
+    examples = EXAMPLES.get(model, [])
+    listed: Any = extend_schema_view(
+        get=extend_schema(
+            operation_id=f"list_ad_{many}",
+            tags=TAGS,
+            summary=f"A page of {many}, newest first, without archived ones",
+            parameters=[parameters] if parameters else [],
+            responses=answer(many=True),
+        ),
+        post=extend_schema(
+            operation_id=f"create_ad_{one}",
+            tags=TAGS,
+            summary=f"Make one of the {many}",
+            request=body,
+            responses={201: answer},
+            examples=examples,
+        ),
+    )(type(f"Ad{one.title()}List", (ObjectsView,), own | {"body": body, "parameters": parameters}))
+    single: Any = extend_schema_view(
+        get=extend_schema(
+            operation_id=f"get_ad_{one}", tags=TAGS, summary=f"One {one}, an archived one too", responses=answer
+        ),
+        patch=extend_schema(
+            operation_id=f"change_ad_{one}",
+            tags=TAGS,
+            summary=f"Change some fields of a {one}; decisions follow within two seconds",
+            request=fields(partial=True),
+            responses=answer,
+        ),
+        delete=extend_schema(
+            operation_id=f"archive_ad_{one}",
+            tags=TAGS,
+            summary=f"The {one} serves nothing any more; its history stays",
+            request=None,
+            responses={204: None},
+        ),
+    )(type(f"Ad{one.title()}", (ObjectView,), own | {"fields": fields}))
+    history: Any = extend_schema_view(
+        get=extend_schema(
+            operation_id=f"list_ad_{one}_changes",
+            tags=TAGS,
+            summary=f"Who changed the {one}, newest first",
+            responses=shapes.AdChangeSerializer(many=True),
+        )
+    )(type(f"Ad{one.title()}Changes", (ChangesView,), {"model": model}))
+    return listed.as_view(), single.as_view(), history.as_view()
+
+
+class FlightStateView(IdempotentWrites):
+    """Base of the two calls that start and pause a flight."""
+
+    required_scopes = {"POST": WRITE}
+    status: ClassVar[FlightStatus]
+
+    def put_in_state(self, request: Request, id: UUID) -> Response:
+        with refusals(Flight, id):
+            flight = set_status(flight_id=id, status=self.status, actor=actor_of(request))
+        return Response(shapes.FlightSerializer(flight).data)
+
+
+class StartFlightView(FlightStateView):
+    status = FlightStatus.LIVE
+
+    @extend_schema(
+        operation_id="start_ad_flight",
+        tags=TAGS,
+        summary="Put a flight live, within its dates; one of its creatives must be approved",
+        request=None,
+        responses=shapes.FlightSerializer,
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return self.put_in_state(request, id)
+
+
+class PauseFlightView(FlightStateView):
+    status = FlightStatus.PAUSED
+
+    @extend_schema(
+        operation_id="pause_ad_flight",
+        tags=TAGS,
+        summary="Show nothing more of a flight until it is started again",
+        request=None,
+        responses=shapes.FlightSerializer,
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return self.put_in_state(request, id)
+
+
+VIEWS = {
+    "advertisers": views_of(
+        Advertiser,
+        body=shapes.AdvertiserBodySerializer,
+        fields=shapes.AdvertiserFieldsSerializer,
+        answer=shapes.AdvertiserSerializer,
+    ),
+    "campaigns": views_of(
+        Campaign,
+        body=shapes.CampaignBodySerializer,
+        fields=shapes.CampaignFieldsSerializer,
+        answer=shapes.CampaignSerializer,
+        parameters=shapes.CampaignListParameters,
+    ),
+    "flights": views_of(
+        Flight,
+        body=shapes.FlightBodySerializer,
+        fields=shapes.FlightFieldsSerializer,
+        answer=shapes.FlightSerializer,
+        parameters=shapes.FlightListParameters,
+    ),
+    "creatives": views_of(
+        Creative,
+        body=shapes.CreativeBodySerializer,
+        fields=shapes.CreativeFieldsSerializer,
+        answer=shapes.CreativeSerializer,
+        parameters=shapes.CreativeListParameters,
+    ),
+    "placements": views_of(
+        Placement,
+        body=shapes.PlacementBodySerializer,
+        fields=shapes.PlacementFieldsSerializer,
+        answer=shapes.PlacementSerializer,
+    ),
+}

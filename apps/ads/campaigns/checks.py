@@ -1,0 +1,119 @@
+"""What is refused of each kind of object, with the field named."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from apps.ads.campaigns.models import (
+    LONGEST_URL,
+    AdObject,
+    Advertiser,
+    BidKind,
+    Campaign,
+    Creative,
+    Flight,
+    GoalKind,
+    Placement,
+)
+from apps.ads.campaigns.targeting import check_targeting
+from behavior.currencies import CURRENCIES
+
+
+def check(found: AdObject) -> None:
+    """Raises ValidationError that names each field at fault."""
+    found.clean_fields(exclude={"created_by", "updated_by", "targeting"})
+    CHECKS[type(found)](found)
+
+
+def check_url(field: str, url: str) -> None:
+    """An https address with a host, without credentials, that no reader of it can take for another."""
+    if problem := _problem_of_url(url):
+        raise ValidationError({field: problem})
+
+
+def _problem_of_url(url: str) -> str | None:
+    if len(url) > LONGEST_URL or not url.isascii() or any(each <= " " or each in "\\\x7f" for each in url):
+        return f"must have at most {LONGEST_URL} characters, all printable ASCII without spaces or backslashes"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not an address that can be read"
+    if parts.scheme != "https" or not host:
+        return "must begin with https:// and name a host"
+    if "@" in parts.netloc:
+        return "must not hold a user name or password"
+    return None
+
+
+def _check_currency(found: Advertiser | Placement) -> None:
+    if found.currency not in CURRENCIES:
+        raise ValidationError({"currency": "must be an ISO 4217 code in use, such as EUR"})
+
+
+def _check_advertiser(found: Any) -> None:
+    _check_currency(found)
+
+
+def _check_campaign(found: Any) -> None:
+    _check_parent("advertiser", Advertiser, found.advertiser_id)
+
+
+def _check_flight(found: Any) -> None:
+    _check_parent("campaign", Campaign, found.campaign_id)
+    found.targeting = check_targeting(found.targeting)
+    problems = {}
+    if found.ends_at <= found.starts_at:
+        problems["ends_at"] = "must come after starts_at"
+    if found.daily_budget_micros is not None and found.daily_budget_micros > found.budget_micros:
+        problems["daily_budget_micros"] = "must not be above budget_micros"
+    limit = min(found.budget_micros, found.daily_budget_micros or found.budget_micros)
+    if _cost_of_one(found) > limit:
+        problems["bid_micros"] = f"one event costs more than the budget of {limit} micro-units; bid less"
+    if (found.goal_kind == GoalKind.NONE) != (found.goal is None):
+        problems["goal"] = "belongs to a goal_kind: send both or neither"
+    if problems:
+        raise ValidationError(problems)
+
+
+def _check_creative(found: Any) -> None:
+    _check_parent("flight", Flight, found.flight_id)
+    check_url("click_url", found.click_url)
+    if found.image_url:
+        check_url("image_url", found.image_url)
+    if not (found.image_url or found.text):
+        raise ValidationError({"text": "is empty, and so is image_url; a creative needs one of them"})
+
+
+def _check_placement(found: Any) -> None:
+    _check_currency(found)
+
+
+def _check_parent(field: str, model: type[AdObject], parent_id: Any) -> None:
+    if not model._default_manager.filter(id=parent_id, archived_at=None).exists():
+        raise ValidationError({field: f"there is no {field} {parent_id} that is not archived"})
+
+
+def _cost_of_one(flight: Flight) -> int:
+    return -(-flight.bid_micros // 1000) if flight.bid_kind == BidKind.CPM else flight.bid_micros
+
+
+def check_can_start(flight: Flight) -> None:
+    """Raises ValidationError where a flight cannot go live: it has ended, or nothing of it is approved."""
+    check(flight)
+    if flight.ends_at <= timezone.now():
+        raise ValidationError({"ends_at": "has passed; choose a later end before the flight goes live"})
+    if not flight.creatives.filter(archived_at=None, review="approved").exists():
+        raise ValidationError({"status": "no creative of the flight is approved; have one reviewed first"})
+
+
+CHECKS: dict[type[AdObject], Callable[[Any], None]] = {
+    Advertiser: _check_advertiser,
+    Campaign: _check_campaign,
+    Flight: _check_flight,
+    Creative: _check_creative,
+    Placement: _check_placement,
+}

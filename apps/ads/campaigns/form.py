@@ -1,0 +1,90 @@
+"""The console's forms of advertisers, campaigns, flights, creatives and placements."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+
+from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject
+from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
+from console.forms import PrettyJSONField, ServiceForm
+from console.theme import BaseDialogForm, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+MONEY = {
+    "bid_micros": (
+        "Bid",
+        "In units of the advertiser's currency, for a thousand impressions, a click or a conversion.",
+    ),
+    "budget_micros": ("Budget", "In units of the advertiser's currency, for all days together. Never exceeded."),
+    "daily_budget_micros": ("Daily budget", "Empty means that the budget alone counts."),
+    "floor_micros": ("Floor price", "For a thousand impressions, in units of the placement's currency."),
+}
+TARGETING = (
+    "Who and where, such as "
+    '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
+)
+
+
+class MoneyField(forms.DecimalField):
+    """Currency units with up to six places; its value is whole micro-units."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{Decimal(value) / MICROS:f}" if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        units = super().clean(value)
+        return None if units is None else int(units * MICROS)
+
+
+class AdObjectForm(ServiceForm):
+    """Base of the five forms; the service judges and writes."""
+
+    actor = ""  # set by the page
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (label, help_text) in MONEY.items():
+            if name in self.fields:
+                required = self.fields[name].required
+                self.fields[name] = MoneyField(
+                    label=label,
+                    help_text=help_text,
+                    required=required,
+                    max_digits=16,
+                    decimal_places=6,
+                    max_value=HIGHEST_BUDGET // MICROS,
+                    min_value=0,
+                )
+        if "targeting" in self.fields:
+            self.fields["targeting"] = PrettyJSONField(required=False, help_text=TARGETING)
+
+    def write(self) -> AdObject:
+        model = self._meta.model
+        given = {name: self.cleaned_data[name] for name in FIELDS[model] if name in self.cleaned_data}
+        if "targeting" in given:
+            given["targeting"] = given["targeting"] or {}
+        try:
+            if not self.instance._state.adding:
+                return change(model, object_id=self.instance.pk, actor=self.actor, changes=given)
+            fixed = {name: self.cleaned_data[name.removesuffix("_id")] for name in FIXED[model]}
+            keys = {name: value.pk if name.endswith("_id") else value for name, value in fixed.items()}
+            return create(model, actor=self.actor, **keys, **given)
+        except Archived as error:
+            raise ValidationError(str(error)) from error
+        except ValidationError as error:
+            told: dict[str, list[str]] = {}
+            for name, messages in error.message_dict.items():
+                told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
+            raise ValidationError(told) from error
+
+
+class RejectionForm(BaseDialogForm):
+    note = forms.CharField(
+        label="Why",
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="For the advertiser.",
+    )

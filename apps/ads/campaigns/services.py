@@ -1,0 +1,210 @@
+"""Writes of advertisers, campaigns, flights, creatives and placements. Each leaves a row in the history, in the same
+transaction, and tells the deciding processes that something changed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.ads.budgets.services import open_budget
+from apps.ads.campaigns.checks import check, check_can_start
+from apps.ads.campaigns.models import (
+    AdChange,
+    AdObject,
+    Advertiser,
+    Campaign,
+    Creative,
+    Flight,
+    FlightStatus,
+    ObjectKind,
+    Placement,
+    ReviewStatus,
+)
+from tenancy.scope import current_tenant_id
+
+Found = TypeVar("Found", bound=AdObject)
+Action = AdChange.Action
+
+KINDS: dict[type[AdObject], ObjectKind] = {
+    Advertiser: ObjectKind.ADVERTISER,
+    Campaign: ObjectKind.CAMPAIGN,
+    Flight: ObjectKind.FLIGHT,
+    Creative: ObjectKind.CREATIVE,
+    Placement: ObjectKind.PLACEMENT,
+}
+# What can be changed of each kind.
+FIELDS: dict[type[AdObject], tuple[str, ...]] = {
+    Advertiser: ("name",),
+    Campaign: ("name",),
+    Flight: (
+        "name",
+        "starts_at",
+        "ends_at",
+        "bid_kind",
+        "bid_micros",
+        "budget_micros",
+        "daily_budget_micros",
+        "pacing",
+        "goal_kind",
+        "goal",
+        "targeting",
+        "cap_impressions",
+        "cap_hours",
+        "recency_seconds",
+        "post_click_days",
+        "post_view_hours",
+    ),
+    Creative: ("name", "width", "height", "text", "image_url", "click_url", "quality"),
+    Placement: ("name", "width", "height", "floor_micros", "auction"),
+}
+# Fixed when the object is made.
+FIXED: dict[type[AdObject], tuple[str, ...]] = {
+    Advertiser: ("currency",),
+    Campaign: ("advertiser_id",),
+    Flight: ("campaign_id",),
+    Creative: ("flight_id",),
+    Placement: ("key", "currency"),
+}
+# Set by services of their own; a history row holds them too.
+STATES: dict[type[AdObject], tuple[str, ...]] = {Flight: ("status",), Creative: ("review", "review_note")}
+REVIEWED = ("width", "height", "text", "image_url", "click_url")
+MOST_OF_A_KIND = 10_000
+CHANGED = """
+    INSERT INTO ads_snapshotversion (tenant_id, name, version) VALUES (%s, 'snapshot', 1)
+    ON CONFLICT (tenant_id, name) DO UPDATE SET version = ads_snapshotversion.version + 1"""
+
+
+class Archived(Exception):
+    """The object has been archived, and nothing changes it any more."""
+
+
+@transaction.atomic
+def create(model: type[Found], *, actor: str, **fields: Any) -> Found:
+    """Make an object; a flight begins as a draft, a creative awaits its review.
+
+    Raises ValidationError that names each field at fault.
+    """
+    if model._default_manager.filter(archived_at=None).count() >= MOST_OF_A_KIND:
+        raise ValidationError({"name": f"there are {MOST_OF_A_KIND:,} of them already; archive some first"})
+    made = model(created_by=actor, **fields)
+    check(made)
+    if isinstance(made, Placement) and Placement.objects.filter(key=made.key).exists():
+        raise ValidationError({"key": f"'{made.key}' is or was the key of another placement; choose another one"})
+    _store(made, Action.CREATED, actor, before=None)
+    if isinstance(made, Flight):
+        open_budget(made)
+    return made
+
+
+@transaction.atomic
+def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[str, Any]) -> Found:
+    """Change the named fields. A creative that looks or leads otherwise awaits a new review; a live flight competes by
+    its new values within two seconds.
+
+    Raises the model's DoesNotExist, Archived and ValidationError, also where a budget would fall below what is spent or
+    promised already.
+    """
+    found = _locked(model, object_id)
+    before = snapshot(found)
+    for name, value in changes.items():
+        setattr(found, name, value)
+    check(found)
+    after = snapshot(found)
+    if after == before:
+        return found
+    if isinstance(found, Creative) and any(before[name] != after[name] for name in REVIEWED):
+        found.review, found.review_note = ReviewStatus.PENDING, ""
+    _store(found, Action.CHANGED, actor, before)
+    if isinstance(found, Flight):
+        open_budget(found)
+    return found
+
+
+@transaction.atomic
+def archive(model: type[Found], *, object_id: UUID, actor: str) -> Found:
+    """The object serves nothing any more; its history stays. Raises the model's DoesNotExist and Archived."""
+    found = _locked(model, object_id)
+    before = snapshot(found)
+    found.archived_at = timezone.now()
+    if isinstance(found, Flight):
+        found.status = FlightStatus.PAUSED
+    _store(found, Action.ARCHIVED, actor, before)
+    return found
+
+
+@transaction.atomic
+def set_status(*, flight_id: UUID, status: FlightStatus, actor: str) -> Flight:
+    """Put a flight live or pause it; decisions follow within two seconds.
+
+    Raises Flight.DoesNotExist, Archived, and ValidationError where it cannot go live.
+    """
+    flight = _locked(Flight, flight_id)
+    if flight.status == status:
+        return flight
+    before = snapshot(flight)
+    if status == FlightStatus.LIVE:
+        check_can_start(flight)
+    flight.status = status
+    _store(flight, Action.STARTED if status == FlightStatus.LIVE else Action.PAUSED, actor, before)
+    return flight
+
+
+@transaction.atomic
+def review(*, creative_id: UUID, approve: bool, actor: str, note: str = "") -> Creative:
+    """An operator's word on a creative; a rejected one needs a note. Raises Creative.DoesNotExist, Archived and
+    ValidationError."""
+    creative = _locked(Creative, creative_id)
+    if not approve and not note.strip():
+        raise ValidationError({"note": "say why, so that the advertiser can mend it"})
+    before = snapshot(creative)
+    creative.review = ReviewStatus.APPROVED if approve else ReviewStatus.REJECTED
+    creative.review_note = note.strip()[:500]
+    if snapshot(creative) != before:
+        _store(creative, Action.APPROVED if approve else Action.REJECTED, actor, before)
+    return creative
+
+
+def snapshot(found: AdObject) -> dict[str, Any]:
+    """The object's contents as JSON."""
+    model = type(found)
+    names = (*FIXED[model], *FIELDS[model], *STATES.get(model, ()))
+    return {name: _plain(getattr(found, name)) for name in names} | {"is_archived": found.archived_at is not None}
+
+
+def announce_change() -> None:
+    """Tell all deciding processes that what they remember is out of date."""
+    with connection.cursor() as cursor:
+        cursor.execute(CHANGED, [current_tenant_id()])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) or hasattr(value, "label") else value
+
+
+def _locked(model: type[Found], object_id: UUID) -> Found:
+    found = model._default_manager.select_for_update().get(id=object_id)
+    if found.archived_at:
+        raise Archived(f"the {KINDS[model].label.lower()} '{found.name}' has been archived")
+    return found
+
+
+def _store(found: AdObject, action: Action, actor: str, before: dict[str, Any] | None) -> None:
+    found.version += 1
+    found.updated_by = actor
+    found.save()
+    AdChange.objects.create(
+        kind=KINDS[type(found)],
+        object_id=found.id,
+        version=found.version,
+        action=action,
+        actor=actor,
+        before=before,
+        after=snapshot(found),
+    )
+    announce_change()

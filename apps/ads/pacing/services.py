@@ -1,0 +1,133 @@
+"""Steps of the controllers: each live flight's spending beside its plan, and what follows for its next auctions."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.ads.campaigns.models import PacingKind
+from apps.ads.campaigns.services import announce_change
+from apps.ads.engine import PidState, adaptive_step, bid_factor, pid_step
+from apps.ads.pacing.models import FlightPacing, PacingStep
+from apps.ads.settings import current_settings
+from tenancy.scope import current_tenant_id
+
+# Steps that are kept for the charts, and for how long.
+KEPT_EVERY = timedelta(minutes=10)
+KEPT_DAYS = timedelta(days=60)
+SHORTEST_STEP = timedelta(seconds=5)
+
+FLIGHTS = """
+    SELECT flight.id, flight.pacing, flight.starts_at, flight.ends_at, budget.budget_micros,
+        budget.daily_budget_micros, budget.spent_micros,
+        CASE WHEN budget.day = %(day)s THEN budget.day_spent_micros ELSE 0 END
+    FROM ads_flight AS flight
+        JOIN ads_flightbudget AS budget ON budget.tenant_id = %(tenant)s AND budget.flight_id = flight.id
+    WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live'
+        AND flight.starts_at <= %(now)s AND flight.ends_at > %(now)s
+    ORDER BY flight.id"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a flight stands at one moment; amounts in micro-units."""
+
+    flight_id: UUID
+    pacing: str
+    starts_at: datetime
+    ends_at: datetime
+    budget: int
+    daily_budget: int | None
+    spent: int
+    spent_today: int
+
+    def rate(self, now: datetime, end_of_day: datetime) -> float:
+        """What is to be spent a second from now on: what is left over the time that is left, of the day and in all.
+
+        What an outage kept from being spent is part of what is left, and so is made good.
+        """
+        left = (self.budget - self.spent) / max((self.ends_at - now).total_seconds(), 1.0)
+        if self.daily_budget is None:
+            return left
+        until = min(self.ends_at, end_of_day)
+        today = (self.daily_budget - self.spent_today) / max((until - now).total_seconds(), 1.0)
+        return min(left, today)
+
+    def planned(self, now: datetime) -> int:
+        """What an even spending over all its days would have spent by now."""
+        share = (now - self.starts_at) / (self.ends_at - self.starts_at)
+        return int(self.budget * min(max(share, 0.0), 1.0))
+
+
+def pace_flights(now: datetime | None = None) -> int:
+    """One step of every live flight that has a controller; how many there were. Deciding processes follow within two
+    seconds."""
+    now = now or timezone.now()
+    local = now.astimezone(current_settings().zone)
+    midnight = datetime.combine(local.date() + timedelta(days=1), time(), tzinfo=local.tzinfo)
+    plans = _read_plans(now, local.date())
+    known = {each.flight_id: each for each in FlightPacing.objects.filter(flight_id__in=[p.flight_id for p in plans])}
+    changed, steps = [], []
+    for plan in plans:
+        state = known.get(plan.flight_id)
+        if state is None:
+            state = FlightPacing(flight_id=plan.flight_id, spent_micros=plan.spent, stepped_at=now)
+        elif now - state.stepped_at >= SHORTEST_STEP:
+            _step(state, plan, now, midnight)
+        changed.append(state)
+        steps.append(_kept(plan, state, now))
+    FlightPacing.objects.bulk_create(
+        changed,
+        update_conflicts=True,
+        unique_fields=["tenant", "flight_id"],
+        update_fields=["bid_factor", "pass_rate", "dual", "integral", "error", "spent_micros", "stepped_at"],
+    )
+    PacingStep.objects.bulk_create(steps, ignore_conflicts=True)
+    if changed:
+        announce_change()
+    return len(changed)
+
+
+def expire_steps(now: datetime | None = None) -> int:
+    deleted, _ = PacingStep.objects.filter(stepped_at__lt=(now or timezone.now()) - KEPT_DAYS).delete()
+    return deleted
+
+
+def _read_plans(now: datetime, day: Any) -> list[Plan]:
+    with connection.cursor() as cursor:
+        cursor.execute(FLIGHTS, {"tenant": current_tenant_id(), "now": now, "day": day})
+        return [Plan(*row) for row in cursor.fetchall()]
+
+
+def _step(state: FlightPacing, plan: Plan, now: datetime, midnight: datetime) -> None:
+    elapsed = (now - state.stepped_at).total_seconds()
+    target = max(plan.rate(now, midnight) * elapsed, 1.0)
+    spent = float(max(plan.spent - state.spent_micros, 0))
+    if plan.pacing == PacingKind.ADAPTIVE:
+        state.dual = adaptive_step(state.dual, target=target, spent=spent)
+        state.bid_factor, state.pass_rate = bid_factor(state.dual), 1.0
+    elif plan.pacing == PacingKind.PID:
+        memory, state.pass_rate = pid_step(PidState(state.integral, state.error), target=target, spent=spent)
+        state.integral, state.error, state.bid_factor = memory.integral, memory.error, 1.0
+    else:
+        state.bid_factor = state.pass_rate = 1.0
+    state.spent_micros, state.stepped_at = plan.spent, now
+
+
+def _kept(plan: Plan, state: FlightPacing, now: datetime) -> PacingStep:
+    """The step under the beginning of its ten minutes, of which the first is kept."""
+    seconds = int(KEPT_EVERY.total_seconds())
+    moment = datetime.fromtimestamp(now.timestamp() // seconds * seconds, tz=now.tzinfo)
+    planned = plan.planned(now)
+    return PacingStep(
+        flight_id=plan.flight_id,
+        stepped_at=moment,
+        planned_micros=planned,
+        spent_micros=plan.spent,
+        make_good_micros=max(planned - plan.spent, 0),
+        bid_factor=state.bid_factor,
+        pass_rate=state.pass_rate,
+    )

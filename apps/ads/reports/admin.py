@@ -1,0 +1,124 @@
+"""Ads > Reports, Ledger and Auctions in the console."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from apps.ads.models import AdDecision, AdReport, Reconciliation
+from apps.ads.reports.api import csv_of
+from apps.ads.reports.view import auction_context, ledger_context, report_context, report_rows
+from apps.ads.settings import APPLICATION
+from console.base import LogAdmin, TenantModelAdmin
+from console.search import DecisionField
+from console.site import register
+from console.theme import display
+from decisions.models import Decision
+from decisions.selectors import get_decision
+
+
+class PageAdmin(TenantModelAdmin):
+    """One page, no rows."""
+
+    template = ""
+
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            **self.frame(title=self.list_title),
+            **self.page_context(request),
+            "can_export": self.has_analyst_permission(request),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, self.template, context)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return self.changelist_view(request)
+
+
+@register(AdReport)
+class AdReportAdmin(PageAdmin):
+    list_title = "Ad report"
+    template = "ads/report.html"
+
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        return report_context(request.GET.get("by"), request.GET.get("days"))
+
+    def get_urls(self) -> list[URLPattern]:
+        export = path("export/", self.admin_site.admin_view(self.export_view), name="ads_adreport_export")
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        if not (self.has_view_permission(request) and self.has_analyst_permission(request)):
+            raise PermissionDenied
+        rows = report_rows(request.GET.get("by"), request.GET.get("days"))
+        return csv_of([row.to_dict() for row in rows])
+
+
+@register(Reconciliation)
+class ReconciliationAdmin(PageAdmin):
+    list_title = "Ledger"
+    template = "ads/ledger.html"
+
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        return ledger_context()
+
+
+@register(AdDecision)
+class AdDecisionAdmin(LogAdmin):
+    list_title = "Auctions"
+    list_display = ("decided_at", "scenario", "winner", "price", "no_fill", "ranked")
+    list_filter = (DecisionField,)
+    ordering = ("-decision_id",)
+    fields = ("decision_id", "decided_at", "policy")
+    readonly_fields = fields
+    change_form_template = "ads/auction.html"
+    empty_title = "No auctions yet"
+    empty_text = "Every placement of POST /api/v1/ads/decisions shows here, with who took part and why each lost."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(application=APPLICATION)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> AdDecision | None:
+        try:
+            found = get_decision(AdDecision._meta.pk.to_python(object_id))
+        except (Decision.DoesNotExist, ValidationError, ValueError):
+            return None
+        return self.get_queryset(request).filter(decision_id=found.decision_id, decided_at=found.decided_at).first()
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        decision = self.get_object(request, object_id) if object_id else None
+        context = extra_context or {}
+        if decision is not None:
+            context |= auction_context(decision)
+        return super().changeform_view(request, object_id, form_url, context)
+
+    @display(description="Won by")
+    def winner(self, decision: AdDecision) -> str:
+        won = (each["name"] for each in decision.request.get("participants", ()) if each["lost"] is None)
+        return next(won, "—")
+
+    @display(description="Price")
+    def price(self, decision: AdDecision) -> str:
+        micros = decision.request.get("price_micros")
+        return "—" if micros is None else f"{micros / 1_000_000:,.6f} {decision.request['currency']}"
+
+    @display(description="Not filled", empty_value="—")
+    def no_fill(self, decision: AdDecision) -> str | None:
+        return decision.request.get("no_fill")
+
+    @display(description="Competed")
+    def ranked(self, decision: AdDecision) -> int:
+        return decision.request.get("ranked", 0)

@@ -1,0 +1,172 @@
+"""GET /api/v1/ads/reports and its CSV, GET /api/v1/ads/accounts, and the settings."""
+
+import csv
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.idempotency import IdempotentWrites
+from api.model_actions import actor_of
+from api.serializers import ObjectField
+from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.reports.selectors import COLUMNS, CUTS, filtered_traffic, report
+from apps.ads.settings import change_settings, current_settings
+
+READ, WRITE = "ads:read", "ads:write"
+TAGS = ["ads"]
+LONGEST = timedelta(days=366)
+
+
+class AdReportParameters(serializers.Serializer):
+    by = serializers.ChoiceField(CUTS, required=False, default="flight")
+    since = serializers.DateTimeField(required=False, help_text="a week ago where left out")
+    until = serializers.DateTimeField(required=False, help_text="now where left out; not included")
+    flight_id = serializers.UUIDField(required=False)
+    campaign_id = serializers.UUIDField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        until: datetime = attrs.setdefault("until", timezone.now())
+        if "since" not in attrs:
+            attrs["since"] = max(until, EARLIEST) - timedelta(days=7)
+        if not timedelta(0) <= until - attrs["since"] <= LONGEST:
+            raise serializers.ValidationError({"since": "must come before until, by at most 366 days"})
+        if attrs["since"] < EARLIEST:
+            raise serializers.ValidationError({"since": "must not lie before the year 2000"})
+        return attrs
+
+
+EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+class AdReportRowSerializer(serializers.Serializer):
+    key = serializers.CharField(help_text="id, or the hour in the tenant's time zone")
+    name = serializers.CharField()
+    currency = serializers.CharField()
+    placed = serializers.IntegerField()
+    impressions = serializers.IntegerField()
+    viewable = serializers.IntegerField()
+    clicks = serializers.IntegerField()
+    conversions = serializers.IntegerField()
+    revenue_micros = serializers.IntegerField()
+    spend_micros = serializers.IntegerField()
+    ctr = serializers.FloatField(allow_null=True, help_text="clicks / impressions")
+    cvr = serializers.FloatField(allow_null=True, help_text="conversions / clicks")
+    cpa_micros = serializers.FloatField(allow_null=True, help_text="spend / conversions")
+    roas = serializers.FloatField(allow_null=True, help_text="revenue / spend")
+
+
+class AdFilteredSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    reason = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class AdReportSerializer(serializers.Serializer):
+    rows = AdReportRowSerializer(many=True)
+    filtered = AdFilteredSerializer(many=True, help_text="traffic that counted for nothing and was not billed")
+
+
+class AdAccountSerializer(serializers.Serializer):
+    flight_id = serializers.UUIDField()
+    budget_micros = serializers.IntegerField()
+    spent_micros = serializers.IntegerField()
+    reserved_micros = serializers.IntegerField()
+    billed_events = serializers.IntegerField()
+    ledger_micros = serializers.IntegerField(help_text="the sum of the ledger's rows")
+    problems = serializers.ListField(child=serializers.CharField(), help_text="what does not agree; empty")
+
+
+class AdAccountsSerializer(serializers.Serializer):
+    accounts = AdAccountSerializer(many=True)
+
+
+class AdReportView(APIView):
+    required_scopes = {"GET": READ}
+
+    @extend_schema(
+        operation_id="get_ad_report",
+        tags=TAGS,
+        summary="Delivery, spend and what came of it, by flight, creative, placement or hour",
+        parameters=[AdReportParameters],
+        responses=AdReportSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        wanted = _wanted(request)
+        rows = [row.to_dict() for row in report(**wanted, zone=current_settings().timezone)]
+        filtered = filtered_traffic(since=wanted["since"], until=wanted["until"], flight_id=wanted.get("flight_id"))
+        return Response({"rows": rows, "filtered": filtered})
+
+
+class AdReportFileView(APIView):
+    required_scopes = {"GET": READ}
+
+    @extend_schema(
+        operation_id="export_ad_report",
+        tags=TAGS,
+        summary="The same rows as CSV",
+        parameters=[AdReportParameters],
+        responses={(200, "text/csv"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        return csv_of([row.to_dict() for row in report(**_wanted(request), zone=current_settings().timezone)])
+
+
+class AdAccountsView(APIView):
+    required_scopes = {"GET": READ}
+
+    @extend_schema(
+        operation_id="list_ad_accounts",
+        tags=TAGS,
+        summary="Each flight's counters beside the sum of its ledger",
+        responses=AdAccountsSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        return Response(AdAccountsSerializer({"accounts": flight_accounts()}).data)
+
+
+class AdSettingsView(IdempotentWrites):
+    required_scopes = {"GET": READ, "PATCH": WRITE}
+
+    @extend_schema(operation_id="get_ad_settings", tags=TAGS, summary="How ads decide", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response(current_settings().to_dict())
+
+    @extend_schema(
+        operation_id="change_ad_settings",
+        tags=TAGS,
+        summary="Change some settings; decisions follow within seconds",
+        description="Names, ranges and defaults are in the documentation of ads.",
+        request=OpenApiTypes.OBJECT,
+        responses=OpenApiTypes.OBJECT,
+    )
+    def patch(self, request: Request) -> Response:
+        changes = ObjectField().run_validation(request.data)
+        return Response(change_settings(changes, actor=actor_of(request)).to_dict())
+
+
+def csv_of(rows: list[dict[str, Any]]) -> HttpResponse:
+    """The rows as a file that a spreadsheet can open without running anything."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="ads.csv"'
+    writer = csv.writer(response)
+    writer.writerow(COLUMNS)
+    writer.writerows([[_cell(row[name]) for name in COLUMNS] for row in rows])
+    return response
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def _wanted(request: Request) -> dict[str, Any]:
+    parameters = AdReportParameters(data=request.query_params)
+    parameters.is_valid(raise_exception=True)
+    return parameters.validated_data

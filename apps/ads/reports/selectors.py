@@ -1,0 +1,152 @@
+"""Delivery and spend, by flight, creative, placement or hour, read from the deliveries and the ledger themselves.
+
+An event counts in the hour in which it happened; a conversion in that of its purchase.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from tenancy.scope import current_tenant_id
+
+CUTS = ("flight", "creative", "placement", "hour")
+MOST_ROWS = 10_000
+KEYS = {
+    "flight": "delivery.flight_id::text",
+    "creative": "delivery.creative_id::text",
+    "placement": "delivery.placement_id::text",
+    "hour": "to_char(date_trunc('hour', moment, %(zone)s) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:00')",
+}
+NAMES = {
+    "flight": "SELECT id::text, name FROM ads_flight WHERE tenant_id = %(tenant)s",
+    "creative": "SELECT id::text, name FROM ads_creative WHERE tenant_id = %(tenant)s",
+    "placement": "SELECT id::text, key FROM ads_placement WHERE tenant_id = %(tenant)s",
+    "hour": "SELECT NULL::text, NULL::text LIMIT 0",
+}
+# One row of `happened` for each thing that happened, with its moment.
+REPORT = """
+    WITH happened AS (
+        SELECT delivery_id, placed_at AS moment, 1 AS placed, 0 AS seen, 0 AS viewable, 0 AS clicked, 0 AS converted,
+            0::bigint AS revenue, 0::bigint AS spent
+        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s AND placed_at < %(until)s
+        UNION ALL
+        SELECT delivery_id, impression_at, 0, 1, 0, 0, 0, 0, 0
+        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
+            AND impression_at >= %(since)s AND impression_at < %(until)s
+        UNION ALL
+        SELECT delivery_id, viewable_at, 0, 0, 1, 0, 0, 0, 0
+        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
+            AND viewable_at >= %(since)s AND viewable_at < %(until)s
+        UNION ALL
+        SELECT delivery_id, clicked_at, 0, 0, 0, 1, 0, 0, 0
+        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
+            AND clicked_at >= %(since)s AND clicked_at < %(until)s
+        UNION ALL
+        SELECT delivery_id, occurred_at, 0, 0, 0, 0, 1, value_micros, 0
+        FROM ads_attributedconversion
+        WHERE tenant_id = %(tenant)s AND occurred_at >= %(since)s AND occurred_at < %(until)s
+        UNION ALL
+        SELECT delivery_id, billed_at, 0, 0, 0, 0, 0, 0, amount_micros
+        FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
+    )
+    SELECT {key} AS key, currency, sum(placed)::bigint, sum(seen)::bigint, sum(viewable)::bigint,
+        sum(clicked)::bigint, sum(converted)::bigint, sum(revenue)::bigint, sum(spent)::bigint
+    FROM happened
+        JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
+            AND delivery.delivery_id = happened.delivery_id
+        JOIN ads_flight AS flight ON flight.tenant_id = %(tenant)s AND flight.id = delivery.flight_id
+        JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
+        JOIN ads_advertiser AS advertiser
+            ON advertiser.tenant_id = %(tenant)s AND advertiser.id = campaign.advertiser_id
+    WHERE (%(flight)s::uuid IS NULL OR flight.id = %(flight)s)
+        AND (%(campaign)s::uuid IS NULL OR campaign.id = %(campaign)s)
+    GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s"""
+FILTERED = """
+    SELECT kind, reason, sum(count)::bigint FROM ads_filteredevent
+    WHERE tenant_id = %(tenant)s AND last_at >= %(since)s AND first_at < %(until)s
+        AND (%(flight)s::uuid IS NULL OR flight_id = %(flight)s)
+    GROUP BY kind, reason ORDER BY kind, reason"""
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """Counts of one cut; amounts in micro-units of `currency`. Rates are None where there is nothing to divide by."""
+
+    key: str
+    name: str
+    currency: str
+    placed: int
+    impressions: int
+    viewable: int
+    clicks: int
+    conversions: int
+    revenue_micros: int
+    spend_micros: int
+
+    @property
+    def ctr(self) -> float | None:
+        return _ratio(self.clicks, self.impressions)
+
+    @property
+    def cvr(self) -> float | None:
+        return _ratio(self.conversions, self.clicks)
+
+    @property
+    def cpa_micros(self) -> float | None:
+        return _ratio(self.spend_micros, self.conversions)
+
+    @property
+    def roas(self) -> float | None:
+        return _ratio(self.revenue_micros, self.spend_micros)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"ctr": self.ctr, "cvr": self.cvr, "cpa_micros": self.cpa_micros, "roas": self.roas}
+
+
+COLUMNS = (*ReportRow.__dataclass_fields__, "ctr", "cvr", "cpa_micros", "roas")
+
+
+def report(
+    *,
+    by: str,
+    since: datetime,
+    until: datetime,
+    zone: str = "UTC",
+    flight_id: UUID | None = None,
+    campaign_id: UUID | None = None,
+) -> list[ReportRow]:
+    """One row for each value of the cut `by` (of CUTS) and currency, from `since` until before `until`."""
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "since": since,
+        "until": until,
+        "zone": zone,
+        "flight": flight_id,
+        "campaign": campaign_id,
+        "limit": MOST_ROWS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES[by], values)
+        names = dict(cursor.fetchall())
+        cursor.execute(REPORT.format(key=KEYS[by]), values)
+        return [ReportRow(key, names.get(key, key), *row) for key, *row in cursor.fetchall()]
+
+
+def filtered_traffic(*, since: datetime, until: datetime, flight_id: UUID | None = None) -> list[dict[str, Any]]:
+    """{kind, reason, count} of the traffic that counted for nothing."""
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "since": since,
+        "until": until,
+        "flight": flight_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(FILTERED, values)
+        return [{"kind": kind, "reason": reason, "count": count} for kind, reason, count in cursor.fetchall()]
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

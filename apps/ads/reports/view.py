@@ -1,0 +1,143 @@
+"""What the console's pages of reports, the ledger and auctions show."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.campaigns.models import MICROS, Flight
+from apps.ads.campaigns.view import money
+from apps.ads.models import AdDecision
+from apps.ads.reports.selectors import CUTS, ReportRow, filtered_traffic, report
+from apps.ads.settings import current_settings
+from console.charts import chart_data, chart_options
+
+RANGES = {"1": "1 day", "7": "7 days", "28": "28 days", "90": "90 days"}
+REASONS = {
+    "consent": "needs consent that was not given",
+    "no_subject": "needs to know for whom",
+    "cap": "shown to this subject often or recently enough",
+    "budget": "its budget had nothing left",
+    "busy": "its budget was just being asked by others",
+    "pacing": "held back to spend evenly",
+    "floor": "worth less than the floor price",
+    "score": "a lower score",
+    "won_elsewhere": "shown at another placement of the page",
+    "targeting.hours": "not at this hour",
+}
+
+
+def report_rows(by: str | None, days: str | None) -> list[ReportRow]:
+    until = timezone.now()
+    since = until - timedelta(days=int(_days(days)))
+    return report(by=_cut(by), since=since, until=until, zone=current_settings().timezone)
+
+
+def report_context(by: str | None, days: str | None) -> dict[str, Any]:
+    rows = report_rows(by, days)
+    until = timezone.now()
+    filtered = filtered_traffic(since=until - timedelta(days=int(_days(days))), until=until)
+    return {
+        "by": _cut(by),
+        "cuts": CUTS,
+        "days": _days(days),
+        "ranges": RANGES,
+        "rows": [_shown(row) for row in rows],
+        "filtered": filtered,
+        "chart": _chart(report_rows("hour", days)),
+    }
+
+
+def ledger_context() -> dict[str, Any]:
+    flights = {each.id: each for each in Flight.objects.select_related("campaign__advertiser")}
+    accounts = []
+    for account in flight_accounts():
+        flight = flights[account.flight_id]
+        currency = flight.campaign.advertiser.currency
+        amounts = (account.budget_micros, account.spent_micros, account.ledger_micros, account.reserved_micros)
+        accounts.append(
+            {
+                "name": flight.name,
+                "address": reverse("admin:ads_flight_change", args=[flight.id]),
+                "amounts": [money(micros, currency) for micros in amounts],
+                "events": account.billed_events,
+                "problems": account.problems,
+            }
+        )
+    return {"accounts": accounts, "wrong": sum(bool(each["problems"]) for each in accounts)}
+
+
+def auction_context(decision: AdDecision) -> dict[str, Any]:
+    request = decision.request
+    currency = request.get("currency", "")
+    named = {
+        str(flight): name for flight, name in Flight.objects.filter(id__in=_losers(request)).values_list("id", "name")
+    }
+    return {
+        "decision": decision,
+        "auction": request,
+        "price": money(request["price_micros"], currency) if "price_micros" in request else None,
+        "floor": money(request.get("floor_micros", 0), currency),
+        "propensity": decision.items[0]["propensity"] if decision.items else None,
+        "participants": [
+            each
+            | {
+                "bid": money(each["bid_micros"], currency),
+                "value": money(each["value_micros"], currency),
+                "why": reason_text(each["lost"]) if each["lost"] else "",
+            }
+            for each in request.get("participants", ())
+        ],
+        "losses": [
+            (reason_text(reason), count, [named.get(each, each) for each in request.get("losers", {}).get(reason, ())])
+            for reason, count in request.get("losses", {}).items()
+        ],
+        "no_fill": reason_text(request["no_fill"]) if "no_fill" in request else None,
+    }
+
+
+def reason_text(reason: str) -> str:
+    if reason.startswith("targeting.") and reason not in REASONS:
+        return f"targeting: {reason.removeprefix('targeting.')}"
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def _losers(request: dict[str, Any]) -> set[str]:
+    return {flight for flights in request.get("losers", {}).values() for flight in flights}
+
+
+def _cut(by: str | None) -> str:
+    return by if by in CUTS else "flight"
+
+
+def _days(days: str | None) -> str:
+    return days if days in RANGES else "7"
+
+
+def _shown(row: ReportRow) -> dict[str, Any]:
+    return {
+        "row": row,
+        "spend": money(row.spend_micros, row.currency),
+        "ctr": _percent(row.ctr),
+        "cvr": _percent(row.cvr),
+        "cpa": "—" if row.cpa_micros is None else money(round(row.cpa_micros), row.currency),
+        "roas": "—" if row.roas is None else f"{row.roas:.2f}",
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.2f} %"
+
+
+def _chart(rows: list[ReportRow]) -> dict[str, str] | None:
+    if not rows:
+        return None
+    currency = rows[0].currency
+    shown = [row for row in rows if row.currency == currency]
+    return {
+        "title": f"Spend by hour, {currency}",
+        "data": chart_data([row.key[5:] for row in shown], {"Spend": [row.spend_micros / MICROS for row in shown]}),
+        "options": chart_options(x=f"Hour ({current_settings().timezone})", y=currency, legend=False),
+    }

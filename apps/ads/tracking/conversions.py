@@ -1,0 +1,100 @@
+"""Conversions: purchases of the behaviour log, each credited to the newest ad that its subject clicked, or else saw.
+
+The log is followed by its time of receipt. An event that names the decision of an ad counts for it; others count by
+subject. A click counts for the flight's `post_click_days`, a view alone for its `post_view_hours`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.ads.budgets.services import Reservation
+from apps.ads.tracking.services import charge
+from behavior.clock import EPOCH
+from behavior.event_types import PURCHASES
+from behavior.models import LogPosition
+from behavior.storing import try_settle_log
+from tenancy.scope import current_tenant_id
+
+READER = "ads conversions"
+SLICE = 5_000  # events
+MOST_REVENUE = 10**15  # micro-units of one event
+
+EVENTS = """
+    SELECT event_id, received_at, occurred_at, subject_key, decision_id,
+        least(greatest(coalesce(value, 0) * coalesce(quantity, 1) * 1e6, 0), %(most)s)::bigint
+    FROM behavior_event
+    WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s AND type = ANY(%(types)s)
+    ORDER BY received_at, event_id LIMIT %(slice)s"""
+BY_CLICK = "coalesce(clicked_at BETWEEN %(at)s - make_interval(days => post_click_days) AND %(at)s, false)"
+BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_view_hours) AND %(at)s, false)"
+# Last touch: the decision that the event names comes first, then clicks before views, then the newest.
+TOUCH = f"""
+    SELECT delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day,
+        CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END
+    FROM ads_delivery
+    WHERE tenant_id = %(tenant)s
+        AND (delivery_id = %(decision)s
+            OR subject_key IN (SELECT key FROM behavior_person(%(tenant)s, ARRAY[%(subject)s::bytea])))
+        AND placed_at BETWEEN %(at)s - interval '31 days' AND %(at)s AND ({BY_CLICK} OR {BY_VIEW})
+    ORDER BY delivery_id IS NOT DISTINCT FROM %(decision)s DESC, {BY_CLICK} DESC,
+        coalesce(clicked_at, impression_at) DESC LIMIT 1
+    FOR UPDATE"""
+ATTRIBUTE = """
+    INSERT INTO ads_attributedconversion (tenant_id, event_id, delivery_id, flight_id, touch, value_micros, occurred_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+COUNT = """
+    UPDATE ads_delivery SET converted_at = coalesce(converted_at, %s), conversions = conversions + 1,
+        revenue_micros = revenue_micros + %s
+    WHERE tenant_id = %s AND delivery_id = %s"""
+
+
+def settle_conversions(*, limit: int = SLICE) -> int:
+    """Credit the next purchases of the log; how many events were read. 0 means that nothing is left, or that the log
+    was busy. The position moves in the same transaction, so a slice that is repeated changes nothing."""
+    LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
+    place = LogPosition.objects.select_for_update().get(reader=READER)
+    settled = try_settle_log()
+    if settled is None:
+        return 0
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "since": place.position,
+        "until": settled,
+        "types": sorted(PURCHASES),
+        "slice": limit,
+        "most": MOST_REVENUE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(EVENTS, values)
+        events = cursor.fetchall()
+        if len(events) == limit:
+            # What was received at one moment stays together; the events before it are settled now.
+            settled = events[-1][1] + timedelta(microseconds=1)
+            cursor.execute(EVENTS, values | {"until": settled, "slice": None})
+            events = cursor.fetchall()
+    for event_id, _, occurred_at, subject_key, decision_id, value in events:
+        _credit(event_id, occurred_at, bytes(subject_key), decision_id, value)
+    place.position = settled
+    place.save(update_fields=["position"])
+    return len(events)
+
+
+def _credit(event_id: UUID, at: datetime, subject_key: bytes, decision_id: UUID | None, value: int) -> None:
+    tenant = current_tenant_id()
+    with connection.cursor() as cursor:
+        cursor.execute(TOUCH, {"tenant": tenant, "decision": decision_id, "subject": subject_key, "at": at})
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        if row is None:
+            return
+        *reserved, touch = row
+        reservation = Reservation(*reserved)
+        conversion = (event_id, reservation.delivery_id, reservation.flight_id, touch, value, at)
+        cursor.execute(ATTRIBUTE, [tenant, *conversion])
+        if cursor.rowcount == 0:
+            return
+        cursor.execute(COUNT, [at, value, tenant, reservation.delivery_id])
+    if reservation.bid_kind == "cpa":
+        charge(reservation, at=at)

@@ -1,0 +1,116 @@
+"""What became of each ad that was placed, and the traffic that counts for nothing."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.ads.campaigns.models import BidKind
+from behavior.models import tenant_of_log
+
+
+class DeliveryStatus(models.TextChoices):
+    OPEN = "open", "Open: its price is reserved"
+    BILLED = "billed", "Billed"
+    RETURNED = "returned", "Returned: its price went back into the budget"
+
+
+class Delivery(models.Model):
+    """One ad that a decision placed: what was promised, and when it was seen, clicked and paid for.
+
+    Its token may be used until `expires_at`, once for each kind of event.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "delivery_id")
+    tenant = tenant_of_log()
+    delivery_id = models.UUIDField(help_text="of the decision that placed it")
+    flight_id = models.UUIDField()
+    creative_id = models.UUIDField()
+    placement_id = models.UUIDField()
+    subject_key = models.BinaryField(null=True)
+    bid_kind = models.CharField(max_length=3, choices=BidKind.choices)
+    price_micros = models.BigIntegerField()
+    reserved_micros = models.BigIntegerField()
+    day = models.DateField()
+    status = models.CharField(max_length=8, choices=DeliveryStatus.choices, default=DeliveryStatus.OPEN)
+    click_url = models.TextField()
+    post_click_days = models.SmallIntegerField()
+    post_view_hours = models.SmallIntegerField()
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    impression_at = models.DateTimeField(null=True)
+    viewable_at = models.DateTimeField(null=True)
+    clicked_at = models.DateTimeField(null=True)
+    converted_at = models.DateTimeField(null=True)
+    conversions = models.IntegerField(default=0)
+    revenue_micros = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index("tenant", "subject_key", models.F("placed_at").desc(), name="delivery_subject"),
+            models.Index(fields=["tenant", "flight_id", "placed_at"], name="delivery_flight"),
+            models.Index(fields=["tenant", "placed_at"], name="delivery_placed"),
+            models.Index(fields=["tenant", "expires_at"], name="delivery_open", condition=Q(status="open")),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.delivery_id)
+
+
+class EventKind(models.TextChoices):
+    IMPRESSION = "impression", "Impression"
+    VIEWABLE = "viewable", "Viewable"
+    CLICK = "click", "Click"
+
+
+class FilteredEvent(models.Model):
+    """Traffic that counts for nothing, by delivery, kind and reason; repeats are counted and not stored anew."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "delivery_id", "kind", "reason")
+    tenant = tenant_of_log()
+    delivery_id = models.UUIDField()
+    kind = models.CharField(max_length=10, choices=EventKind.choices)
+    reason = models.CharField(max_length=20)
+    flight_id = models.UUIDField()
+    count = models.BigIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "flight_id", "last_at"], name="filtered_event_flight")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+class AttributedConversion(models.Model):
+    """An event of the log that counted for a delivery; each event counts once."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "event_id")
+    tenant = tenant_of_log()
+    event_id = models.UUIDField()
+    delivery_id = models.UUIDField()
+    flight_id = models.UUIDField()
+    touch = models.CharField(max_length=5, choices=[("click", "Click"), ("view", "View")])
+    value_micros = models.BigIntegerField()
+    occurred_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "flight_id", "occurred_at"], name="conversion_flight")]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class CreativeCount(models.Model):
+    """How often a creative was seen and clicked at a placement in the newest weeks; what its rates are learnt from."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "creative_id", "placement_id")
+    tenant = tenant_of_log()
+    creative_id = models.UUIDField()
+    placement_id = models.UUIDField()
+    impressions = models.BigIntegerField()
+    clicks = models.BigIntegerField()
+    conversions = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.creative_id)

@@ -1,0 +1,31 @@
+"""Writes of the inbox: an agent's own answer."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.service.conversations import services as conversations
+from apps.service.conversations.models import Conversation, Message, Role
+from apps.service.conversations.services import ConversationChanged
+
+
+def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id: str) -> Message:
+    """Send what an agent wrote; a draft that waits is superseded by it.
+
+    `seen` is how many messages the agent has seen: with one more, written by whomever, the answer is refused. Sent
+    again under the same `client_id` it is stored once. Raises Conversation.DoesNotExist, ConversationChanged,
+    ValidationError, MessageConflict and CustomerUnknown.
+    """
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
+        is_stored = Message.objects.filter(conversation=conversation, client_id=client_id).exists()
+        if conversation.message_count != seen and not is_stored:
+            newest = Message.objects.filter(conversation=conversation).order_by("-number").first()
+            who = (newest.author or newest.get_role_display()) if newest else "Somebody"
+            raise ConversationChanged(f"{who} has written meanwhile. Nothing was sent; your text is kept below.")
+        added = conversations.add_message(
+            conversation_id=conversation_id, role=Role.AGENT, text=text, client_id=client_id, author=actor
+        )
+        if added.is_new:
+            conversations.supersede_replies(conversation)
+    return added.message

@@ -1,0 +1,227 @@
+"""The API: what is made, refused, remembered; an advertiser's way from campaign to report."""
+
+import csv
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apps.ads.budgets.models import LedgerEntry
+from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement
+from apps.ads.campaigns.services import review
+from apps.ads.tracking.models import Delivery
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import BROWSER, UNIT
+from tests.conftest import ApiClient
+
+ADVERTISER = {"name": "Tents Ltd", "currency": "EUR"}
+PLACEMENT = {"key": "top", "name": "Top", "width": 300, "height": 250, "currency": "EUR", "floor_micros": 1000}
+CREATIVE = {
+    "name": "Banner",
+    "width": 300,
+    "height": 250,
+    "text": "Sleep outside",
+    "click_url": "https://tents.example/a",
+}
+
+
+def flight(**values: Any) -> dict[str, Any]:
+    now = timezone.now()
+    return {
+        "name": "Autumn",
+        "starts_at": (now - timedelta(hours=1)).isoformat(),
+        "ends_at": (now + timedelta(days=9)).isoformat(),
+        "bid_kind": "cpm",
+        "bid_micros": 2 * UNIT,
+        "budget_micros": 100 * UNIT,
+    } | values
+
+
+def made(api: ApiClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = api.post(f"ads/{path}", body)
+    assert answer.status_code == 201, answer.content
+    return answer.json()
+
+
+@pytest.fixture
+def campaign(api: ApiClient) -> dict[str, Any]:
+    advertiser = made(api, "advertisers", ADVERTISER)
+    return made(api, "campaigns", {"name": "Autumn", "advertiser_id": advertiser["id"]})
+
+
+def test_an_advertisers_way_from_campaign_to_report(tenant: Tenant, api: ApiClient, campaign: dict[str, Any]) -> None:
+    made(api, "placements", PLACEMENT)
+    flown = made(api, "flights", flight(campaign_id=campaign["id"]))
+    assert flown["status"] == "draft"
+    creative = made(api, "creatives", CREATIVE | {"flight_id": flown["id"]})
+    assert creative["review"] == "pending"
+
+    refused = api.post(f"ads/flights/{flown['id']}/start", None)
+    assert refused.status_code == 400
+    assert "no creative of the flight is approved" in refused.json()["detail"]
+    with tenant_scope(tenant.id):
+        review(creative_id=creative["id"], approve=True, actor="operator")
+    assert api.post(f"ads/flights/{flown['id']}/start", None).json()["status"] == "live"
+
+    body = {"placements": ["top"], "user_agent": BROWSER, "include_prices": True}
+    (decision,) = api.post("ads/decisions", body).json()["decisions"]
+    assert decision["price"] == {"price_micros": 1000, "bid_kind": "cpm", "currency": "EUR"}
+    api.post("ads/impressions", {"token": decision["token"], "user_agent": BROWSER})
+    (row,) = api.get("ads/reports").json()["rows"]
+    assert (row["name"], row["placed"], row["impressions"], row["spend_micros"]) == ("Autumn", 1, 1, 1)
+
+    assert api.post(f"ads/flights/{flown['id']}/pause", None).json()["status"] == "paused"
+    changes = api.get(f"ads/flights/{flown['id']}/changes").json()["results"]
+    assert [each["action"] for each in changes] == ["paused", "started", "created"]
+    assert changes[0]["differences"] == [{"name": "status", "before": "live", "after": "paused"}]
+    (account,) = api.get("ads/accounts").json()["accounts"]
+    assert (account["spent_micros"], account["ledger_micros"], account["problems"]) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"bid_micros": -1}, "bid_micros"),
+        ({"bid_micros": 0}, "bid_micros"),
+        ({"bid_micros": 10**18}, "bid_micros"),
+        ({"bid_micros": 1.5}, "bid_micros"),
+        ({"bid_micros": 200 * UNIT, "bid_kind": "cpc"}, "bid_micros"),
+        ({"budget_micros": -5}, "budget_micros"),
+        ({"daily_budget_micros": 101 * UNIT}, "daily_budget_micros"),
+        ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
+        ({"goal": 5}, "goal"),
+        ({"bid_kind": "cpx"}, "bid_kind"),
+        ({"targeting": {"include": {"countries": "DE"}}}, "targeting"),
+        ({"targeting": {"include": {"shoe_sizes": ["44"]}}}, "targeting"),
+        ({"targeting": {"include": {"keywords": [f"w{number}" for number in range(10_000)]}}}, "targeting"),
+        ({"targeting": {"hours": [{"days": [7], "from": 0, "to": 5}]}}, "targeting"),
+        ({"targeting": {"hours": [{"days": [0], "from": 9, "to": 5}]}}, "targeting"),
+        ({"campaign_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11"}, "campaign"),
+    ],
+)
+def test_what_is_absurd_of_a_flight_is_refused_by_its_field(
+    values: dict[str, Any], field: str, tenant: Tenant, api: ApiClient, campaign: dict[str, Any]
+) -> None:
+    answer = api.post("ads/flights", flight(campaign_id=campaign["id"]) | values)
+
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+    with tenant_scope(tenant.id):
+        assert Flight.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://tents.example/",
+        "javascript:alert(1)",
+        "//tents.example/",
+        "https://user:secret@tents.example/",
+        "https://tents.example@evil.example/",
+        "https://",
+        "https://tents.example/ a",
+        "https://tents.example\\@evil.example/",
+        "https://tents.example/\r\nSet-Cookie: a=b",
+        "https://[::1",
+        "https://tents.example:99999/",
+        "https://tents.example/" + "a" * 1000,
+    ],
+)
+@pytest.mark.parametrize("field", ["click_url", "image_url"])
+def test_bad_addresses_are_refused_by_their_field(
+    url: str, field: str, api: ApiClient, campaign: dict[str, Any]
+) -> None:
+    flown = made(api, "flights", flight(campaign_id=campaign["id"]))
+    answer = api.post("ads/creatives", CREATIVE | {"flight_id": flown["id"], field: url})
+    assert answer.status_code == 400
+    assert {each["field"] for each in answer.json()["errors"]} == {field}
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"keywords": [f"w{number}" for number in range(10_000)]}, "keywords"),
+        ({"placements": []}, "placements"),
+        ({"placements": ["top"] * 21}, "placements"),
+        ({"placements": ["nowhere"]}, "placements"),
+        ({"subject": {}}, "subject"),
+        ({"subject": {"name": "x"}}, "subject.name"),
+        ({"consent": {"everything": True}}, "consent.everything"),
+        ({"context": {"attributes": {f"a{number}": "x" for number in range(21)}}}, "context.attributes"),
+        ({"context": {"country": "x" * 101}}, "context.country"),
+    ],
+)
+def test_what_no_decision_can_use_is_refused_by_its_field(values: dict[str, Any], field: str, api: ApiClient) -> None:
+    made(api, "placements", PLACEMENT)
+    answer = api.post("ads/decisions", {"placements": ["top"]} | values)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_a_creative_that_changes_awaits_a_new_review(tenant: Tenant, api: ApiClient, campaign: dict[str, Any]) -> None:
+    flown = made(api, "flights", flight(campaign_id=campaign["id"]))
+    creative = made(api, "creatives", CREATIVE | {"flight_id": flown["id"]})
+    with tenant_scope(tenant.id):
+        review(creative_id=creative["id"], approve=True, actor="operator")
+    path = f"ads/creatives/{creative['id']}"
+    assert api.patch(path, {"name": "Other name"}).json()["review"] == "approved"
+    assert api.patch(path, {"click_url": "https://elsewhere.example/"}).json()["review"] == "pending"
+    assert api.patch(path, {"review": "approved"}).status_code == 400
+
+
+def test_what_is_archived_stays_with_its_history(api: ApiClient, campaign: dict[str, Any]) -> None:
+    path = f"ads/campaigns/{campaign['id']}"
+    assert api.delete(path).status_code == 204
+    assert api.get(path).json()["is_archived"]
+    assert api.get("ads/campaigns").json()["results"] == []
+    assert api.patch(path, {"name": "Again"}).status_code == 409
+    assert [each["action"] for each in api.get(f"{path}/changes").json()["results"]] == ["archived", "created"]
+
+
+def test_keys_of_placements_are_theirs_for_ever(api: ApiClient) -> None:
+    placement = made(api, "placements", PLACEMENT)
+    api.delete(f"ads/placements/{placement['id']}")
+    answer = api.post("ads/placements", PLACEMENT)
+    assert answer.json()["errors"][0]["field"] == "key"
+
+
+def test_scopes_and_tenants_are_kept_apart(
+    tenant: Tenant, api: ApiClient, other_api: ApiClient, client_with_scopes: Any, campaign: dict[str, Any]
+) -> None:
+    reader = client_with_scopes("ads:read")
+    assert reader.post("ads/advertisers", ADVERTISER).status_code == 403
+    assert reader.post("ads/decisions", {"placements": ["top"]}).status_code == 403
+    assert other_api.get(f"ads/campaigns/{campaign['id']}").status_code == 404
+    assert other_api.patch(f"ads/campaigns/{campaign['id']}", {"name": "Mine"}).status_code == 404
+    body = flight(campaign_id=campaign["id"])
+    assert other_api.post("ads/flights", body).json()["errors"][0]["field"] == "campaign"
+    with tenant_scope(tenant.id):
+        assert (Advertiser.objects.count(), Campaign.objects.get().name) == (1, "Autumn")
+
+
+def test_settings_are_read_and_changed(api: ApiClient) -> None:
+    assert api.get("ads/settings").json()["timezone"] == "UTC"
+    assert api.patch("ads/settings", {"timezone": "Europe/Berlin"}).json()["timezone"] == "Europe/Berlin"
+    assert api.get("ads/settings").json()["timezone"] == "Europe/Berlin"
+    refused = api.patch("ads/settings", {"timezone": "Mars/North"})
+    assert [each["field"] for each in refused.json()["errors"]] == ["timezone"]
+
+
+def test_history_is_append_only(tenant: Tenant, api: ApiClient, campaign: dict[str, Any]) -> None:
+    with tenant_scope(tenant.id), connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege(current_user, 'ads_adchange', 'UPDATE, DELETE')")
+        assert cursor.fetchone() == (False,)
+        assert AdChange.objects.count() == 2
+        assert Creative.objects.count() == Placement.objects.count() == LedgerEntry.objects.count() == 0
+        assert Delivery.objects.count() == 0
+
+
+def test_a_report_is_saved_as_csv_and_never_as_a_formula(tenant: Tenant, api: ApiClient) -> None:
+    answer = api.get("ads/reports.csv?by=creative")
+    assert answer["Content-Type"].startswith("text/csv")
+    assert next(csv.reader(answer.content.decode().splitlines()))[:3] == ["key", "name", "currency"]
+    assert api.get("ads/reports?by=moon").status_code == 400
+    assert api.get("ads/reports?since=2030-01-02T00:00:00Z&until=2030-01-01T00:00:00Z").status_code == 400

@@ -1,0 +1,177 @@
+"""Sixty-four deciders, replayed tokens, a process that is killed: no budget and no cap is ever exceeded."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
+from apps.ads.budgets.models import FlightBudget, LedgerEntry
+from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.tracking.models import Delivery, FilteredEvent
+from apps.ads.tracking.services import return_expired
+from behavior.subjects import read_subject
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
+from tests.processes import ROOT
+
+DECIDERS = 64
+
+
+def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
+    """Run `work` in as many threads at a time, each with a connection of its own."""
+
+    def run(number: int) -> Any:
+        try:
+            return work(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(DECIDERS) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def decide_as(tenant: Tenant, user: str, *placements: str) -> list[UUID]:
+    with tenant_scope(tenant.id):
+        asked = Ask(placements or ("top",), read_subject({"user_id": user}), user_agent=BROWSER, has_consent=True)
+        return [each.decision_id for each in decide(asked) if each.lead]
+
+
+def assert_accounts_agree(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        for account in flight_accounts():
+            assert account.problems == []
+            assert account.spent_micros + account.reserved_micros <= account.budget_micros
+
+
+def test_deciders_at_once_sell_exactly_what_the_budget_buys(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        campaign = make_campaign()
+        # 50 impressions at 2 a thousand, to the micro-unit; another flight behind it never runs dry.
+        scarce = make_live_flight(campaign, bid_micros=2 * UNIT, budget_micros=100_000)
+        make_live_flight(campaign, bid_micros=1 * UNIT)
+
+    placed = [each for found in at_once(lambda n: decide_as(tenant, f"u{n}"), 192) for each in found]
+    assert len(placed) == 192
+
+    def see_twice(number: int) -> None:
+        # Every token is used twice, by two threads.
+        with tenant_scope(tenant.id):
+            see(placed[number % len(placed)])
+
+    at_once(see_twice, 2 * len(placed))
+
+    with tenant_scope(tenant.id):
+        budget = FlightBudget.objects.get(flight_id=scarce.id)
+        assert (budget.spent_micros, budget.reserved_micros, budget.billed_events) == (100_000, 0, 50)
+        assert LedgerEntry.objects.count() == 192
+        assert sum(FilteredEvent.objects.filter(reason="replayed").values_list("count", flat=True)) == 192
+    assert_accounts_agree(tenant)
+
+
+def test_pages_with_several_placements_do_not_lock_each_other_out(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        for key in ("a", "b", "c"):
+            make_placement(key, auction="first_price")
+        campaign = make_campaign()
+        for number in range(6):
+            make_live_flight(campaign, bid_micros=UNIT + number, budget_micros=20 * (number + 1) * 1001)
+
+    found = at_once(lambda n: decide_as(tenant, f"u{n}", *(("a", "b", "c"), ("c", "a", "b"))[n % 2]), 128)
+
+    with tenant_scope(tenant.id):
+        assert Delivery.objects.count() == sum(map(len, found))
+    assert_accounts_agree(tenant)
+
+
+def test_a_cap_holds_while_one_subject_asks_many_times_at_once(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement()
+        make_live_flight(cap_impressions=3)
+
+    found = at_once(lambda n: decide_as(tenant, "u1"), DECIDERS)
+
+    assert sum(map(len, found)) == 3
+
+
+def test_a_click_at_once_by_many_is_billed_once(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=10 * UNIT)
+    (delivery,) = decide_as(tenant, "u1")
+    with tenant_scope(tenant.id):
+        see(delivery)
+    time.sleep(0.6)
+
+    def once(_: int) -> int:
+        with tenant_scope(tenant.id):
+            return click(delivery).billed_micros
+
+    assert sorted(at_once(once, DECIDERS)) == [0] * (DECIDERS - 1) + [UNIT]
+    assert_accounts_agree(tenant)
+
+
+SERVE = """
+import sys
+sys.path[:0] = [".", "platform"]
+import django
+django.setup()
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import see
+from tests.apps.ads.test_concurrency import decide_as
+from tenancy.models import Tenant
+tenant = Tenant(id=int(sys.argv[1]))
+print("serving", flush=True)
+for number in range(100_000):
+    for each in decide_as(tenant, f"{sys.argv[2]}-{number}"):
+        with tenant_scope(tenant.id):
+            see(each)
+"""
+
+
+@pytest.mark.slow
+def test_killed_processes_leave_accounts_that_agree(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        flight = make_live_flight(bid_micros=2 * UNIT, budget_micros=100 * UNIT)
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    for round_ in range(3):
+        servers = [
+            subprocess.Popen(
+                [sys.executable, "-c", SERVE, str(tenant.id), f"{round_}-{number}"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            for number in range(3)
+        ]
+        for server in servers:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"serving\n"
+        time.sleep(0.7)
+        for server in servers:
+            os.kill(server.pid, signal.SIGKILL)
+            server.wait()
+        assert_accounts_agree(tenant)
+
+    with tenant_scope(tenant.id):
+        budget = FlightBudget.objects.get(flight_id=flight.id)
+        assert budget.billed_events > 10
+        # What was placed and never seen comes back.
+        Delivery.objects.filter(status="open").update(expires_at="2020-01-01T00:00:00Z")
+        return_expired()
+        budget.refresh_from_db()
+        assert budget.reserved_micros == 0
+    assert_accounts_agree(tenant)

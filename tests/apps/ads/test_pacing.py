@@ -1,0 +1,94 @@
+"""Controllers on a small simulated day, and the steps of a flight."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
+from apps.ads.budgets.models import FlightBudget
+from apps.ads.pacing.models import FlightPacing
+from apps.ads.pacing.selectors import steps_of
+from apps.ads.pacing.services import pace_flights
+from ml.policy.pacing import LARGEST_DUAL, PidState, adaptive_step, bid_factor, pid_step
+from tenancy.models import Tenant
+from tests.apps.ads.world import UNIT, make_live_flight
+
+HOURS, STEPS_AN_HOUR = 24, 60
+
+
+def spend_a_day(kind: str, budget: float, seed: int) -> np.ndarray:
+    """Spending by hour (24,) of one flight in second-price auctions whose traffic and competition change over the
+    day; `greedy` has no controller."""
+    rng = np.random.default_rng(seed)
+    spent, dual, state, share, hourly = 0.0, 0.0, PidState(), 1.0, np.zeros(HOURS)
+    steps = HOURS * STEPS_AN_HOUR
+    for step in range(steps):
+        traffic = rng.poisson(20 * (1 + 0.5 * np.sin(2 * np.pi * step / steps)))
+        rivals = rng.lognormal(0, 0.5, traffic)
+        bid = 2.0 * bid_factor(dual)
+        wins = (rivals < bid) & (rng.random(traffic) < share)
+        cost = float(rivals[wins].sum())
+        cost = min(cost, budget - spent)
+        target = (budget - spent) / (steps - step)
+        if kind == "adaptive" and target > 0:
+            dual = adaptive_step(dual, target=target, spent=cost, step=0.1)
+        if kind == "pid" and target > 0:
+            state, share = pid_step(state, target=target, spent=cost)
+        spent += cost
+        hourly[step // STEPS_AN_HOUR] += cost
+    return hourly
+
+
+@pytest.mark.parametrize("kind", ["adaptive", "pid"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_controller_spends_the_whole_budget_and_spends_it_evenly(kind: str, seed: int) -> None:
+    budget = 6000.0  # about a third of what greedy bidding could spend
+    hourly = spend_a_day(kind, budget, seed)
+    greedy = spend_a_day("greedy", budget, seed)
+
+    assert 0.99 * budget <= hourly.sum() <= budget + 1e-6
+    assert np.abs(hourly[1:] / (budget / HOURS) - 1).max() < 0.25
+    assert greedy[12:].sum() == 0  # without one, the money is gone by noon
+
+
+def test_the_dual_rises_with_spending_and_stays_in_its_range() -> None:
+    assert adaptive_step(0.0, target=10, spent=0) == 0.0
+    assert adaptive_step(1.0, target=10, spent=20, step=0.3) == pytest.approx(1.3)
+    assert adaptive_step(1.0, target=10, spent=5, step=0.3) == pytest.approx(0.85)
+    assert adaptive_step(LARGEST_DUAL, target=1, spent=1e9) == LARGEST_DUAL
+    assert bid_factor(1.0) == 0.5
+
+
+def test_what_an_outage_kept_back_is_made_good_and_shown(scope: Tenant) -> None:
+    now = timezone.now()
+    flight = make_live_flight(
+        budget_micros=100 * UNIT, starts_at=now - timedelta(hours=6), ends_at=now + timedelta(hours=6), pacing="pid"
+    )
+    pace_flights(now)
+    (step,) = steps_of(flight.id)
+    # Half of the time is over and nothing was spent.
+    assert step.planned_micros == pytest.approx(50 * UNIT, rel=0.001)
+    assert step.make_good_micros == step.planned_micros - step.spent_micros
+
+    # It spends faster than an even plan would, and slower than twice as fast as what is left asks.
+    FlightBudget.objects.filter(flight_id=flight.id).update(spent_micros=10 * UNIT)
+    pace_flights(now + timedelta(minutes=36))
+    assert FlightPacing.objects.get(flight_id=flight.id).pass_rate == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_flight_that_runs_ahead_is_slowed_and_decisions_hear_of_it(scope: Tenant) -> None:
+    now = timezone.now()
+    adaptive = make_live_flight(pacing="adaptive")
+    throttled = make_live_flight(pacing="pid")
+    eager = make_live_flight(pacing="asap")
+    pace_flights(now)
+    FlightBudget.objects.update(spent_micros=20 * UNIT)
+    pace_flights(now + timedelta(seconds=30))
+
+    forget_snapshots()
+    ads = {ad.flight_id: ad for ad in read_snapshot().ads}
+    assert ads[adaptive.id].bid_factor < 0.5
+    assert ads[throttled.id].pass_rate < 0.5
+    assert (ads[eager.id].bid_factor, ads[eager.id].pass_rate) == (1.0, 1.0)

@@ -1,0 +1,121 @@
+"""Every number of a report is one that the raw rows give, found by SQL of another shape."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
+from apps.ads.reports.selectors import CUTS, filtered_traffic, report
+from apps.ads.tracking.conversions import settle_conversions
+from apps.ads.tracking.models import Delivery
+from behavior.services import store_events
+from behavior.subjects import read_subject
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
+
+COLUMN = {
+    "flight": "d.flight_id::text",
+    "creative": "d.creative_id::text",
+    "placement": "d.placement_id::text",
+}
+
+
+def numbers(statement: str, key: str) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(key=key))
+        return dict(cursor.fetchall())
+
+
+@pytest.fixture
+def traffic(tenant: Tenant) -> Tenant:
+    """Forty readers of two placements: most see the ad, some click it, a few buy."""
+    with tenant_scope(tenant.id):
+        for key in ("top", "side"):
+            make_placement(key, auction="first_price")
+        campaign = make_campaign()
+        make_live_flight(campaign, bid_micros=2_345_678)
+        make_live_flight(campaign, bid_kind="cpc", bid_micros=300_001, creative={"quality": 2.0})
+        placed: list[UUID] = []
+        for number in range(40):
+            subject = read_subject({"user_id": f"u{number}"})
+            asked = Ask(("top", "side"), subject, user_agent=BROWSER, has_consent=True)
+            placed += [each.decision_id for each in decide(asked) if each.lead]
+        for delivery in placed[:60]:
+            see(delivery)
+        # As if they had looked for a while before they clicked.
+        Delivery.objects.exclude(impression_at=None).update(impression_at=timezone.now() - timedelta(seconds=30))
+        for delivery in placed[:24]:
+            click(delivery)
+        click(placed[0])
+    with tenant_scope(tenant.id):
+        events: list[dict[str, Any]] = [
+            {
+                "message_id": str(uuid4()),
+                "type": "purchase",
+                "item_id": "tent",
+                "value": 19.99 + number,
+                "subject": {"user_id": f"u{number}"},
+            }
+            for number in range(9)
+        ]
+        store_events(events=events, source="api")
+    with tenant_scope(tenant.id):
+        settle_conversions()
+    return tenant
+
+
+@pytest.mark.parametrize("by", CUTS)
+def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> None:
+    now = timezone.now()
+    span = {"since": now - timedelta(hours=3), "until": now + timedelta(hours=1)}
+
+    def hour(column: str) -> str:
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24') || ':00'"
+
+    def key(moment: str) -> str:
+        return COLUMN.get(by) or hour(moment)
+
+    joined = "FROM {table} t JOIN ads_delivery d USING (delivery_id)"
+    with tenant_scope(traffic.id):
+        rows = {row.key: row for row in report(by=by, **span)}
+        counted = {
+            name: numbers(
+                f"SELECT {{key}}, count(*) FROM ads_delivery d WHERE {moment} IS NOT NULL GROUP BY 1", key(moment)
+            )
+            for name, moment in (("placed", "placed_at"), ("impressions", "impression_at"), ("clicks", "clicked_at"))
+        }
+        ledger = joined.replace("{table}", "ads_ledgerentry")
+        bought = joined.replace("{table}", "ads_attributedconversion")
+        counted["spend_micros"] = numbers(
+            f"SELECT {{key}}, sum(t.amount_micros)::bigint {ledger} GROUP BY 1", key("t.billed_at")
+        )
+        counted["conversions"] = numbers(f"SELECT {{key}}, count(*) {bought} GROUP BY 1", key("t.occurred_at"))
+        counted["revenue_micros"] = numbers(
+            "SELECT {key}, sum(round(e.value * 1e6))::bigint "
+            f"{bought} JOIN behavior_event e ON e.event_id = t.event_id GROUP BY 1",
+            key("t.occurred_at"),
+        )
+
+    assert sum(row.placed for row in rows.values()) == 80
+    assert sum(row.conversions for row in rows.values()) == 9
+    assert sum(row.spend_micros for row in rows.values()) > UNIT
+    for name, expected in counted.items():
+        assert {found: getattr(row, name) for found, row in rows.items() if getattr(row, name)} == expected, name
+
+
+def test_rates_are_ratios_of_what_the_row_says(traffic: Tenant) -> None:
+    now = timezone.now()
+    with tenant_scope(traffic.id):
+        rows = report(by="flight", since=now - timedelta(hours=1), until=now + timedelta(hours=1))
+        filtered = filtered_traffic(since=now - timedelta(hours=1), until=now + timedelta(hours=1))
+    for row in rows:
+        assert row.ctr == row.clicks / row.impressions
+        assert row.cvr == (row.conversions / row.clicks if row.clicks else None)
+        assert row.roas == row.revenue_micros / row.spend_micros
+    assert {each["reason"]: each["count"] for each in filtered}["replayed"] == 1

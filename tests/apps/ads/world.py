@@ -1,0 +1,74 @@
+"""A tenant with something to advertise, and readers."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.ads.auctions.snapshot import forget_snapshots
+from apps.ads.campaigns.models import Advertiser, Campaign, Creative, Flight, FlightStatus, Placement
+from apps.ads.campaigns.services import create, review, set_status
+from apps.ads.tracking.models import EventKind
+from apps.ads.tracking.services import Outcome, Visitor, record
+from apps.ads.tracking.tokens import Token
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+READER = Visitor(BROWSER, "198.51.100.7")
+UNIT = 1_000_000  # micro-units
+
+
+def make_campaign(currency: str = "EUR") -> Campaign:
+    advertiser = create(Advertiser, actor="test", name="Tents Ltd", currency=currency)
+    return create(Campaign, actor="test", name="Autumn", advertiser_id=advertiser.id)
+
+
+def make_placement(key: str = "top", **values: Any) -> Placement:
+    values = {"name": key, "width": 300, "height": 250, "currency": "EUR"} | values
+    return create(Placement, actor="test", key=key, **values)
+
+
+def flight_values(**values: Any) -> dict[str, Any]:
+    now = timezone.now()
+    return {
+        "name": "Flight",
+        "starts_at": now - timedelta(hours=1),
+        "ends_at": now + timedelta(days=10),
+        "bid_kind": "cpm",
+        "bid_micros": 2 * UNIT,
+        "budget_micros": 100 * UNIT,
+        "pacing": "asap",
+    } | values
+
+
+def make_creative(flight: Flight, **values: Any) -> Creative:
+    values = {
+        "name": "Banner",
+        "width": 300,
+        "height": 250,
+        "text": "Sleep outside",
+        "click_url": "https://tents.example/autumn",
+    } | values
+    creative = create(Creative, actor="test", flight_id=flight.id, **values)
+    return review(creative_id=creative.id, approve=True, actor="test")
+
+
+def make_live_flight(campaign: Campaign | None = None, creative: dict[str, Any] | None = None, **values: Any) -> Flight:
+    campaign = campaign or make_campaign()
+    flight = create(Flight, actor="test", campaign_id=campaign.id, **flight_values(**values))
+    make_creative(flight, **(creative or {}))
+    flight = set_status(flight_id=flight.id, status=FlightStatus.LIVE, actor="test")
+    forget_snapshots()
+    return flight
+
+
+def token_of(delivery_id: UUID) -> Token:
+    return Token(delivery_id, timezone.now() + timedelta(hours=1))
+
+
+def see(delivery_id: UUID, visitor: Visitor = READER) -> Outcome:
+    return record(token_of(delivery_id), EventKind.IMPRESSION, visitor)
+
+
+def click(delivery_id: UUID, visitor: Visitor = READER) -> Outcome:
+    return record(token_of(delivery_id), EventKind.CLICK, visitor)
