@@ -85,10 +85,11 @@ the frozen encoder (for the threshold, over its certainty), `grams` one over n-g
 threshold does that keeps 95% of the held-out texts in scope; its published figures rest on another rule. `service.ece`
 is the expected calibration error of the probability that the answer is right, on the worse of the two sets."""
 
-RETRIEVAL = """tau2's banking knowledge, 698 documents; the question is the customer's whole scenario, the value the share
-of a task's required documents among the first 20. Settings are chosen on the tasks of even number and judged on the odd
-ones, and the other way round; the value is the mean of both directions, with their deviation. The floor is the plain
-fusion by rank of words and meaning over all tasks, `words` and `meaning` either alone."""
+
+RETRIEVAL = """tau2's banking knowledge, 698 documents; the question is the customer's whole scenario, the value the
+share of a task's required documents among the first 20. Settings are chosen on the tasks of even number and judged on
+the odd ones, and the other way round; the value is the mean of both directions, with their deviation. The floor is the
+plain fusion by rank of words and meaning over all tasks, `words` and `meaning` either alone."""
 
 
 @dataclass(frozen=True)
