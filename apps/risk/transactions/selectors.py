@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
-from django.db import connection
 from numpy.typing import NDArray
 
 from apps.risk import engine
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 STORED = (
     "transaction_id",
@@ -122,7 +122,7 @@ class Histories:
 
 def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, Any]]:
     """The columns of STORED of those that are stored, by id; one query."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             f"SELECT {', '.join(STORED)} FROM risk_transaction WHERE tenant_id = %s AND transaction_id = ANY(%s)",
             [current_tenant_id(), list(transaction_ids)],
@@ -149,7 +149,7 @@ def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[s
         "seconds": engine.HISTORY_SECONDS,
         "most": engine.HISTORY_ROWS,
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(HISTORIES, values)
         row = cursor.fetchone()
     number, time, amount, types, customer, counterparty, device, card, fraud_known_at, cleared_at, late = row
