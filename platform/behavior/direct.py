@@ -16,8 +16,8 @@ from behavior.models import ALL_CONSENT, TimeQuality
 from behavior.storing import LOG_LOCK, PAYLOAD_HASH
 from behavior.subjects import Keyring
 from tenancy.scope import current_tenant_id
-from tenancy.statements import prepared_cursor
 from tenancy.secrets import encrypt, subject_secret
+from tenancy.statements import prepared_cursor
 
 # The lock and the time of receipt are those of `behavior.storing.open_log`, in order of message id as there.
 STORE = f"""
