@@ -1,6 +1,6 @@
 """Statements of the paths that somebody waits for: the server parses and plans each once for a connection."""
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 
@@ -11,6 +11,8 @@ def prepared_cursor() -> CursorWrapper:
     Django's own writes values into the statement, which the server then has to read anew each time. For statements
     that are written out and always the same: each different text takes one of a connection's 100 places.
     """
+    # Looked up once: each attribute of `django.db.connection` is a look-up of its own.
+    connection = connections[DEFAULT_DB_ALIAS]
     if connection.queries_logged:
         # It cannot tell afterwards what it sent.
         return connection.cursor()
