@@ -55,12 +55,12 @@ stop: setup ## ends a running suite and the embedded servers
 	@$(PYTHON) manage.py stop
 
 test: setup ## the whole test suite; one part of it: make test TESTS=tests/ml
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: setup ## formatting, lint, types, import layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	PYTHONPATH=platform:. $(PYTHON) -m mypy ml platform
+	PYTHONPATH=platform:. $(PYTHON) -m mypy ml platform apps
 	PYTHONPATH=platform:. $(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 format: setup ## rewrites the code in the house's format

@@ -15,7 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from config import embedded
 
-TEST_DATABASE = os.environ.get("SEQUITUR_TEST_DB", "test_sequitur")
+# Tests may run in several processes at once, each on servers' databases of its own: gw0, gw1, ...
+process = os.environ.get("PYTEST_XDIST_WORKER", "")
+TEST_DATABASE = os.environ.get("SEQUITUR_TEST_DB", "test_sequitur") + (f"_{process}" if process else "")
 
 embedded.ensure_running()
 addresses = embedded.environment()
@@ -23,7 +25,8 @@ for name in embedded.DATABASE_NAMES:
     os.environ[name] = make_conninfo(addresses[name], dbname=TEST_DATABASE)
 
 # The default Valkey has 16 databases; the first two belong to a suite that may be running beside the tests.
-number = 2 + int(hashlib.sha256(TEST_DATABASE.encode()).hexdigest(), 16) % 14
+first = int(hashlib.sha256(TEST_DATABASE.removesuffix(f"_{process}").encode()).hexdigest(), 16)
+number = 2 + (first + int(process.removeprefix("gw") or 0)) % 14
 for name in embedded.VALKEY_NAMES:
     os.environ[name] = re.sub(r"((?:\?|&)(?:db|virtual_host)=|:\d+/)\d+", rf"\g<1>{number}", addresses[name])
 

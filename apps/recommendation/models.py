@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from behavior.models import tenant_of_log
 from decisions.models import Scenario
+from decisions.operator_rules import OperatorRule, OperatorRuleChange
 from tenancy.models import TenantOwned
 
 
@@ -30,11 +31,9 @@ class RuleState(models.TextChoices):
     REMOVED = "removed", "Removed"
 
 
-class Rule(TenantOwned):
-    """What an operator wants of the lists of some scenarios. A removed one stays, with its key and its history."""
+class Rule(OperatorRule):
+    """What an operator wants of the lists of some scenarios."""
 
-    key = models.SlugField(max_length=50, db_index=False, help_text="How decisions name the rule; never changes.")
-    name = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=RuleKind.choices)
     scenarios = ArrayField(
         models.SlugField(max_length=50), default=list, blank=True, help_text="Keys of scenarios; none means all."
@@ -42,8 +41,6 @@ class Rule(TenantOwned):
     target = models.JSONField(null=True, blank=True, help_text="A filter expression: the items that the rule is about.")
     values = models.JSONField(default=dict, blank=True, help_text="What the kind needs, such as a pin's position.")
     condition = models.JSONField(default=dict, blank=True, help_text="What a request must say; {} means any request.")
-    starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
     priority = models.IntegerField(
         default=0,
         validators=[MinValueValidator(-1000), MaxValueValidator(1000)],
@@ -51,19 +48,10 @@ class Rule(TenantOwned):
     )
     notes = models.TextField(max_length=2000, blank=True)
     is_active = models.BooleanField(default=False, help_text="Published; a draft touches no list.")
-    version = models.PositiveIntegerField(default=0, editable=False)
-    created_by = models.CharField(max_length=200, editable=False)
-    updated_by = models.CharField(max_length=200, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-priority", "key"]
         constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="rule_key")]
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def state(self) -> RuleState:
@@ -86,16 +74,9 @@ class RuleAction(models.TextChoices):
     REMOVED = "removed", "Removed"
 
 
-class RuleChange(TenantOwned):
-    """History: who did what to a rule, and what it was before and after. Append-only."""
-
+class RuleChange(OperatorRuleChange):
     rule = models.ForeignKey(Rule, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="changes")
-    version = models.PositiveIntegerField(help_text="The rule's version after the change.")
     action = models.CharField(max_length=12, choices=RuleAction.choices)
-    actor = models.CharField(max_length=200)
-    before = models.JSONField(null=True)
-    after = models.JSONField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-version"]

@@ -1,8 +1,5 @@
 from django.apps import AppConfig
 
-# Tasks that learn from transactions.
-TASKS = ("risk", "anomaly")
-
 
 class RiskConfig(AppConfig):
     name = "apps.risk"
@@ -10,9 +7,14 @@ class RiskConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only from here on.
+        from apps.risk.assessments.settings import training_config
         from apps.risk.engine import open_snapshot, sample_requests
+        from apps.risk.notifications.outbox import EVENTS
         from apps.risk.transactions.snapshots import take_snapshot
         from serving.training_data import register_training_data
+        from webhooks.events import register_webhook_events
 
-        for task in TASKS:
-            register_training_data(task, take=take_snapshot, open=open_snapshot, sample=sample_requests)
+        register_webhook_events(EVENTS)
+        # Only one of them learns from labels, and so waits for these.
+        for task, config in (("risk", training_config), ("anomaly", dict)):
+            register_training_data(task, take=take_snapshot, open=open_snapshot, sample=sample_requests, config=config)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from ml.data.party_log import HISTORY_ROWS, HISTORY_SECONDS, PartyLog, party_log
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
-from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of
+from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of, references_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
-from ml.policy.thresholds import Costs, choose_thresholds, threshold_curve
+from ml.policy.thresholds import Costs, choose_thresholds, expect, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
+from ml.simulation.transactions import SimulatedTransactions as MadePayments
+from ml.simulation.transactions import TransactionWorld, simulate_transactions
 from serving import engine as serving_engine
 from serving import gateway
 from serving.artifacts import resolve_artifact
@@ -30,6 +33,7 @@ __all__ = [
     "HISTORY_ROWS",
     "HISTORY_SECONDS",
     "Histories",
+    "MadePayments",
     "ReasonCode",
     "Reference",
     "TransactionColumns",
@@ -38,6 +42,7 @@ __all__ = [
     "band_of",
     "population_stability_index",
     "reference_of",
+    "references_of",
     "velocity_features",
 ]
 
@@ -104,13 +109,17 @@ def thresholds(
     *,
     days: float,
     daily_capacity: int,
+    review_above: float,
+    decline_above: float,
     **costs: float,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The thresholds with the least expected cost, and the curve behind them; `costs` as ml.policy.thresholds.Costs."""
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """The thresholds with the least expected cost, what these come to that are given, and the curve behind both;
+    `costs` as ml.policy.thresholds.Costs."""
     given = Costs(**costs)
     chosen = choose_thresholds(probabilities, amounts, given, days=days, daily_capacity=daily_capacity)
+    current = expect(probabilities, amounts, given, days=days, review_above=review_above, decline_above=decline_above)
     curve = threshold_curve(probabilities, amounts, given, days=days)
-    return chosen.to_dict(), [point.to_dict() for point in curve]
+    return chosen.to_dict(), current.to_dict(), [point.to_dict() for point in curve]
 
 
 def describe_features() -> Mapping[str, str]:
@@ -179,6 +188,25 @@ def sample_requests(transactions: TransactionColumns, count: int) -> list[RiskRe
     """Requests for transactions spread evenly over the log, as they were made then."""
     at = np.linspace(0, len(transactions) - 1, min(count, len(transactions))).astype(np.int64)
     return requests_of_log(transactions, at)
+
+
+def made_payments(*, customers: int, days: int, begins: datetime) -> MadePayments:
+    """Payments of a simulated world with each kind of planted fraud, for demonstrations; labels take four days."""
+    return simulate_transactions(
+        TransactionWorld(
+            customers=customers,
+            counterparties=80,
+            days=days,
+            begins=begins.timestamp(),
+            compromised_counterparties=5,
+            compromised_cards=14,
+            takeovers=14,
+            outliers=40,
+            rings=2,
+            label_delay_days=4.0,
+            seed=2,
+        )
+    )
 
 
 def drift_references(folder: Path) -> dict[str, Reference] | None:

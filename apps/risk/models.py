@@ -4,7 +4,7 @@ from apps.risk.back_tests.models import BackTest
 from apps.risk.cases.models import Alert, Case, CaseEvent
 from apps.risk.lists.models import EntityList, ListChange, ListEntry
 from apps.risk.monitoring.models import Monitoring, ShadowScore
-from apps.risk.notifications.models import Digest, Webhook, WebhookDelivery
+from apps.risk.notifications.models import Digest
 from apps.risk.rules.models import RiskRule, RiskRuleChange, RuleHits
 from apps.risk.transactions.models import Label, Transaction
 
@@ -24,6 +24,4 @@ __all__ = [
     "RuleHits",
     "ShadowScore",
     "Transaction",
-    "Webhook",
-    "WebhookDelivery",
 ]

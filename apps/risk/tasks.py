@@ -9,7 +9,6 @@ from apps.risk.back_tests import services as back_tests
 from apps.risk.monitoring.challengers import ask_challenger, expire_shadow_scores
 from apps.risk.monitoring.retraining import retrain_if_due
 from apps.risk.notifications.digests import send_due_digests
-from apps.risk.notifications.sending import expire_deliveries, send_waiting
 from apps.risk.rules import counting
 from apps.risk.transactions.projection import project_transactions
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
@@ -88,16 +87,6 @@ def retrain_tenant() -> None:
     retrain_if_due()
 
 
-@shared_task(name="risk.send_webhooks", queue="default")
-def send_webhooks() -> None:
-    enqueue_for_each_tenant(send_webhooks_of_tenant)
-
-
-@tenant_task(name="risk.send_webhooks_of_tenant", queue="default", scoped=False, expires=60.0)
-def send_webhooks_of_tenant() -> None:
-    send_waiting()
-
-
 @shared_task(name="risk.send_digests", queue="default")
 def send_digests() -> None:
     enqueue_for_each_tenant(send_digests_of_tenant)
@@ -106,13 +95,3 @@ def send_digests() -> None:
 @tenant_task(name="risk.send_digests_of_tenant", queue="default", scoped=False, expires=600.0)
 def send_digests_of_tenant() -> None:
     send_due_digests()
-
-
-@shared_task(name="risk.expire_webhook_deliveries", queue="default")
-def expire_webhook_deliveries() -> None:
-    enqueue_for_each_tenant(expire_webhook_deliveries_of_tenant)
-
-
-@tenant_task(name="risk.expire_webhook_deliveries_of_tenant", queue="default")
-def expire_webhook_deliveries_of_tenant() -> None:
-    expire_deliveries()

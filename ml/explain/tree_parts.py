@@ -122,7 +122,7 @@ def _table(paths: list[tuple[list[Step], float]], depth: int) -> Doubles:
         shares = np.array([[share for *_, share in paths[number][0]] for number in numbers])
         values = np.array([paths[number][1] for number in numbers])
         found[numbers, :, : len(set(owners))] = _patterns(owners, shares, depth) * values[:, None, None]
-    return found.reshape(-1, depth)
+    return found.reshape(len(paths) * 2**depth, depth)
 
 
 def _patterns(owners: tuple[int, ...], shares: Doubles, depth: int) -> Doubles:

@@ -64,6 +64,19 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a pair of thresholds is expected to come to; as in `Thresholds`."""
+
+    cost_per_1000: float
+    reviews_a_day: float
+    declines_a_day: float
+    alerts_a_day: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """What is expected if all transactions from `threshold` on were reviewed, and none declined."""
 
@@ -121,6 +134,29 @@ def choose_thresholds(
         declines_a_day=declines / days,
         alerts_a_day=alerts / days,
         is_held_by_capacity=bool(cost[row, column] > unlimited + 1e-9 * max(1.0, abs(unlimited))),
+    )
+
+
+def expect(
+    probabilities: ArrayLike,
+    amounts: ArrayLike,
+    costs: Costs,
+    *,
+    days: float,
+    review_above: float,
+    decline_above: float,
+) -> Expected:
+    """What this pair of thresholds comes to on the sample. Arguments as above."""
+    probability, amount = _checked(probabilities, amounts, days)
+    approve, review, decline = expected_costs(probability, amount, costs)
+    declined = probability >= decline_above
+    reviewed = (probability >= review_above) & ~declined
+    cost = np.where(declined, decline, np.where(reviewed, review, approve)).sum()
+    return Expected(
+        cost_per_1000=float(cost) / len(probability) * 1_000,
+        reviews_a_day=float(reviewed.sum()) / days,
+        declines_a_day=float(declined.sum()) / days,
+        alerts_a_day=float((reviewed | declined).sum()) / days,
     )
 
 

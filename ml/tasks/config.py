@@ -1,15 +1,30 @@
 """The configuration of the next-item task: defaults with their reasons, and a check that names what is wrong."""
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from ml.evaluation.session_neighbors import NeighborSettings
 from ml.nn.encoders import ENCODERS
 from ml.nn.inputs import DEFAULT_INPUTS, INPUTS
 from ml.tasks.head_settings import head_problems
 from ml.tasks.search_space import SearchSpace
+from ml.tasks.settings import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_NULL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_OR_NULL,
+    QUANTILE,
+    SEED,
+    SHARE,
+    SWITCH,
+    Requirement,
+    TaskSettings,
+    is_weights,
+    one_of,
+)
 
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled", "gbce"]
@@ -17,14 +32,10 @@ Objective = Literal["auto", "next", "masked"]
 ScheduleKind = Literal["constant", "cosine"]
 TextEncoderKind = Literal["frozen", "fine_tuned"]
 Device = Literal["auto", "cpu", "cuda"]
-# Whether a value will do, and what it must be in words.
-Requirement = tuple[Callable[[Any], bool], str]
 
 
 @dataclass(frozen=True)
-class NextItemConfig:
-    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
-
+class NextItemConfig(TaskSettings):
     # Data
     split: SplitKind = "global_time"
     validation_quantile: float = 0.8
@@ -105,33 +116,49 @@ class NextItemConfig:
     # Session neighbours beside the rules: settings of NeighborSettings, {} for its defaults, null to leave them out.
     neighbors: dict[str, float] | None = field(default_factory=dict)
 
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "split": one_of(get_args(SplitKind)),
+        "loss": one_of(get_args(LossKind)),
+        "objective": one_of(get_args(Objective)),
+        "schedule": one_of(get_args(ScheduleKind)),
+        "device": one_of(get_args(Device)),
+        "text_encoder": one_of(get_args(TextEncoderKind)),
+        "encoder": one_of(ENCODERS),
+        **dict.fromkeys(("evaluation_cases", "list_length", "max_length", "dimension", "layers", "heads"), COUNT),
+        **dict.fromkeys(("negatives", "batch_tokens", "epochs", "patience", "rule_gap", "rule_window"), COUNT),
+        **dict.fromkeys(("memory_budget_mb", "text_steps"), COUNT),
+        **dict.fromkeys(("threads", "rule_successors"), COUNT_OR_NULL),
+        "budget_minutes": POSITIVE_OR_NULL,
+        "seed": SEED,
+        **dict.fromkeys(("weight_decay", "checkpoint_seconds", "replay"), NOT_NEGATIVE),
+        "learning_rate": POSITIVE,
+        **dict.fromkeys(("dropout", "id_dropout", "averaging", "mask_share"), BELOW_ONE),
+        "calibration": SHARE,
+        "type_weights": (
+            lambda value: value is None or is_weights(value),
+            "null, or weights of 0 or more by event type",
+        ),
+        **dict.fromkeys(("validation_quantile", "test_quantile"), QUANTILE),
+        **dict.fromkeys(("successive", "exclude_seen", "mixed_precision", "compile"), SWITCH),
+        "copying": (lambda value: value is None or isinstance(value, bool), "true, false or null"),
+        "inputs": (
+            lambda value: isinstance(value, tuple) and all(name in INPUTS for name in value),
+            f"a list of some of {', '.join(INPUTS)}",
+        ),
+    }
+
     @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> "NextItemConfig":
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Raises ValueError that names each unknown or unusable setting."""
-        known = {setting.name for setting in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        values = dict(settings)
-        if isinstance(values.get("inputs"), list):
-            values["inputs"] = tuple(values["inputs"])
-        config = cls(**values)
-        problems = config._problems()
-        if problems:
-            raise ValueError("; ".join(problems))
-        return config
+        given = settings.get("inputs")
+        return super().from_dict({**settings, "inputs": tuple(given)} if isinstance(given, list) else settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "inputs": list(self.inputs)}
+        return {**super().to_dict(), "inputs": list(self.inputs)}
 
-    def _problems(self) -> list[str]:
-        problems = [
-            f"{name} must be {requirement}"
-            for names, holds, requirement in REQUIREMENTS
-            for name in names.split()
-            if not holds(getattr(self, name))
-        ]
-        if not problems and self.dimension % self.heads:
+    def contradictions(self) -> list[str]:
+        problems = []
+        if self.dimension % self.heads:
             problems.append(f"dimension {self.dimension} must be a multiple of heads {self.heads}")
         if self.loss == "gbce" and self.copying:
             problems.append("copying must be false or null with loss gbce, which gives no probability to mix with")
@@ -165,58 +192,7 @@ class NextItemConfig:
             return [f"search.space has unknown settings {', '.join(unknown)}"]
         return [
             f"search.space.{name} holds {value!r}; it must be {requirement}"
-            for names, holds, requirement in REQUIREMENTS
-            for name, value in corners
-            if name in names.split() and not holds(tuple(value) if isinstance(value, list) else value)
+            for name, (holds, requirement) in self.checks.items()
+            for named, value in corners
+            if named == name and not holds(tuple(value) if isinstance(value, list) else value)
         ]
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> bool:
-    return _whole(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _weights(value: object) -> bool:
-    return isinstance(value, dict) and all(_number(weight) and weight >= 0 for weight in value.values())
-
-
-def _one_of(allowed: Iterable[str]) -> Requirement:
-    names = tuple(allowed)
-    return lambda value: value in names, f"one of {', '.join(names)}"
-
-
-REQUIREMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("split", *_one_of(get_args(SplitKind))),
-    ("loss", *_one_of(get_args(LossKind))),
-    ("objective", *_one_of(get_args(Objective))),
-    ("schedule", *_one_of(get_args(ScheduleKind))),
-    ("device", *_one_of(get_args(Device))),
-    ("text_encoder", *_one_of(get_args(TextEncoderKind))),
-    ("encoder", *_one_of(ENCODERS)),
-    (
-        "evaluation_cases list_length max_length dimension layers heads negatives batch_tokens epochs patience "
-        "rule_gap rule_window memory_budget_mb text_steps",
-        lambda value: _whole(value) and value >= 1,
-        "a whole number of 1 or more",
-    ),
-    ("threads rule_successors", lambda value: value is None or (_whole(value) and value >= 1), "null, or 1 or more"),
-    ("budget_minutes", lambda value: value is None or (_number(value) and value > 0), "null, or above 0"),
-    ("seed", lambda value: _whole(value) and value >= 0, "a whole number of 0 or more"),
-    ("weight_decay checkpoint_seconds replay", lambda value: _number(value) and value >= 0, "0 or more"),
-    ("learning_rate", lambda value: _number(value) and value > 0, "above 0"),
-    ("dropout id_dropout averaging", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
-    ("calibration", lambda value: _number(value) and 0 <= value <= 1, "between 0 and 1"),
-    ("mask_share", lambda value: _number(value) and 0 <= value < 1, "at least 0 and below 1"),
-    ("type_weights", lambda value: value is None or _weights(value), "null, or weights of 0 or more by event type"),
-    ("validation_quantile test_quantile", lambda value: _number(value) and 0 < value < 1, "between 0 and 1"),
-    ("successive exclude_seen mixed_precision compile", lambda value: isinstance(value, bool), "true or false"),
-    ("copying", lambda value: value is None or isinstance(value, bool), "true, false or null"),
-    (
-        "inputs",
-        lambda value: isinstance(value, tuple) and all(name in INPUTS for name in value),
-        f"a list of some of {', '.join(INPUTS)}",
-    ),
-)

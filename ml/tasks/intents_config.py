@@ -1,15 +1,25 @@
 """The configuration of the intents task: defaults with their reasons."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ml.tasks.config import REQUIREMENTS, Requirement
+from ml.tasks.settings import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_NULL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    SWITCH,
+    Requirement,
+    TaskSettings,
+)
 
 
 @dataclass(frozen=True)
-class IntentsConfig:
-    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
-
+class IntentsConfig(TaskSettings):
     # The share of each intent's texts that choose and judge, where the data marks none.
     held_out: float = 0.2
     # The share of texts in scope that the threshold keeps.
@@ -33,43 +43,20 @@ class IntentsConfig:
     seed: int = 0
     threads: int | None = None
 
-    @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> "IntentsConfig":
-        """Raises ValueError that names each unknown or unusable setting."""
-        known = {setting.name for setting in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        config = cls(**settings)
-        problems = [
-            f"{name} must be {words}" for name, (holds, words) in CHECKS.items() if not holds(getattr(config, name))
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return config
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-# What a setting of the next-item task must be, by name: these settings are of the same kind as one of them.
-_REQUIRED: dict[str, Requirement] = {
-    name: (holds, words) for names, holds, words in REQUIREMENTS for name in names.split()
-}
-CHECKS: dict[str, Requirement] = {
-    "held_out": _REQUIRED["validation_quantile"],
-    "keep_in_scope": _REQUIRED["validation_quantile"],
-    "refit": _REQUIRED["successive"],
-    "tune": _REQUIRED["successive"],
-    "members": _REQUIRED["epochs"],
-    "epochs": _REQUIRED["epochs"],
-    "least_steps": _REQUIRED["epochs"],
-    "batch_texts": _REQUIRED["epochs"],
-    "learning_rate": _REQUIRED["learning_rate"],
-    "layer_decay": _REQUIRED["learning_rate"],
-    "contrast": _REQUIRED["weight_decay"],
-    "smoothing": _REQUIRED["dropout"],
-    "head_strength": _REQUIRED["learning_rate"],
-    "seed": _REQUIRED["seed"],
-    "threads": _REQUIRED["threads"],
-}
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "held_out": QUANTILE,
+        "keep_in_scope": QUANTILE,
+        "refit": SWITCH,
+        "tune": SWITCH,
+        "members": COUNT,
+        "epochs": COUNT,
+        "least_steps": COUNT,
+        "batch_texts": COUNT,
+        "learning_rate": POSITIVE,
+        "layer_decay": POSITIVE,
+        "contrast": NOT_NEGATIVE,
+        "smoothing": BELOW_ONE,
+        "head_strength": POSITIVE,
+        "seed": SEED,
+        "threads": COUNT_OR_NULL,
+    }

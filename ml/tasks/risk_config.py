@@ -1,11 +1,25 @@
 """The configuration of the risk task: defaults with their reasons."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ml.data.velocity import SETTLED_WINDOWS
 from ml.nn.two_sided import RISK_ENCODERS
-from ml.tasks.config import REQUIREMENTS, Requirement
+from ml.tasks.settings import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_NULL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    Requirement,
+    TaskSettings,
+    is_number,
+    is_whole,
+    one_of,
+)
 
 _LABELS = (
     "known_frauds_28d",
@@ -41,13 +55,11 @@ MODEL_FEATURES = (
 
 
 @dataclass(frozen=True)
-class RiskConfig:
-    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
-
+class RiskConfig(TaskSettings):
     # Data: how far back transactions are learned from, how long a label takes, and the share of the genuine ones that
     # is read: frauds are few, and most of the genuine ones say the same.
     days: int = 90
-    label_delay_days: int = 7
+    label_delay_days: float = 7.0
     genuine_share: float = 0.2
     validation_quantile: float = 0.8
     test_quantile: float = 0.9
@@ -75,60 +87,38 @@ class RiskConfig:
     seed: int = 0
     threads: int | None = None
 
-    @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> "RiskConfig":
-        """Raises ValueError that names each unknown or unusable setting."""
-        known = {setting.name for setting in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        config = cls(**settings)
-        problems = [
-            f"{name} must be {words}" for name, (holds, words) in CHECKS.items() if not holds(getattr(config, name))
-        ]
-        if not problems and config.validation_quantile >= config.test_quantile:
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "days": COUNT,
+        "label_delay_days": (lambda value: is_number(value) and 0 <= value <= 365, "a number of days from 0 to 365"),
+        "genuine_share": (lambda value: is_number(value) and 0 < value <= 1, "above 0 and at most 1"),
+        "validation_quantile": QUANTILE,
+        "test_quantile": QUANTILE,
+        "trees": COUNT,
+        "depth": (lambda value: is_whole(value) and 1 <= value <= 12, "a whole number from 1 to 12"),
+        "tree_learning_rate": POSITIVE,
+        "leaf_weight": NOT_NEGATIVE,
+        "encoder": one_of((*RISK_ENCODERS, "none")),
+        "dimension": COUNT,
+        "layers": COUNT,
+        "heads": COUNT,
+        "dropout": BELOW_ONE,
+        "max_length": COUNT,
+        "batch_size": COUNT,
+        "epoch_genuine": COUNT,
+        "learning_rate": POSITIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "epochs": COUNT,
+        "patience": COUNT,
+        "calibrator": one_of(("platt", "isotonic")),
+        "checkpoint_seconds": NOT_NEGATIVE,
+        "seed": SEED,
+        "threads": COUNT_OR_NULL,
+    }
+
+    def contradictions(self) -> list[str]:
+        problems = []
+        if self.validation_quantile >= self.test_quantile:
             problems.append("validation_quantile must be below test_quantile")
-        if not problems and config.dimension % config.heads:
+        if self.dimension % self.heads:
             problems.append("dimension must be a multiple of heads")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return config
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_REQUIRED: dict[str, Requirement] = {
-    name: (holds, words) for names, holds, words in REQUIREMENTS for name in names.split()
-}
-CHECKS: dict[str, Requirement] = {
-    "days": _REQUIRED["epochs"],
-    "label_delay_days": (lambda value: _is_number(value) and 0 <= value <= 365, "a number of days from 0 to 365"),
-    "genuine_share": (lambda value: _is_number(value) and 0 < value <= 1, "above 0 and at most 1"),
-    "validation_quantile": _REQUIRED["validation_quantile"],
-    "test_quantile": _REQUIRED["test_quantile"],
-    "trees": _REQUIRED["epochs"],
-    "depth": (lambda value: type(value) is int and 1 <= value <= 12, "a whole number from 1 to 12"),
-    "tree_learning_rate": _REQUIRED["learning_rate"],
-    "leaf_weight": _REQUIRED["weight_decay"],
-    "encoder": (lambda value: value in (*RISK_ENCODERS, "none"), f"one of {', '.join((*RISK_ENCODERS, 'none'))}"),
-    "dimension": _REQUIRED["dimension"],
-    "layers": _REQUIRED["layers"],
-    "heads": _REQUIRED["heads"],
-    "dropout": _REQUIRED["dropout"],
-    "max_length": _REQUIRED["max_length"],
-    "batch_size": _REQUIRED["dimension"],
-    "epoch_genuine": _REQUIRED["dimension"],
-    "learning_rate": _REQUIRED["learning_rate"],
-    "weight_decay": _REQUIRED["weight_decay"],
-    "epochs": _REQUIRED["epochs"],
-    "patience": _REQUIRED["patience"],
-    "calibrator": (lambda value: value in ("platt", "isotonic"), "platt or isotonic"),
-    "checkpoint_seconds": _REQUIRED["checkpoint_seconds"],
-    "seed": _REQUIRED["seed"],
-    "threads": _REQUIRED["threads"],
-}
+        return problems

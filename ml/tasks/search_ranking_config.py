@@ -1,9 +1,21 @@
 """The configuration of the search-ranking task: defaults with their reasons."""
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from ml.tasks.config import REQUIREMENTS, Requirement
+from ml.tasks.settings import (
+    COUNT,
+    COUNT_OR_NULL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    SWITCH,
+    Requirement,
+    TaskSettings,
+    is_weights,
+)
 
 # What a choice is worth; an event of a type that is not named here is no choice.
 GRADES = {
@@ -19,9 +31,7 @@ GRADES = {
 
 
 @dataclass(frozen=True)
-class SearchRankingConfig:
-    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
-
+class SearchRankingConfig(TaskSettings):
     # Data: what an event type is worth, and how far back lists are read.
     grades: dict[str, float] = field(default_factory=lambda: dict(GRADES))
     days: int = 180
@@ -41,45 +51,26 @@ class SearchRankingConfig:
     seed: int = 0
     threads: int | None = None
 
-    @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> "SearchRankingConfig":
-        """Raises ValueError that names each unknown or unusable setting."""
-        known = {setting.name for setting in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        config = cls(**settings)
-        problems = [
-            f"{name} must be {words}" for name, (holds, words) in CHECKS.items() if not holds(getattr(config, name))
-        ]
-        if not problems and config.validation_quantile >= config.test_quantile:
-            problems.append("validation_quantile must be below test_quantile")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return config
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "grades": (lambda value: bool(value) and is_weights(value), "grades of 0 or more by event type"),
+        "days": COUNT,
+        "validation_quantile": QUANTILE,
+        "test_quantile": QUANTILE,
+        "position_bias": SWITCH,
+        "hidden": COUNT,
+        "batch_lists": COUNT,
+        "learning_rate": POSITIVE,
+        "ridge": NOT_NEGATIVE,
+        "epochs": COUNT,
+        "patience": COUNT,
+        "checkpoint_seconds": NOT_NEGATIVE,
+        "seed": SEED,
+        "threads": COUNT_OR_NULL,
+    }
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-# What a setting of the next-item task must be, by name: most of these settings are of the same kind as one of them.
-_REQUIRED: dict[str, Requirement] = {
-    name: (holds, words) for names, holds, words in REQUIREMENTS for name in names.split()
-}
-_is_weights = _REQUIRED["type_weights"][0]
-CHECKS: dict[str, Requirement] = {
-    "grades": (lambda value: bool(value) and _is_weights(value), "grades of 0 or more by event type"),
-    "days": _REQUIRED["epochs"],
-    "validation_quantile": _REQUIRED["validation_quantile"],
-    "test_quantile": _REQUIRED["test_quantile"],
-    "position_bias": _REQUIRED["successive"],
-    "hidden": _REQUIRED["dimension"],
-    "batch_lists": _REQUIRED["dimension"],
-    "learning_rate": _REQUIRED["learning_rate"],
-    "ridge": _REQUIRED["weight_decay"],
-    "epochs": _REQUIRED["epochs"],
-    "patience": _REQUIRED["patience"],
-    "checkpoint_seconds": _REQUIRED["checkpoint_seconds"],
-    "seed": _REQUIRED["seed"],
-    "threads": _REQUIRED["threads"],
-}
+    def contradictions(self) -> list[str]:
+        return (
+            ["validation_quantile must be below test_quantile"]
+            if self.validation_quantile >= self.test_quantile
+            else []
+        )

@@ -16,6 +16,11 @@ def actor_of(request: Request) -> str:
     return f"API key {cast(Caller, request.auth).key_id}"
 
 
+def person_of(request: Request) -> str:
+    """Who is behind the caller: the member who made the key, or the key itself where that is not known."""
+    return cast(Caller, request.auth).created_by or actor_of(request)
+
+
 @contextmanager
 def serving_refusals() -> Iterator[None]:
     """409 where things stand otherwise than the call supposes, 422 where it is understood and the answer is no."""

@@ -13,4 +13,5 @@ from console.pages import (  # noqa: F401
     saved_filters,
     scenarios,
     training,
+    webhooks,
 )

@@ -33,19 +33,28 @@ class PreviewedList:
 # list stands beside, or empty. It records nothing, and raises ValidationError where there can be no list.
 Preview = Callable[[Scenario, Subject, str, int], PreviewedList]
 
+# picture(stored, changed): a template and its context that show what the settings come to, as they are and as they
+# would be. It records nothing, and raises ValidationError where there is nothing to show yet.
+Picture = Callable[[Scenario, Scenario], tuple[str, dict[str, Any]]]
+
 
 @dataclass(frozen=True)
 class ScenarioApplication:
-    """`defaults` gives the settings of a kind where none is changed, an instance of a dataclass with typed fields;
-    `check` raises ValidationError that names the settings that cannot be used. `counting` gives the names of those that
-    make a difference to a kind, which alone have fields; without it all have."""
+    """`kinds` are those that operators can make; an application with one scenario of its own has none. What settings
+    come to is shown by `preview` as lists for a subject, or by `picture` as the application likes.
+
+    `defaults` gives the settings of a kind where none is changed, an instance of a dataclass with typed fields; `check`
+    raises ValidationError that names the settings that cannot be used. `counting` gives the names of those that make a
+    difference to a kind, which alone have fields; without it all have.
+    """
 
     name: str
     title: str
     kinds: Sequence[tuple[str, str]]
     defaults: Callable[[str], Any]
     check: Callable[[dict[str, Any]], object]
-    preview: Preview
+    preview: Preview | None = None
+    picture: Picture | None = None
     words: Mapping[str, Words] = field(default_factory=dict)
     counting: Callable[[str], Collection[str]] | None = None
 
@@ -70,5 +79,7 @@ def find_application(name: str) -> ScenarioApplication | None:
 def kind_choices() -> list[tuple[str, list[tuple[str, str]]]]:
     """Kinds of scenario by application, for a select; a value is `application/kind`."""
     return [
-        (each.title, [(f"{each.name}/{kind}", label) for kind, label in each.kinds]) for each in _applications.values()
+        (each.title, [(f"{each.name}/{kind}", label) for kind, label in each.kinds])
+        for each in _applications.values()
+        if each.kinds
     ]

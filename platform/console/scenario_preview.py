@@ -11,7 +11,7 @@ from django.http import QueryDict
 from behavior.subjects import BadSubject, Subject, read_subject
 from catalog.models import Item
 from catalog.selectors import find_items
-from console.scenario_applications import PreviewedItem, PreviewedList, ScenarioApplication
+from console.scenario_applications import Preview, PreviewedItem, PreviewedList
 from console.selectors import newest_subjects
 from decisions.models import Scenario
 from tenancy.secrets import public_subject_id
@@ -62,15 +62,13 @@ def subject_choices() -> list[tuple[str, str]]:
     return [*KINDS.items(), *active]
 
 
-def preview_columns(
-    application: ScenarioApplication, stored: Scenario, changed: Scenario, asked: QueryDict
-) -> list[Column]:
+def preview_columns(preview: Preview, stored: Scenario, changed: Scenario, asked: QueryDict) -> list[Column]:
     """The lists of the scenario as it is stored and as it is changed, for the subject and page that the form asks for.
 
     Raises ValidationError for a subject or page that cannot be one, and where there can be no list.
     """
     subject, page = _subject(asked), _page(asked)
-    lists = [application.preview(each, subject, page, COUNT) for each in (stored, changed)]
+    lists = [preview(each, subject, page, COUNT) for each in (stored, changed)]
     known = find_items({item.item_id for each in lists for item in each.items})
     now, then = lists
     return [_column("Now", now, then, known), _column("With your changes", then, now, known)]

@@ -66,20 +66,29 @@ def rank(model: str, request: RankingRequest, deadline: float | None = None) -> 
 
 
 def assess(model: str, requests: Sequence[RiskRequest], deadline: float | None = None) -> list[Answer[RiskPrediction]]:
-    """How likely each transaction is fraud, as `rank`; each request has its own deadline.
+    """How likely each transaction is fraud, as `rank`; several are sent at once, and each has its own deadline.
 
     Where there is a trained model but none answered, the answer is marked `rules`, since those of the application stand
     in for it.
     """
     line = current_line(model)
     fallback: Answer[RiskPrediction] = Answer(None, None, "rules" if _trained(line) else "no_model")
-    if len(requests) > 1 and settings.GATEWAY_TRANSPORT == "inline":
-        return _all_here(line, requests) or [fallback] * len(requests)
+    if len(requests) > 1:
+        return _assess_many(line, requests, fallback, deadline or settings.GATEWAY_DEADLINE)
     answers = []
     for request in requests:
         started = time.monotonic()
         answers.append(_count(_from_model(line, request, _end(started, deadline)) or fallback, started))
     return answers
+
+
+def _assess_many(
+    line: ModelLine, requests: Sequence[RiskRequest], fallback: Answer[RiskPrediction], seconds: float
+) -> list[Answer[RiskPrediction]]:
+    if settings.GATEWAY_TRANSPORT == "inline":
+        return _all_here(line, requests) or [fallback] * len(requests)
+    started = time.monotonic()
+    return [_count(answer or fallback, started) for answer in _all_asked(line, requests, seconds)]
 
 
 def _end(started: float, deadline: float | None) -> float:
@@ -115,6 +124,45 @@ def _all_here(line: ModelLine, requests: Sequence[Request]) -> list[Answer[Any]]
         except Exception:
             _failed("inline", version)
     return None
+
+
+def _all_asked(line: ModelLine, requests: Sequence[Request], seconds: float) -> list[Answer[Any] | None]:
+    """Answers of the workers to all requests, sent at once; None for those that no version answered.
+
+    What a version fails on is asked of the previous one; what nobody answers is not, since the worker is the same.
+    """
+    answers: list[Answer[Any] | None] = [None] * len(requests)
+    left = list(range(len(requests)))
+    for version, degraded in _trained(line):
+        if not left or not _workers.allows():
+            break
+        try:
+            found = inbox.ask_many(
+                tenant_id=current_tenant_id(),
+                artifact=version.artifact,
+                requests=[requests[place] for place in left],
+                seconds=seconds,
+            )
+        except NoAnswer as error:
+            found = [None] * len(left)
+            log.info("no_answer", version=str(version.id), reason=str(error))
+        if silent := sum(each is None for each in found):
+            _workers.failed()
+            FAILURES.labels("no_answer").inc(silent)
+        else:
+            _workers.succeeded()
+        failed = []
+        for place, each in zip(left, found, strict=True):
+            if each is None:
+                continue
+            if "error" in each:
+                failed.append(place)
+                FAILURES.labels("worker").inc()
+                log.error("version_failed", version=str(version.id), reason=each["error"])
+            else:
+                answers[place] = Answer(each["prediction"], version.id, degraded)
+        left = failed
+    return answers
 
 
 def find_rules(model: str) -> tuple[UUID, RulesPredictor] | None:

@@ -7,7 +7,8 @@ a question whose worker dies is lost, and its caller's deadline speaks.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -92,30 +93,73 @@ def ask_vector(text: str, *, seconds: float) -> list[float]:
 
 def _ask(question: Question | TextQuestion, seconds: float) -> dict[str, Any]:
     ends = time.monotonic() + seconds
-    raw = question.encode()
-    try:
-        with valkey().pipeline(transaction=False) as pipeline:
-            pipeline.rpush(QUESTIONS, raw)
-            pipeline.expire(QUESTIONS, LEFTOVER_SECONDS)
-            pipeline.set(WAKING, 1, nx=True, px=WAKING_MILLISECONDS)
-            *_, nobody_wakes = pipeline.execute()
-        if nobody_wakes:
-            wake_worker()
+    with _or_no_answer():
+        _put([question])
         popped = None
         while popped is None and (remaining := ends - time.monotonic()) > 0:
             # A longer wait in one piece would look like a hung server.
             popped = valkey().blpop([question.reply_key], timeout=min(remaining, settings.GATEWAY_DEADLINE))
         if popped is None:
-            # Given up: no worker should spend time on it.
-            valkey().lrem(QUESTIONS, 1, raw)
-    except (redis.RedisError, OperationalError, OSError) as error:
-        raise NoAnswer(f"Valkey or broker: {error}") from error
+            _take_back([question])
     if popped is None:
         raise NoAnswer(f"no worker answered within {seconds:.3f} s")
     answer: dict[str, Any] = json.loads(popped[1])
     if "error" in answer:
         raise AnswerFailed(answer["error"])
     return answer
+
+
+def ask_many(
+    *, tenant_id: int, artifact: str, requests: Sequence[Mapping[str, Any]], seconds: float
+) -> list[dict[str, Any] | None]:
+    """Workers' answers to requests that are sent at once, in their order: {"prediction"}, {"error"}, or None.
+
+    None where there was no answer within `seconds` (at most GATEWAY_DEADLINE) after the one before, which ends the
+    waiting for all that follow too. Raises NoAnswer where Valkey or the broker fails.
+    """
+    questions = [Question(tenant_id, artifact, request, REPLY + uuid4().hex) for request in requests]
+    raws: list[bytes | str | None] = []
+    with _or_no_answer():
+        _put(questions)
+        for question in questions:
+            popped = valkey().blpop([question.reply_key], timeout=min(seconds, settings.GATEWAY_DEADLINE))
+            if popped is None:
+                break
+            raws.append(popped[1])
+        left = questions[len(raws) :]
+        if left:
+            _take_back(left)
+            with valkey().pipeline(transaction=False) as pipeline:
+                for question in left:
+                    pipeline.lpop(question.reply_key)
+                raws += pipeline.execute()
+    return [None if raw is None else json.loads(raw) for raw in raws]
+
+
+@contextmanager
+def _or_no_answer() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OperationalError, OSError) as error:
+        raise NoAnswer(f"Valkey or broker: {error}") from error
+
+
+def _put(questions: Sequence[Question | TextQuestion]) -> None:
+    with valkey().pipeline(transaction=False) as pipeline:
+        pipeline.rpush(QUESTIONS, *[question.encode() for question in questions])
+        pipeline.expire(QUESTIONS, LEFTOVER_SECONDS)
+        pipeline.set(WAKING, 1, nx=True, px=WAKING_MILLISECONDS)
+        *_, nobody_wakes = pipeline.execute()
+    if nobody_wakes:
+        wake_worker()
+
+
+def _take_back(questions: Sequence[Question | TextQuestion]) -> None:
+    """Given up: no worker should spend time on them."""
+    with valkey().pipeline(transaction=False) as pipeline:
+        for question in questions:
+            pipeline.lrem(QUESTIONS, 1, question.encode())
+        pipeline.execute()
 
 
 def wake_worker() -> None:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from decisions.shown_lists import count_lists
-from serving import engine
+from serving import engine, training_data
 from serving.models import (
     ACTIVE_STATUSES,
     Deployment,
@@ -64,7 +64,7 @@ def request_training(
     run = TrainingRun(
         model=model,
         task=task,
-        config=config or {},
+        config=training_data.asked_config(task, config or {}),
         requested_by=requested_by,
         auto_promote=auto_promote,
         warm_start=warm_start,

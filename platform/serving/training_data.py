@@ -24,11 +24,12 @@ TrainingData = EventColumns | RankedLists | Any
 class Source:
     """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
     `open(path)` opens what it wrote as the task reads it; `sample(data, count)` makes requests out of it, such as the
-    application sends."""
+    application sends; `config()` is what the tenant's own settings say of a run that does not say otherwise."""
 
     take: Callable[[dict[str, Any], Path], Path]
     open: Callable[[Path], Any]
     sample: Callable[[Any, int], list[Any]]
+    config: Callable[[], dict[str, Any]]
 
 
 _sources: dict[str, Source] = {}
@@ -40,9 +41,15 @@ def register_training_data(
     take: Callable[[dict[str, Any], Path], Path],
     open: Callable[[Path], Any],
     sample: Callable[[Any, int], list[Any]],
+    config: Callable[[], dict[str, Any]] = dict,
 ) -> None:
     """Let the runs of a task learn from an application's own data."""
-    _sources[task] = Source(take, open, sample)
+    _sources[task] = Source(take, open, sample, config)
+
+
+def asked_config(task: str, config: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration with what the settings of the tenant in scope say where it does not."""
+    return {**_sources[task].config(), **config} if task in _sources else config
 
 
 def sample_requests(task: str, data: Any, count: int) -> list[Any] | None:

@@ -87,6 +87,14 @@ class ApiKey(TenantOwned):
     secret_hash = models.BinaryField(editable=False)
     scopes = ArrayField(models.CharField(max_length=40))
     created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(
+        max_length=150,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="the member who made it, and knows it",
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -14,7 +14,7 @@ from tenancy.statements import prepared_cursor
 
 # Written out, because every request asks it: building the same statement from models takes longer than answering it.
 USABLE_KEY = """
-    SELECT key.secret_hash, key.id, key.scopes, key.last_used_at
+    SELECT key.secret_hash, key.id, key.scopes, key.last_used_at, key.created_by
     FROM tenancy_apikey AS key JOIN tenancy_tenant AS tenant ON tenant.id = key.tenant_id
     WHERE key.tenant_id = %s AND key.prefix = %s AND tenant.is_active
         AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > clock_timestamp())"""
@@ -22,12 +22,13 @@ USABLE_KEY = """
 
 @dataclass(frozen=True)
 class Caller:
-    """An authenticated client system."""
+    """An authenticated client system; `created_by` is the member who made its key, empty where a command did."""
 
     tenant_id: int
     key_id: UUID
     scopes: frozenset[str]
     last_used_at: datetime | None
+    created_by: str = ""
     is_authenticated: bool = True
 
     @property
@@ -68,8 +69,8 @@ def find_caller(raw_key: str) -> Caller | None:
     expected = bytes(row[0]) if row else bytes(32)
     if not hmac.compare_digest(expected, hash_secret(secret)) or row is None:
         return None
-    _, key_id, scopes, last_used_at = row
-    return Caller(current_tenant_id(), key_id, frozenset(scopes), last_used_at)
+    _, key_id, scopes, last_used_at, created_by = row
+    return Caller(current_tenant_id(), key_id, frozenset(scopes), last_used_at, created_by)
 
 
 def memberships_of(user_id: int) -> list[Membership]:

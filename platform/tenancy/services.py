@@ -50,23 +50,33 @@ def add_member(*, email: str, role: Role, password: str | None = None) -> Member
     return membership
 
 
-def create_api_key(*, name: str, scopes: Sequence[str], expires_at: datetime | None = None) -> tuple[ApiKey, str]:
-    """The key's row and the raw key, shown once and never stored. Raises ValidationError for unknown scopes."""
+def create_api_key(
+    *, name: str, scopes: Sequence[str], expires_at: datetime | None = None, created_by: str = ""
+) -> tuple[ApiKey, str]:
+    """The key's row and the raw key, shown once and never stored. `created_by` is the member who is shown it.
+
+    Raises ValidationError for unknown scopes.
+    """
     if unknown := sorted(set(scopes) - API_SCOPES.keys()):
         raise ValidationError({"scopes": f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(API_SCOPES))}"})
     prefix, secret = new_key(current_tenant_id())
     key = ApiKey.objects.create(
-        name=name, prefix=prefix, secret_hash=hash_secret(secret), scopes=sorted(set(scopes)), expires_at=expires_at
+        name=name,
+        prefix=prefix,
+        secret_hash=hash_secret(secret),
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+        created_by=created_by,
     )
     return key, join_key(prefix, secret)
 
 
-def rotate_api_key(*, key_id: UUID, overlap: timedelta = timedelta(days=7)) -> tuple[ApiKey, str]:
+def rotate_api_key(*, key_id: UUID, overlap: timedelta = timedelta(days=7), created_by: str = "") -> tuple[ApiKey, str]:
     """A new key with the same scopes; the old one works for `overlap` longer, so that clients can change over."""
     old = ApiKey.objects.select_for_update().get(id=key_id)
     if old.revoked_at:
         raise ValidationError({"key": "is revoked; create a new key instead"})
-    key, raw = create_api_key(name=old.name, scopes=old.scopes)
+    key, raw = create_api_key(name=old.name, scopes=old.scopes, created_by=created_by or old.created_by)
     ends = timezone.now() + overlap
     old.expires_at = min(old.expires_at or ends, ends)
     old.replaced_by = key.id

@@ -20,6 +20,7 @@ MODULES = {
     "rankings": "tests.benchmarks.rankings",
     "searches": "tests.benchmarks.searches",
     "assessments": "tests.benchmarks.assessments",
+    "alerts": "tests.benchmarks.alerts",
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
     "loop": "tests.benchmarks.loop",
@@ -30,7 +31,7 @@ MODULES = {
     "anomalies": "tests.benchmarks.anomalies",
 }
 FULL_ONLY = {"replay", "loop", "intents", "recsys", "fraud", "reasons", "anomalies"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "replay", "loop"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
 
 
 def main() -> None:

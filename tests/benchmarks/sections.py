@@ -54,7 +54,8 @@ them, that the index of vectors finds. The mixture asks all kinds in turn while 
 ASSESSMENTS = """New transactions of a simulated desk's customers over HTTP, each with velocity features out of the
 stored ones and with its own decision, from clients on the server's own machine. The value is the 99th percentile in
 milliseconds at 8 clients; `cpu_ms` is the CPU time of one assessment in this process, without HTTP and without what
-the database spends. `model` says whether a model or points answered."""
+the database spends. `model` says whether a model or points answered. `risk.alert.delay_s` is the longest time from an
+answer until the console's queue of cases, loaded again and again, showed its alert."""
 
 LOOP = """From an event that is sent to a list that shows it; and from a CSV file through import, training, gate and
 promotion to answers, under a global time split."""
@@ -101,7 +102,7 @@ SECTIONS = (
     Section("Faithfulness of explanations", ("explain.",), FAITHFULNESS),
     Section("Item index", ("index.",), INDEX),
     Section("Serving", ("serve.",), SERVING),
-    Section("Risk assessments", ("risk.assess.", "risk.project."), ASSESSMENTS),
+    Section("Risk assessments", ("risk.assess.", "risk.project.", "risk.alert."), ASSESSMENTS),
     Section("The loop", ("loop.",), LOOP),
     Section("Ingest", ("ingest.",), INGEST),
     Section("Risk without labels", ("risk.unsupervised.",), ANOMALIES),

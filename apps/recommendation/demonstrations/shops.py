@@ -129,4 +129,4 @@ def ensure_visits(shop: Shop, tenant_id: int, *, state: State, save: Save, say: 
 
 def training_state(tenant_id: int, run: TrainingRun) -> TrainingRun:
     with tenant_scope(tenant_id):
-        return training_runs(MODEL).get(id=run.id)
+        return training_runs(run.model).get(id=run.id)

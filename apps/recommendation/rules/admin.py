@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from apps.recommendation.models import Rule, RuleChange, RuleKind, RuleState
 from apps.recommendation.rules.form import CONDITIONAL_INPUTS, RuleForm
 from apps.recommendation.rules.selectors import changes_of, differences, in_state
-from apps.recommendation.rules.services import RuleRemoved, publish_rule, remove_rule, restore_rule, unpublish_rule
+from apps.recommendation.rules.services import publish_rule, remove_rule, restore_rule, unpublish_rule
 from apps.recommendation.rules.view import preview_context
 from apps.recommendation.rules.warnings import warnings_of
 from console.base import TenantModelAdmin, go_to, pretty_json
@@ -20,6 +20,7 @@ from console.rights import actor_name, has_role
 from console.search import SearchField, choice_field
 from console.site import register
 from console.theme import ActionVariant, BaseDialogForm, action, display
+from decisions.rule_editing import RuleRemoved
 from tenancy.models import Role
 
 HISTORY_SHOWN = 50

@@ -1,7 +1,5 @@
 """Rules: made as drafts, previewed, published, changed, restored, removed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.rules import rule_refusals
 from apps.recommendation.models import Rule, RuleChange
 from apps.recommendation.rules.previews import preview_rules
 from apps.recommendation.rules.selectors import changes_of, rules
@@ -32,7 +30,7 @@ from apps.recommendation.rules.serializers import (
     RuleWithWarningsSerializer,
 )
 from apps.recommendation.rules.services import (
-    RuleRemoved,
+    EDITOR,
     change_rule,
     check,
     create_rule,
@@ -61,19 +59,6 @@ PROMOTION = {
     "condition": {"context": {"device": "mobile"}},
 }
 PREVIEW = {"scenario": "home", "subject": {"user_id": "u-17"}, "count": 6, "rules": [PIN]}
-
-
-@contextmanager
-def rule_refusals(rule_id: UUID) -> Iterator[None]:
-    """404 for a rule or version that is not there, 409 for a rule that has been removed."""
-    try:
-        yield
-    except Rule.DoesNotExist:
-        raise NotFound(f"there is no rule {rule_id}") from None
-    except RuleChange.DoesNotExist:
-        raise NotFound(f"the rule {rule_id} has no such version; GET its changes") from None
-    except RuleRemoved as error:
-        raise Conflict(str(error)) from error
 
 
 class RulesView(IdempotentWrites, GenericAPIView):
@@ -120,7 +105,7 @@ class RuleView(IdempotentWrites):
 
     @extend_schema(operation_id="get_rule", summary="One rule, a removed one too", responses=RuleWithWarningsSerializer)
     def get(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             return Response(RuleWithWarningsSerializer(Rule.objects.get(id=id)).data)
 
     @extend_schema(
@@ -133,7 +118,7 @@ class RuleView(IdempotentWrites):
     def patch(self, request: Request, id: UUID) -> Response:
         body = RuleFieldsSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = change_rule(rule_id=id, actor=actor_of(request), changes=body.validated_data)
         return Response(RuleWithWarningsSerializer(rule).data)
 
@@ -144,7 +129,7 @@ class RuleView(IdempotentWrites):
         responses={204: None},
     )
     def delete(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             remove_rule(rule_id=id, actor=actor_of(request))
         return Response(status=204)
 
@@ -160,7 +145,7 @@ class PublishRuleView(IdempotentWrites):
         responses=RuleWithWarningsSerializer,
     )
     def post(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = publish_rule(rule_id=id, actor=actor_of(request))
         return Response(RuleWithWarningsSerializer(rule).data)
 
@@ -176,7 +161,7 @@ class UnpublishRuleView(IdempotentWrites):
         responses=RuleWithWarningsSerializer,
     )
     def post(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = unpublish_rule(rule_id=id, actor=actor_of(request))
         return Response(RuleWithWarningsSerializer(rule).data)
 
@@ -195,7 +180,7 @@ class RestoreRuleView(IdempotentWrites):
     def post(self, request: Request, id: UUID) -> Response:
         body = RestoreSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = restore_rule(rule_id=id, actor=actor_of(request), **body.validated_data)
         return Response(RuleWithWarningsSerializer(rule).data)
 
@@ -213,7 +198,7 @@ class RuleChangesView(GenericAPIView):
         responses=RuleChangeSerializer(many=True),
     )
     def get(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             Rule.objects.only("id").get(id=id)
         page = self.paginate_queryset(changes_of(id))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

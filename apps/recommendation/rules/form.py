@@ -7,7 +7,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from apps.recommendation.models import Rule
 from apps.recommendation.rules.kinds import VALUES
-from apps.recommendation.rules.services import RuleRemoved, change_rule, create_rule
+from apps.recommendation.rules.services import change_rule, create_rule
 from apps.recommendation.selectors import scenarios
 from console.forms import PrettyJSONField, ServiceForm
 from console.theme import (
@@ -17,6 +17,7 @@ from console.theme import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
+from decisions.rule_editing import RuleRemoved
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 # Inputs that list values of one field of an item, and that field.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
@@ -35,6 +35,8 @@ class RiskSettings:
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
     in `currency`.
 
+    A card, device or address ties the cases of those who used it, unless more than `link_most_subjects` did.
+
     A `shadow_share` of the assessments is asked of a challenger too: of the version with the number
     `challenger_version`, or of the newest candidate where it is 0. A model is trained anew as `retrain` says, once
     `retrain_least_labels` labels have matured since the last run.
@@ -53,8 +55,9 @@ class RiskSettings:
     currency: str = "EUR"
     shadow_share: float = 0.1
     challenger_version: int = 0
-    retrain: str = "off"
+    retrain: Literal["off", "daily", "weekly"] = "off"
     retrain_least_labels: int = 100
+    link_most_subjects: int = 20
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RiskSettings":
@@ -89,8 +92,9 @@ RANGES = {
     "shadow_share": (0, 1),
     "challenger_version": (0, 1_000_000),
     "retrain_least_labels": (0, 1_000_000),
+    "link_most_subjects": (0, 1_000),
 }
-WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels"}
+WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels", "link_most_subjects"}
 RETRAIN = ("off", "daily", "weekly")
 
 
@@ -132,6 +136,11 @@ def current_settings() -> RiskSettings:
         return RiskSettings.from_dict(kept or {})
     except ValidationError:
         return RiskSettings()
+
+
+def training_config() -> dict[str, Any]:
+    """What a run of the task risk takes from the desk's settings where it does not say otherwise."""
+    return {"label_delay_days": current_settings().label_delay_days}
 
 
 def obtain_scenario() -> Scenario:

@@ -43,6 +43,9 @@ class RiskSettingsSerializer(StrictSerializer):
     retrain_least_labels = serializers.IntegerField(
         min_value=0, max_value=1_000_000, help_text="newly matured labels that a training waits for"
     )
+    link_most_subjects = serializers.IntegerField(
+        min_value=0, max_value=1_000, help_text="a card, device or address that more others used ties no cases"
+    )
 
 
 class RiskSettingsView(IdempotentWrites):
@@ -92,6 +95,10 @@ class SuggestedThresholdsSerializer(serializers.Serializer):
 class CurrentThresholdsSerializer(serializers.Serializer):
     review_above = serializers.FloatField()
     decline_above = serializers.FloatField()
+    cost_per_1000 = serializers.FloatField(help_text="expected, of 1,000 transactions")
+    reviews_a_day = serializers.FloatField()
+    declines_a_day = serializers.FloatField()
+    alerts_a_day = serializers.FloatField()
 
 
 class ThresholdPointSerializer(serializers.Serializer):

@@ -1,11 +1,13 @@
 """From costs and capacity to thresholds, on what was assessed of late."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from django.db import connection
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from apps.risk import engine
 from apps.risk.assessments.settings import APPLICATION, RiskSettings
@@ -27,10 +29,24 @@ class TooFewAssessments(Exception):
     """Nothing can be said of thresholds yet."""
 
 
-def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
-    """The thresholds of least expected cost that the desk's capacity allows, and the curve behind them; one query.
+@dataclass(frozen=True)
+class Scored:
+    """Probabilities and amounts, both (n,), of assessments that span `days`."""
 
-    From the newest MOST assessments of the last `days` days that a model answered. Raises TooFewAssessments.
+    probabilities: NDArray[np.float64]
+    amounts: NDArray[np.float64]
+    days: float
+
+
+def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
+    """As `thresholds_of`, on `scored_of_late`."""
+    return thresholds_of(settings, scored_of_late(days=days))
+
+
+def scored_of_late(*, days: int) -> Scored:
+    """The newest MOST assessments of the last `days` days that a model answered; one query.
+
+    Raises TooFewAssessments.
     """
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
@@ -48,19 +64,27 @@ def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
         )
     seconds = (rows[0][2] - rows[-1][2]).total_seconds()
     table = np.array([row[:2] for row in rows], dtype=np.float64)
-    suggested, curve = engine.thresholds(
-        table[:, 0],
-        table[:, 1],
-        days=max(seconds, 3600.0) / 86_400.0,
+    return Scored(table[:, 0], table[:, 1], max(seconds, 3600.0) / 86_400.0)
+
+
+def thresholds_of(settings: RiskSettings, scored: Scored) -> dict[str, Any]:
+    """The thresholds of least expected cost that the desk's capacity allows, what those in force come to, and the curve
+    behind both."""
+    suggested, current, curve = engine.thresholds(
+        scored.probabilities,
+        scored.amounts,
+        days=scored.days,
         daily_capacity=settings.daily_capacity,
+        review_above=settings.review_above,
+        decline_above=settings.decline_above,
         fraud_share=settings.cost_fraud_share,
         review=settings.cost_review,
         wrong_decline=settings.cost_wrong_decline,
         review_catch_share=settings.review_catch_share,
     )
     return {
-        "assessments": len(rows),
+        "assessments": len(scored.amounts),
         "suggested": suggested,
-        "current": {"review_above": settings.review_above, "decline_above": settings.decline_above},
+        "current": {"review_above": settings.review_above, "decline_above": settings.decline_above} | current,
         "curve": curve,
     }

@@ -8,31 +8,27 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
-from django.utils.timesince import timesince, timeuntil
 
 from apps.risk.cases import services
+from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Case, CaseStatus
-from apps.risk.cases.selectors import cases, events_of, transactions_around, workload
-from apps.risk.cases.timeline import timeline_of
-from apps.risk.links.picture import picture_of
-from apps.risk.links.selectors import links_of
+from apps.risk.cases.page import SEVERITY_COLOURS, STATUS_COLOURS, case_context, clock_of
+from apps.risk.cases.selectors import cases, workload
 from apps.risk.rules.models import RiskSeverity
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name
 from console.search import choice_field
 from console.site import register
-from console.theme import ActionVariant, BaseDialogForm, UnfoldAdminTextareaWidget, action, display
+from console.theme import (
+    ActionVariant,
+    BaseDialogForm,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextareaWidget,
+    action,
+    display,
+)
 from tenancy.secrets import public_subject_id
 
-STATUS_COLOURS = {
-    "Open": "info",
-    "In review": "warning",
-    "Escalated": "danger",
-    "Confirmed fraud": "danger",
-    "False alarm": "success",
-}
-SEVERITY_COLOURS = {"Low": None, "Medium": "info", "High": "warning", "Critical": "danger"}
 # The buttons of a status, by the status that each leads to.
 BUTTONS = {
     "review": CaseStatus.IN_REVIEW,
@@ -40,8 +36,6 @@ BUTTONS = {
     "confirm": CaseStatus.CONFIRMED,
     "release": CaseStatus.FALSE_ALARM,
 }
-ALERTS_SHOWN = 50
-EVENTS_SHOWN = 200
 # What one request can move well within its time.
 MOST_AT_ONCE = 200
 
@@ -49,6 +43,12 @@ MOST_AT_ONCE = 200
 class NoteForm(BaseDialogForm):
     note = forms.CharField(
         max_length=services.LONGEST_NOTE, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), label="Note"
+    )
+
+
+class MergeForm(BaseDialogForm):
+    number = forms.IntegerField(
+        min_value=1, widget=UnfoldAdminIntegerFieldWidget, label="Number of the case whose alerts come here"
     )
 
 
@@ -66,7 +66,19 @@ class CaseAdmin(TenantModelAdmin):
     search_fields = ("assignee",)
     search_help_text = "Assignee"
     actions = ("take_selected", "escalate_selected", "confirm_selected", "release_selected")
-    actions_detail = ("take", "review", "escalate", "confirm", "release", "approve_release", "refuse_release", "note")
+    actions_detail = (
+        *(
+            "take",
+            "review",
+            "escalate",
+            "confirm",
+            "release",
+            "approve_release",
+            "refuse_release",
+            "merge_other",
+            "note",
+        ),
+    )
     change_form_template = "risk/case.html"
     change_list_template = "risk/cases.html"
     sortable_by = ()
@@ -273,6 +285,28 @@ class CaseAdmin(TenantModelAdmin):
         )
 
     @action(
+        description="Merge",
+        icon="merge",
+        permissions=["operator"],
+        dialog={
+            "title": "Merge another case into this one?",
+            "description": "Its alerts come here, and it is closed as merged. This cannot be undone.",
+            "form_class": MergeForm,
+            "form_submit_text": "Merge",
+        },
+    )
+    def merge_other(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        actor, number = actor_name(request), form.cleaned_data["number"]
+
+        def bring_over(case: Case) -> None:
+            other = Case.objects.filter(number=number).first()
+            if other is None:
+                raise ValidationError(f"There is no case {number}.")
+            merge(case_id=case.id, other_id=other.id, actor=actor, version=case.version)
+
+        return self.changed(request, object_id, f"The alerts of case {number} are in this case now.", bring_over)
+
+    @action(
         description="Note",
         icon="edit_note",
         permissions=["operator"],
@@ -330,37 +364,4 @@ def _buttons(case: Case) -> set[str]:
         return {"approve_release", "refuse_release", "note", "take", "escalate"}
     moves = services.MOVES[case.status]
     wanted = {name for name, status in BUTTONS.items() if status in moves} | {"note"}
-    return wanted if case.closed_at else wanted | {"take"}
-
-
-def clock_of(case: Case) -> str:
-    """How long the desk still has, or is late, or took."""
-    if case.closed_at is not None:
-        return f"took {timesince(case.opened_at, case.closed_at)}"
-    now = timezone.now()
-    return f"overdue by {timesince(case.due_at, now)}" if case.is_overdue else f"in {timeuntil(case.due_at, now)}"
-
-
-def case_context(case: Case) -> dict[str, Any]:
-    """What the page of a case shows."""
-    alerts = list(case.alerts.order_by("-occurred_at")[:ALERTS_SHOWN])
-    around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
-    return {
-        "case": case,
-        "status": case.get_status_display(),
-        "status_type": STATUS_COLOURS[case.get_status_display()],
-        "severity": case.get_severity_display(),
-        "severity_type": SEVERITY_COLOURS[case.get_severity_display()],
-        "subject": public_subject_id(bytes(case.subject_key)),
-        "clock": clock_of(case),
-        "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
-        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
-        "links": picture_of(links_of(bytes(case.subject_key))),
-        "events": events_of(case.id)[:EVENTS_SHOWN],
-    }
-
-
-def _weighed(reasons: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    """Each reason in words, with its part of the strongest one in per cent."""
-    most = max((abs(reason["part"]) for reason in reasons), default=0.0) or 1.0
-    return [(reason["text"], round(100 * abs(reason["part"]) / most)) for reason in reasons]
+    return wanted if case.closed_at else wanted | {"take", "merge_other"}

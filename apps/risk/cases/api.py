@@ -1,4 +1,4 @@
-"""Alerts and cases for the client's own case management."""
+"""Cases for the client's own case management."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,25 +11,26 @@ from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
-from api.model_actions import actor_of
+from api.model_actions import actor_of, person_of
 from apps.risk.cases import services
-from apps.risk.cases.models import Alert, Case, CaseEvent
-from apps.risk.cases.selectors import alerts, cases, events_of
+from apps.risk.cases.merging import linked_cases, merge
+from apps.risk.cases.models import Case, CaseEvent
+from apps.risk.cases.selectors import cases, events_of
 from apps.risk.cases.serializers import (
-    AlertFilterSerializer,
-    AlertSerializer,
     CaseChangesSerializer,
     CaseEventSerializer,
     CaseFilterSerializer,
+    CaseMergeSerializer,
     CaseNoteSerializer,
     CaseReleaseSerializer,
     CaseSerializer,
+    LinkedCaseSerializer,
 )
 from apps.risk.transactions.models import Label
-from tenancy.secrets import subject_key
 
 READ, WRITE = "risk-cases:read", "risk-cases:write"
 TAGS = ["risk cases"]
@@ -43,41 +44,6 @@ def case_refusals(case_id: UUID) -> Iterator[None]:
         raise NotFound(f"there is no case {case_id}") from None
     except (services.CaseChanged, services.SameEyes) as error:
         raise Conflict(str(error)) from error
-
-
-class AlertsView(GenericAPIView):
-    required_scopes = {"GET": READ}
-    serializer_class = AlertSerializer
-
-    def get_queryset(self) -> QuerySet[Alert]:
-        wanted = AlertFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        asked = dict(wanted.validated_data)
-        user_id = asked.pop("user_id", None)
-        return alerts(subject_key=subject_key("user_id", user_id) if user_id else None, **asked)
-
-    @extend_schema(
-        operation_id="list_risk_alerts",
-        tags=TAGS,
-        summary="A page of alerts, newest first",
-        parameters=[AlertFilterSerializer],
-        responses=AlertSerializer(many=True),
-    )
-    def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
-
-
-class AlertView(GenericAPIView):
-    required_scopes = {"GET": READ}
-    serializer_class = AlertSerializer
-
-    @extend_schema(operation_id="get_risk_alert", tags=TAGS, summary="One alert", responses=AlertSerializer)
-    def get(self, request: Request, id: UUID) -> Response:
-        found = alerts().filter(id=id).first()
-        if found is None:
-            raise NotFound(f"there is no alert {id}")
-        return Response(AlertSerializer(found).data)
 
 
 class CasesView(GenericAPIView):
@@ -130,7 +96,12 @@ class CaseView(IdempotentWrites):
                 version = case.version
             if "status" in asked:
                 case = services.move(
-                    case_id=id, to=asked["status"], actor=actor, version=version, source=Label.Source.API
+                    case_id=id,
+                    to=asked["status"],
+                    actor=actor,
+                    person=person_of(request),
+                    version=version,
+                    source=Label.Source.API,
                 )
         return Response(CaseSerializer(case).data)
 
@@ -173,12 +144,49 @@ class CaseReleaseView(IdempotentWrites):
         operation_id="decide_risk_case_release",
         tags=TAGS,
         summary="Approve or refuse that a severe case is closed as a false alarm",
-        description="Whoever asked for it cannot approve it: that is refused with 409.",
+        description="Whoever asked for it cannot approve it: that is refused with 409. The keys that one member made "
+        "in the console count as this member.",
         request=CaseReleaseSerializer,
         responses=CaseSerializer,
     )
     def post(self, request: Request, id: UUID) -> Response:
         asked = CaseReleaseSerializer.read(request.data)
         with case_refusals(id):
-            case = services.decide_release(case_id=id, actor=actor_of(request), source=Label.Source.API, **asked)
+            case = services.decide_release(
+                case_id=id, actor=actor_of(request), person=person_of(request), source=Label.Source.API, **asked
+            )
+        return Response(CaseSerializer(case).data)
+
+
+class LinkedCasesView(APIView):
+    required_scopes = {"GET": READ}
+
+    @extend_schema(
+        operation_id="list_linked_risk_cases",
+        tags=TAGS,
+        summary="Other cases under way whose subjects used the same things",
+        description="Cards, devices and addresses; not those that more than `link_most_subjects` (risk/settings) other "
+        "subjects used. The most tied first.",
+        responses=LinkedCaseSerializer(many=True),
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        with case_refusals(id):
+            return Response(LinkedCaseSerializer(linked_cases(Case.objects.get(id=id)), many=True).data)
+
+
+class CaseMergeView(IdempotentWrites):
+    required_scopes = {"POST": WRITE}
+
+    @extend_schema(
+        operation_id="merge_risk_cases",
+        tags=TAGS,
+        summary="Bring the alerts of another case into this one",
+        description="Both must be under way. The other is closed as `merged`; what comes of its subject joins this.",
+        request=CaseMergeSerializer,
+        responses=CaseSerializer,
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        asked = CaseMergeSerializer.read(request.data)
+        with case_refusals(id):
+            case = merge(case_id=id, other_id=asked["case"], actor=actor_of(request), version=asked["version"])
         return Response(CaseSerializer(case).data)

@@ -1,6 +1,6 @@
 """From assessments to alerts: each goes to the case of its subject that is under way, or opens one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ TIME_TO_DECIDE = {
     RiskSeverity.MEDIUM: timedelta(days=1),
     RiskSeverity.LOW: timedelta(days=3),
 }
-# Cases of one tenant are opened one after the other, so that numbers have no gaps and a subject gets one.
+# Cases of one tenant are opened and merged one after the other, so that numbers have no gaps and a subject gets one.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('risk_case'), %s)"
 
 
@@ -67,8 +67,7 @@ def raise_alerts(alerts: Sequence[NewAlert]) -> None:
     """
     if not alerts:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [current_tenant_id()])
+    lock_cases()
     told = set(
         Alert.objects.filter(transaction_id__one_of=[each.transaction_id for each in alerts]).values_list(
             "transaction_id", flat=True
@@ -80,7 +79,7 @@ def raise_alerts(alerts: Sequence[NewAlert]) -> None:
     by_subject: dict[bytes, list[NewAlert]] = {}
     for alert in new:
         by_subject.setdefault(alert.subject_key, []).append(alert)
-    cases = {bytes(case.subject_key): case for case in Case.objects.filter(closed_at=None, subject_key__in=by_subject)}
+    cases = _under_way(by_subject)
     opened = _open({key: own for key, own in by_subject.items() if key not in cases})
     _join({key: own for key, own in by_subject.items() if key in cases}, cases)
     cases |= opened
@@ -113,6 +112,23 @@ def raise_alerts(alerts: Sequence[NewAlert]) -> None:
     tell_alerts(alerts_made, opened.values())
 
 
+def lock_cases() -> None:
+    """Until the end of the transaction nobody else opens or merges cases of the tenant in scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [current_tenant_id()])
+
+
+def _under_way(subject_keys: Collection[bytes]) -> dict[bytes, Case]:
+    """The cases that alerts of these subjects go to: their own, else the one that theirs was merged into.
+
+    They are locked, so that none is closed or merged while an alert is put into it.
+    """
+    under_way = Case.objects.filter(closed_at=None).order_by("id").select_for_update(of=("self",))
+    own = {bytes(case.subject_key): case for case in under_way.filter(subject_key__in=subject_keys)}
+    merged = under_way.filter(merged__subject_key__in=subject_keys).annotate(key=F("merged__subject_key"))
+    return {bytes(case.key): case for case in merged} | own
+
+
 def _open(by_subject: Mapping[bytes, Sequence[NewAlert]]) -> dict[bytes, Case]:
     if not by_subject:
         return {}
@@ -139,13 +155,14 @@ def _open(by_subject: Mapping[bytes, Sequence[NewAlert]]) -> dict[bytes, Case]:
 def _join(by_subject: Mapping[bytes, Sequence[NewAlert]], cases: Mapping[bytes, Case]) -> None:
     """A case is as severe as its worst alert, and never has more time for it than a new one would."""
     now = timezone.now()
-    changed = []
+    by_case: dict[UUID, tuple[Case, list[NewAlert]]] = {}
     for key, own in by_subject.items():
-        case = cases[key]
-        case.severity = worst([case.severity, *(each.severity for each in own)])
+        by_case.setdefault(cases[key].id, (cases[key], []))[1].extend(own)
+    for case, joining in by_case.values():
+        case.severity = worst([case.severity, *(each.severity for each in joining)])
         case.due_at = min(case.due_at, now + TIME_TO_DECIDE[RiskSeverity(case.severity)])
-        case.alert_count = F("alert_count") + len(own)
+        case.alert_count = F("alert_count") + len(joining)
         case.version = F("version") + 1
-        changed.append(case)
+    changed = [case for case, _ in by_case.values()]
     if changed:
         Case.objects.bulk_update(changed, ["severity", "due_at", "alert_count", "version"])

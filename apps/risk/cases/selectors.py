@@ -26,14 +26,15 @@ def alerts(
     since: datetime | None = None,
     subject_key: bytes | None = None,
 ) -> QuerySet[Alert]:
-    """Newest first; `status` is that of the case."""
+    """Newest first; `status` is what was said of the alert alone, else that of its case."""
     found = Alert.objects.select_related("case").order_by("-created_at", "-id")
     given: dict[str, Any] = {
-        "case__status": status,
         "severity": severity,
         "created_at__gte": since,
         "subject_key": subject_key,
     }
+    if status is not None:
+        found = found.filter(Q(outcome=status) | Q(outcome="", case__status=status))
     return found.filter(**{name: value for name, value in given.items() if value is not None})
 
 

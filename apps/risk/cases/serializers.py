@@ -8,14 +8,19 @@ from api.identities import SubjectIdField
 from api.serializers import StrictSerializer
 from apps.risk.assessments.serializers import AssessmentReasonSerializer, RuleHitSerializer
 from apps.risk.assessments.verdicts import Verdict
-from apps.risk.cases.models import Alert, Case, CaseEvent, CaseStatus
+from apps.risk.cases.models import Alert, Case, CaseEvent, CaseStatus, Outcome
 from apps.risk.cases.services import LONGEST_NOTE
 from apps.risk.rules.models import RiskSeverity
 from tenancy.secrets import public_subject_id
 
+# What one call can change well within its time.
+MOST_ALERTS = 200
+
 
 class AlertFilterSerializer(serializers.Serializer):
-    status = serializers.ChoiceField(CaseStatus.choices, required=False, help_text="of the alert's case")
+    status = serializers.ChoiceField(
+        CaseStatus.choices, required=False, help_text="what was said of the alert alone, else that of its case"
+    )
     severity = serializers.ChoiceField(RiskSeverity.choices, required=False)
     since = serializers.DateTimeField(required=False, help_text="raised at this time or later")
     user_id = SubjectIdField(required=False, help_text="of the subject, as the client names it")
@@ -39,7 +44,9 @@ class SubjectKeyMixin(serializers.Serializer):
 class AlertSerializer(SubjectKeyMixin, serializers.ModelSerializer):
     case_id = serializers.UUIDField()
     case_number = serializers.IntegerField(source="case.number")
-    status = serializers.ChoiceField(CaseStatus.choices, source="case.status", help_text="of the case")
+    status = serializers.SerializerMethodField(help_text="what was said of it alone, else that of its case")
+    assignee = serializers.CharField(source="case.assignee", help_text="who has the case")
+    version = serializers.IntegerField(source="case.version", help_text="of the case; a change says which was seen")
     verdict = serializers.ChoiceField([str(each) for each in Verdict])
     reasons = AssessmentReasonSerializer(many=True)
     rules = RuleHitSerializer(many=True)
@@ -48,18 +55,24 @@ class AlertSerializer(SubjectKeyMixin, serializers.ModelSerializer):
         model = Alert
         fields = (
             *("id", "transaction_id", "decision_id", "subject", "case_id", "case_number", "status", "severity"),
+            *("assignee", "release_asked_by", "version"),
             *("verdict", "score", "amount", "currency", "reasons", "rules", "occurred_at", "created_at"),
         )
+
+    @extend_schema_field(serializers.ChoiceField(CaseStatus.choices))
+    def get_status(self, alert: Alert) -> str:
+        return alert.outcome or alert.case.status
 
 
 class CaseSerializer(SubjectKeyMixin, serializers.ModelSerializer):
     overdue = serializers.BooleanField(source="is_overdue")
+    merged_into = serializers.UUIDField(source="merged_into_id", allow_null=True, help_text="the case that has it now")
 
     class Meta:
         model = Case
         fields = (
             *("id", "number", "subject", "status", "severity", "assignee", "release_asked_by", "alert_count"),
-            *("version", "opened_at", "due_at", "overdue", "closed_at"),
+            *("version", "opened_at", "due_at", "overdue", "closed_at", "merged_into"),
         )
 
 
@@ -80,6 +93,51 @@ class CaseChangesSerializer(StrictSerializer):
         if attrs.keys() == {"version"}:
             raise serializers.ValidationError("name what shall change: status, assignee or both")
         return attrs
+
+
+class LinkedCaseSerializer(serializers.Serializer):
+    case = CaseSerializer()
+    shared = serializers.DictField(
+        child=serializers.IntegerField(), help_text="cards, devices and addresses that both subjects used, by kind"
+    )
+
+
+class CaseMergeSerializer(StrictSerializer):
+    version = serializers.IntegerField(min_value=1, help_text="of this case")
+    case = serializers.UUIDField(help_text="id of the case whose alerts are brought over; it is closed as merged")
+
+
+class AlertOutcomeSerializer(StrictSerializer):
+    """What can be changed of alerts: the decision on each alone, and who has its case."""
+
+    status = serializers.ChoiceField(Outcome.choices, required=False)
+    assignee = serializers.CharField(required=False, allow_blank=True, max_length=200)
+
+    def validate(self, attrs: dict) -> dict:
+        if not attrs.keys() & {"status", "assignee"}:
+            raise serializers.ValidationError("name what shall change: status, assignee or both")
+        return attrs
+
+
+class AlertChangesSerializer(AlertOutcomeSerializer):
+    """`version` is the one of the case that was seen."""
+
+    version = serializers.IntegerField(min_value=1)
+
+
+class AlertsChangesSerializer(AlertOutcomeSerializer):
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_ALERTS)
+
+
+class AlertChangeResultSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    result = serializers.ChoiceField(("ok", "refused"))
+    alert = AlertSerializer(required=False)
+    reason = serializers.CharField(required=False, help_text="why it stayed as it was")
+
+
+class AlertsChangedSerializer(serializers.Serializer):
+    results = AlertChangeResultSerializer(many=True, help_text="one for each alert, in the order of ids")
 
 
 class CaseNoteSerializer(StrictSerializer):

@@ -1,6 +1,6 @@
 """What the desk does with a case: assign, note, move, decide. A decision becomes labels of the alerted transactions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -20,6 +20,7 @@ MOVES: dict[str, tuple[str, ...]] = {
     CaseStatus.ESCALATED: (CaseStatus.IN_REVIEW, CaseStatus.CONFIRMED, CaseStatus.FALSE_ALARM),
     CaseStatus.CONFIRMED: (CaseStatus.IN_REVIEW,),
     CaseStatus.FALSE_ALARM: (CaseStatus.IN_REVIEW,),
+    CaseStatus.MERGED: (),
 }
 # Cases of these severities are released, that is closed as false alarms, by two people.
 FOUR_EYES = (RiskSeverity.HIGH, RiskSeverity.CRITICAL)
@@ -42,9 +43,9 @@ def assign(*, case_id: UUID, assignee: str, actor: str, version: int | None = No
         if case.assignee == assignee:
             return None
         before, case.assignee = case.assignee, assignee
-        return _tell(case, CaseEvent.Kind.ASSIGNED, actor, before=before, after=assignee)
+        return keep_event(case, CaseEvent.Kind.ASSIGNED, actor, before=before, after=assignee)
 
-    return _change(case_id, version, change)
+    return change_case(case_id, version, change)
 
 
 def add_note(*, case_id: UUID, note: str, actor: str) -> Case:
@@ -52,50 +53,75 @@ def add_note(*, case_id: UUID, note: str, actor: str) -> Case:
     text = note.strip()
     if not 1 <= len(text) <= LONGEST_NOTE:
         raise ValidationError({"note": f"must have 1 to {LONGEST_NOTE:,} characters"})
-    return _change(case_id, None, lambda case: _tell(case, CaseEvent.Kind.NOTED, actor, note=text))
+    return change_case(case_id, None, lambda case: keep_event(case, CaseEvent.Kind.NOTED, actor, note=text))
 
 
-def move(*, case_id: UUID, to: str, actor: str, version: int | None = None, source: str = Label.Source.CONSOLE) -> Case:
+def move(
+    *,
+    case_id: UUID,
+    to: str,
+    actor: str,
+    person: str = "",
+    version: int | None = None,
+    source: str = Label.Source.CONSOLE,
+) -> Case:
     """Bring the case to another status; whoever moves one that nobody has takes it.
 
-    Closing writes labels, known from now, of all its alerted transactions. A severe case that is to be a false alarm
-    stays where it is until somebody else approves. Raises ValidationError for a move that there is not, and what keeps
-    a case from being reopened.
+    Closing writes labels, known from now, of its alerted transactions that nobody has spoken of singly. A severe case
+    that is to be a false alarm stays where it is until somebody else approves; `person` is who is behind the actor, who
+    may be one of several API keys. Raises ValidationError for a move that there is not, and what keeps a case from
+    being reopened.
     """
 
     def change(case: Case) -> CaseEvent:
         if to not in MOVES[case.status]:
-            allowed = ", ".join(MOVES[case.status])
+            allowed = ", ".join(MOVES[case.status]) or "nothing else"
             raise ValidationError({"status": f"a case that is {case.status} can become {allowed}; not {to}"})
         if to == CaseStatus.FALSE_ALARM and case.severity in FOUR_EYES:
             if case.release_asked_by:
                 raise ValidationError({"status": f"{case.release_asked_by} has asked for this; it waits for approval"})
-            case.release_asked_by = actor
-            return _tell(case, CaseEvent.Kind.RELEASE_ASKED, actor)
-        return _move(case, to, actor, source)
+            case.release_asked_by, case.release_person = actor, person or actor
+            return keep_event(case, CaseEvent.Kind.RELEASE_ASKED, actor)
+        return bring_to(case, to, actor, source)
 
-    return _change(case_id, version, change)
+    return change_case(case_id, version, change)
 
 
 def decide_release(
-    *, case_id: UUID, approve: bool, actor: str, version: int | None = None, source: str = Label.Source.CONSOLE
+    *,
+    case_id: UUID,
+    approve: bool,
+    actor: str,
+    person: str = "",
+    version: int | None = None,
+    source: str = Label.Source.CONSOLE,
 ) -> Case:
     """Approve or refuse what somebody else has asked for. Raises SameEyes, and ValidationError where nobody has."""
 
     def change(case: Case) -> CaseEvent:
         if not case.release_asked_by:
             raise ValidationError({"status": "nobody has asked for the release of this case"})
-        if case.release_asked_by == actor:
-            raise SameEyes(f"{actor} has asked for this release; somebody else must decide")
+        check_eyes(case, actor, person)
         if approve:
-            return _move(case, CaseStatus.FALSE_ALARM, actor, source)
-        before, case.release_asked_by = case.release_asked_by, ""
-        return _tell(case, CaseEvent.Kind.RELEASE_REFUSED, actor, before=before)
+            return bring_to(case, CaseStatus.FALSE_ALARM, actor, source)
+        before, case.release_asked_by, case.release_person = case.release_asked_by, "", ""
+        return keep_event(case, CaseEvent.Kind.RELEASE_REFUSED, actor, before=before)
 
-    return _change(case_id, version, change)
+    return change_case(case_id, version, change)
 
 
-def _change(case_id: UUID, version: int | None, change: Callable[[Case], CaseEvent | None]) -> Case:
+def check_eyes(asked: Case | Alert, actor: str, person: str) -> None:
+    """Raises SameEyes where the person who asked for a release is the one who decides on it."""
+    if person_of(asked) in (actor, person):
+        raise SameEyes(f"{asked.release_asked_by} has asked for this release; somebody else must decide")
+
+
+def person_of(asked: Case | Alert) -> str:
+    return asked.release_person or asked.release_asked_by
+
+
+def change_case(case_id: UUID, version: int | None, change: Callable[[Case], CaseEvent | None]) -> Case:
+    """Change a case that nobody else can change meanwhile. Raises Case.DoesNotExist and CaseChanged."""
     with transaction.atomic():
         case = Case.objects.select_for_update().get(id=case_id)
         if version is not None and case.version != version:
@@ -111,28 +137,32 @@ def _change(case_id: UUID, version: int | None, change: Callable[[Case], CaseEve
     return case
 
 
-def _move(case: Case, to: str, actor: str, source: str) -> CaseEvent:
+def bring_to(case: Case, to: str, actor: str, source: str) -> CaseEvent:
     if case.closed_at is not None and _other_under_way(case):
         raise ValidationError({"status": "the subject has another case under way; work on that one"})
-    event = _tell(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
+    event = keep_event(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
     now = timezone.now()
-    case.status, case.release_asked_by = to, ""
+    case.status, case.release_asked_by, case.release_person = to, "", ""
     case.closed_at = now if to in CLOSED else None
     case.assignee = case.assignee or actor
     if to in CLOSED:
-        labels = [
-            NewLabel(transaction_id, LABELS[CaseStatus(to)], now, f"case {case.number}")
-            for transaction_id in Alert.objects.filter(case=case).values_list("transaction_id", flat=True)
-        ]
-        record_labels(labels=labels, source=source, actor=actor)
+        open_alerts = Alert.objects.filter(case=case, outcome="")
+        open_alerts.update(release_asked_by="", release_person="")
+        label_transactions(case, open_alerts.values_list("transaction_id", flat=True), to, actor=actor, source=source)
     return event
+
+
+def label_transactions(case: Case, transaction_ids: Iterable[str], to: str, *, actor: str, source: str) -> None:
+    now = timezone.now()
+    labels = [NewLabel(each, LABELS[CaseStatus(to)], now, f"case {case.number}") for each in transaction_ids]
+    record_labels(labels=labels, source=source, actor=actor)
 
 
 def _other_under_way(case: Case) -> bool:
     return Case.objects.filter(subject_key=case.subject_key, closed_at=None).exclude(id=case.id).exists()
 
 
-def _tell(case: Case, kind: str, actor: str, *, before: str = "", after: str = "", note: str = "") -> CaseEvent:
+def keep_event(case: Case, kind: str, actor: str, *, before: str = "", after: str = "", note: str = "") -> CaseEvent:
     return CaseEvent.objects.create(case=case, kind=kind, actor=actor, before=before, after=after, note=note)
 
 

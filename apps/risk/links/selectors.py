@@ -1,7 +1,7 @@
 """Who is tied to whom: subjects that used the same cards, devices and addresses, and the counterparties of frauds."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,21 +67,52 @@ Thing = tuple[str, bytes]
 def links_of(subject_key: bytes) -> Links:
     """The subject's cards, devices and addresses with the other subjects that used them, and the counterparties where
     it was defrauded. At most four queries, each bounded."""
-    values: dict[str, Any] = {"tenant": current_tenant_id(), "subject": subject_key, "read": READ}
+    rows = _transactions(subject_key)
+    counts, frauds, places = _own(rows)
+    things = _most_telling(counts, frauds)
+    used: dict[bytes, dict[Thing, tuple[int, int]]] = defaultdict(dict)
+    for thing, subject, transactions, known in _others(subject_key, things):
+        used[subject][thing] = (transactions, known)
+    return _graph(subject_key, rows, things, counts, frauds, places, used)
+
+
+def sharing_subjects(subject_key: bytes, *, most_subjects: int) -> dict[bytes, dict[str, int]]:
+    """Other subjects that used the same cards, devices and addresses: of each how many of these, by kind.
+
+    What more than `most_subjects` others used is left out: a library's computer ties nobody. Bounded as `links_of`.
+    """
+    counts, frauds, _ = _own(_transactions(subject_key))
+    users: dict[Thing, list[bytes]] = defaultdict(list)
+    for thing, subject, *_ in _others(subject_key, _most_telling(counts, frauds)):
+        users[thing].append(subject)
+    shared: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (kind, _), subjects in users.items():
+        for subject in subjects if len(subjects) <= most_subjects else ():
+            shared[subject][kind] += 1
+    return {subject: dict(kinds) for subject, kinds in shared.items()}
+
+
+def _transactions(subject_key: bytes) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(OWN, values)
-        rows = cursor.fetchall()
-        counts, frauds, places = _own(rows)
-        things = sorted(counts, key=lambda thing: (-frauds[thing], -counts[thing], thing))[:MOST_THINGS]
-        used: dict[bytes, dict[Thing, tuple[int, int]]] = defaultdict(dict)
-        for kind, column in SHARED.items():
-            asked = [thing for each, thing in things if each == kind]
-            if not asked:
-                continue
+        cursor.execute(OWN, {"tenant": current_tenant_id(), "subject": subject_key, "read": READ})
+        return cursor.fetchall()
+
+
+def _most_telling(counts: dict[Thing, int], frauds: dict[Thing, int]) -> list[Thing]:
+    return sorted(counts, key=lambda thing: (-frauds[thing], -counts[thing], thing))[:MOST_THINGS]
+
+
+def _others(subject_key: bytes, things: Sequence[Thing]) -> Iterator[tuple[Thing, bytes, int, int]]:
+    """(thing, other subject, its transactions with it, known frauds among them)."""
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "subject": subject_key, "read": READ}
+    for kind, column in SHARED.items():
+        asked = [thing for each, thing in things if each == kind]
+        if not asked:
+            continue
+        with connection.cursor() as cursor:
             cursor.execute(OTHERS.format(column=column, order=ORDERS[kind]), values | {"things": asked})
             for thing, subject, transactions, known in cursor.fetchall():
-                used[bytes(subject)][kind, bytes(thing)] = (transactions, known)
-    return _graph(subject_key, rows, things, counts, frauds, places, used)
+                yield (kind, bytes(thing)), bytes(subject), transactions, known
 
 
 def _own(rows: Sequence[tuple[Any, ...]]) -> tuple[dict[Thing, int], dict[Thing, int], dict[str, int]]:

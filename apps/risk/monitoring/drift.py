@@ -64,10 +64,8 @@ def drift_of(period: Period, live: ModelVersion | None) -> Drift:
 
 
 def _references(sample: Sample) -> dict[str, engine.Reference]:
-    return {
-        "score": engine.reference_of(sample.scores),
-        **{name: engine.reference_of(sample.features[:, place]) for place, name in enumerate(engine.FEATURES)},
-    }
+    features = engine.references_of(sample.features, engine.FEATURES)
+    return {"score": engine.reference_of(sample.scores), **features}
 
 
 def _drift(name: str, reference: engine.Reference, values: np.ndarray) -> FeatureDrift:

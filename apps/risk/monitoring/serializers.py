@@ -21,7 +21,7 @@ class VerdictCountsSerializer(serializers.Serializer):
 class RiskCountsSerializer(serializers.Serializer):
     assessments = serializers.IntegerField()
     verdicts = VerdictCountsSerializer()
-    alerts = serializers.IntegerField(help_text="reviews and declines")
+    alerts = serializers.IntegerField(help_text="of reviews, declines, and approved transactions that a rule tells of")
     alert_rate = serializers.FloatField(allow_null=True, help_text="alerts per assessment; null without assessments")
     degraded_share = serializers.FloatField(allow_null=True)
     capacity_used = serializers.FloatField(

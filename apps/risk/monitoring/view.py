@@ -51,7 +51,7 @@ def _figures(found: Report) -> list[tuple[str, str, str]]:
     return [
         ("Assessments", "", f"{total.assessments:,}"),
         *shares,
-        ("Alert rate", "not approved", _percent(total.alert_rate)),
+        ("Alert rate", f"{total.alerts:,} alerts", _percent(total.alert_rate)),
         ("Capacity used", f"of {found.settings.daily_capacity:,} reviews a day", _percent(used)),
         ("Degraded", "answered without the live version", _percent(total.degraded_share)),
         ("Latency, median", "to decide", _milliseconds(total.figures.latency_p50_ms)),
@@ -63,8 +63,7 @@ def _charts(found: Report) -> list[dict[str, str]]:
     labels = [day.strftime("%d %b") for day in found.days]
     counts = list(found.days.values())
     capacity = [found.settings.daily_capacity] * len(counts)
-    reviews = {"reviews": [each.verdicts["review"] for each in counts]}
-    declines = {"declines": [each.verdicts["decline"] for each in counts]}
+    alerts = {"alerts": [each.alerts for each in counts]}
     rates = [None if each.alert_rate is None else round(100 * each.alert_rate, 3) for each in counts]
     bins = [f"{number / HISTOGRAM_BINS:.2f}" for number in range(HISTOGRAM_BINS)]
     histograms = {
@@ -87,7 +86,7 @@ def _charts(found: Report) -> list[dict[str, str]]:
         {
             "title": "Alerts by day, and what the desk can review",
             "type": "bar",
-            "data": chart_data(labels, reviews | declines | {"capacity": capacity}, lines=["capacity"]),
+            "data": chart_data(labels, alerts | {"capacity": capacity}, lines=["capacity"]),
             "options": chart_options(x="UTC", y="alerts", legend=True),
         },
         {

@@ -1,18 +1,18 @@
-"""What webhooks are to be told, stored in the transaction of what happened; a worker sends it."""
+"""What webhooks are told of alerts and cases."""
 
-import json
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any
 
-from celery import signature
-from django.utils import timezone
-from uuid_utils.compat import uuid7
-
 from apps.risk.cases.models import Alert, Case, CaseEvent
-from apps.risk.notifications.models import Webhook, WebhookDelivery, WebhookEvent
 from tenancy.secrets import public_subject_id
-from tenancy.tasks import enqueue
+from webhooks.outbox import tell
+
+ALERT_RAISED, CASE_OPENED, CASE_CHANGED = "alert.raised", "case.opened", "case.changed"
+EVENTS = {
+    ALERT_RAISED: "Alert raised",
+    CASE_OPENED: "Case opened",
+    CASE_CHANGED: "Case assigned, moved, or its release asked for or refused",
+}
 
 # Notes stay at the desk: they are free text about people.
 TOLD_CHANGES = {
@@ -25,33 +25,16 @@ TOLD_CHANGES = {
 
 def tell_alerts(alerts: Sequence[Alert], opened: Collection[Case]) -> None:
     """Tell of new alerts and of the cases that they opened: two statements, however many there are."""
-    told = [(WebhookEvent.CASE_OPENED, {"case": _case(case)}) for case in opened]
-    told += [(WebhookEvent.ALERT_RAISED, {"alert": _alert(alert)}) for alert in alerts]
-    _put(told)
+    told = [(CASE_OPENED, {"case": _case(case)}) for case in opened]
+    told += [(ALERT_RAISED, {"alert": _alert(alert)}) for alert in alerts]
+    tell(told)
 
 
 def tell_change(case: Case, event: CaseEvent) -> None:
     if event.kind not in TOLD_CHANGES:
         return
     change = {"kind": event.kind, "actor": event.actor, "before": event.before, "after": event.after}
-    _put([(WebhookEvent.CASE_CHANGED, {"case": _case(case), "change": change})])
-
-
-def _put(told: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    webhooks = list(Webhook.objects.filter(is_active=True).only("id", "events"))
-    now = timezone.now()
-    deliveries = [
-        _delivery(webhook, event, data, now) for event, data in told for webhook in webhooks if event in webhook.events
-    ]
-    if deliveries:
-        WebhookDelivery.objects.bulk_create(deliveries)
-        enqueue(signature("risk.send_webhooks_of_tenant", queue="default"))
-
-
-def _delivery(webhook: Webhook, event: str, data: dict[str, Any], now: datetime) -> WebhookDelivery:
-    id = uuid7()
-    body = json.dumps({"id": str(id), "event": event, "created_at": now.isoformat(), **data}, ensure_ascii=False)
-    return WebhookDelivery(id=id, webhook=webhook, event=event, body=body, next_attempt_at=now)
+    tell([(CASE_CHANGED, {"case": _case(case), "change": change})])
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from apps.risk.rules.counting import hits_since
 from apps.risk.rules.form import RiskRuleForm, back_test_form
 from apps.risk.rules.models import RiskAction, RiskRule, RiskRuleChange, RiskRuleMode
 from apps.risk.rules.serializers import NO_HITS, since_hits
-from apps.risk.rules.services import FIELDS, RuleRemoved, remove_rule, restore_rule, set_mode
+from apps.risk.rules.services import FIELDS, remove_rule, restore_rule, set_mode
 from apps.risk.rules.view import check_context, fields_context, is_under_way, newest_back_test, rule_context
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name, has_role
 from console.search import choice_field
 from console.site import register
 from console.theme import ActionVariant, BaseDialogForm, action, display
+from decisions.rule_editing import RuleRemoved
 from tenancy.models import Role
 
 MODE_COLOURS = {"Draft": None, "Shadow": "info", "Live": "success", "Removed": "danger"}

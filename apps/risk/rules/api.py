@@ -1,7 +1,5 @@
 """The desk's rules: made as drafts, tried, put in shadow, published, changed, restored, removed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.rules import rule_refusals
 from apps.risk.models import Transaction
 from apps.risk.rules.dry_runs import BadFacts, dry_run, facts_of_stored, read_facts
 from apps.risk.rules.fields import fields
@@ -32,7 +30,7 @@ from apps.risk.rules.serializers import (
     RiskRuleRestoreSerializer,
     RiskRuleSerializer,
 )
-from apps.risk.rules.services import RuleRemoved, change_rule, create_rule, remove_rule, restore_rule, set_mode
+from apps.risk.rules.services import EDITOR, change_rule, create_rule, remove_rule, restore_rule, set_mode
 
 READ, WRITE = "risk-rules:read", "risk-rules:write"
 TAGS = ["risk rules"]
@@ -51,19 +49,6 @@ MADE_UP = {
     "expression": "amount > 500 and hour < 5",
     "facts": {"amount": 620, "hour": 3.5, "properties": {"channel": "web"}},
 }
-
-
-@contextmanager
-def rule_refusals(rule_id: UUID) -> Iterator[None]:
-    """404 for a rule or version that is not there, 409 for a rule that has been removed."""
-    try:
-        yield
-    except RiskRule.DoesNotExist:
-        raise NotFound(f"there is no rule {rule_id}") from None
-    except RiskRuleChange.DoesNotExist:
-        raise NotFound(f"the rule {rule_id} has no such version; GET its changes") from None
-    except RuleRemoved as error:
-        raise Conflict(str(error)) from error
 
 
 class RiskFieldsView(APIView):
@@ -124,7 +109,7 @@ class RiskRuleView(IdempotentWrites):
 
     @extend_schema(operation_id="get_risk_rule", summary="One rule, a removed one too", responses=RiskRuleSerializer)
     def get(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             return Response(RiskRuleSerializer(RiskRule.objects.get(id=id)).data)
 
     @extend_schema(
@@ -137,7 +122,7 @@ class RiskRuleView(IdempotentWrites):
     def patch(self, request: Request, id: UUID) -> Response:
         body = RiskRuleFieldsSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = change_rule(rule_id=id, actor=actor_of(request), changes=body.validated_data)
         return Response(RiskRuleSerializer(rule).data)
 
@@ -148,7 +133,7 @@ class RiskRuleView(IdempotentWrites):
         responses={204: None},
     )
     def delete(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             remove_rule(rule_id=id, actor=actor_of(request))
         return Response(status=204)
 
@@ -209,7 +194,7 @@ class RestoreRiskRuleView(IdempotentWrites):
     def post(self, request: Request, id: UUID) -> Response:
         body = RiskRuleRestoreSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             rule = restore_rule(rule_id=id, actor=actor_of(request), **body.validated_data)
         return Response(RiskRuleSerializer(rule).data)
 
@@ -227,7 +212,7 @@ class RiskRuleChangesView(GenericAPIView):
         responses=RiskRuleChangeSerializer(many=True),
     )
     def get(self, request: Request, id: UUID) -> Response:
-        with rule_refusals(id):
+        with rule_refusals(EDITOR, id):
             RiskRule.objects.only("id").get(id=id)
         page = self.paginate_queryset(changes_of(id))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -261,7 +246,7 @@ class DryRunView(APIView):
 
 
 def _put(request: Request, rule_id: UUID, mode: RiskRuleMode) -> Response:
-    with rule_refusals(rule_id):
+    with rule_refusals(EDITOR, rule_id):
         rule = set_mode(rule_id=rule_id, mode=mode, actor=actor_of(request))
     return Response(RiskRuleSerializer(rule).data)
 
@@ -270,7 +255,7 @@ def expression_of(body: dict[str, Any]) -> str:
     """The expression of a body that names it or a rule. Raises NotFound for a rule that is not there."""
     if "expression" in body:
         return str(body["expression"])
-    with rule_refusals(body["rule"]):
+    with rule_refusals(EDITOR, body["rule"]):
         return RiskRule.objects.get(id=body["rule"]).expression
 
 

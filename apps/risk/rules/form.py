@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.risk.rules.models import RiskRule
-from apps.risk.rules.services import FIELDS, RuleRemoved, change_rule, create_rule
+from apps.risk.rules.services import FIELDS, change_rule, create_rule
 from console.forms import ServiceForm
 from console.theme import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from decisions.rule_editing import RuleRemoved
 
 BACK_TEST_DAYS = 28
 

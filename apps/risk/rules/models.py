@@ -5,7 +5,7 @@ from django.db import models
 from django.utils import timezone
 
 from behavior.models import tenant_of_log
-from tenancy.models import TenantOwned
+from decisions.operator_rules import OperatorRule, OperatorRuleChange
 
 
 class RiskAction(models.TextChoices):
@@ -30,11 +30,9 @@ class RiskSeverity(models.TextChoices):
     CRITICAL = "critical", "Critical"
 
 
-class RiskRule(TenantOwned):
-    """A condition on a transaction and what it asks for. A removed one stays, with its key and its history."""
+class RiskRule(OperatorRule):
+    """A condition on a transaction and what it asks for."""
 
-    key = models.SlugField(max_length=50, db_index=False, help_text="How decisions name the rule; never changes.")
-    name = models.CharField(max_length=200)
     description = models.TextField(max_length=2000, blank=True)
     expression = models.TextField(max_length=4000)
     action = models.CharField(max_length=10, choices=RiskAction.choices)
@@ -45,22 +43,11 @@ class RiskRule(TenantOwned):
         help_text="Hits are named in this order, the highest first.",
     )
     mode = models.CharField(max_length=10, choices=RiskRuleMode.choices, default=RiskRuleMode.DRAFT)
-    starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
-    version = models.PositiveIntegerField(default=0, editable=False)
-    created_by = models.CharField(max_length=200, editable=False)
-    updated_by = models.CharField(max_length=200, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = "rule"
         ordering = ["-priority", "key"]
         constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="risk_rule_key")]
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def is_due(self) -> bool:
@@ -68,9 +55,7 @@ class RiskRule(TenantOwned):
         return (self.starts_at is None or self.starts_at <= now) and (self.ends_at is None or now < self.ends_at)
 
 
-class RiskRuleChange(TenantOwned):
-    """History: who did what to a rule, and what it was before and after. Append-only."""
-
+class RiskRuleChange(OperatorRuleChange):
     class Action(models.TextChoices):
         CREATED = "created", "Made"
         CHANGED = "changed", "Changed"
@@ -81,12 +66,7 @@ class RiskRuleChange(TenantOwned):
         REMOVED = "removed", "Removed"
 
     rule = models.ForeignKey(RiskRule, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="changes")
-    version = models.PositiveIntegerField(help_text="The rule's version after the change.")
     action = models.CharField(max_length=12, choices=Action.choices)
-    actor = models.CharField(max_length=200)
-    before = models.JSONField(null=True)
-    after = models.JSONField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-version"]

@@ -1,26 +1,20 @@
 """Writes of rules. Each one leaves a row in the rule's history, in the same transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.text import slugify
 
 from apps.risk.lists.models import EntityList
 from apps.risk.rules.evaluation import forget_published_book
 from apps.risk.rules.fields import read_expression
 from apps.risk.rules.language.syntax import ExpressionError, InList, Node, walk
 from apps.risk.rules.models import RiskRule, RiskRuleChange, RiskRuleMode
+from decisions.rule_editing import RuleEditor, check_not_over
 
-# What the desk edits; a history row holds these, and the rule's mode and whether it was removed.
+# What the desk edits.
 FIELDS = ("name", "description", "expression", "action", "severity", "priority", "starts_at", "ends_at")
-TIMES = ("starts_at", "ends_at")
-MOST_RULES = 1_000
 # Each of them is asked of every transaction.
 MOST_PUBLISHED = 200
 Action = RiskRuleChange.Action
@@ -31,80 +25,37 @@ ACTION_OF_MODE = {
 }
 
 
-class RuleRemoved(Exception):
-    """The rule has been removed; only restoring a version brings it back."""
-
-
-@transaction.atomic
 def create_rule(*, actor: str, key: str = "", **fields: Any) -> RiskRule:
     """A draft. Without a key it gets one from its name. Raises ValidationError that names each field at fault."""
-    if RiskRule.objects.filter(removed_at=None).count() >= MOST_RULES:
-        raise ValidationError({"name": f"there are {MOST_RULES} rules already; remove some first"})
-    rule = RiskRule(key=key or _free_key(fields["name"]), created_by=actor, **fields)
-    check(rule)
-    if key and RiskRule.objects.filter(key=key).exists():
-        raise ValidationError({"key": f"'{key}' is or was the key of another rule; choose another one"})
-    return _store(rule, Action.CREATED, actor, before=None)
+    return EDITOR.create(actor=actor, key=key, **fields)
 
 
-@transaction.atomic
 def change_rule(*, rule_id: UUID, actor: str, changes: Mapping[str, Any]) -> RiskRule:
     """Change the named fields; a live rule judges by them within a second or two.
 
     Raises RiskRule.DoesNotExist, RuleRemoved and ValidationError.
     """
-    rule = _locked(rule_id)
-    before = snapshot(rule)
-    for name, value in changes.items():
-        setattr(rule, name, value)
-    check(rule)
-    return rule if snapshot(rule) == before else _store(rule, Action.CHANGED, actor, before)
+    return EDITOR.change(rule_id=rule_id, actor=actor, changes=changes)
 
 
-@transaction.atomic
 def set_mode(*, rule_id: UUID, mode: RiskRuleMode, actor: str) -> RiskRule:
     """Make the rule a draft, a shadow or live. Raises RiskRule.DoesNotExist, RuleRemoved and ValidationError."""
-    rule = _locked(rule_id)
-    if rule.mode == mode:
-        return rule
-    if mode != RiskRuleMode.DRAFT:
-        _check_publishable(rule)
-    before = snapshot(rule)
-    rule.mode = mode
-    return _store(rule, ACTION_OF_MODE[mode], actor, before)
+    publishable = None if mode == RiskRuleMode.DRAFT else _check_publishable
+    return EDITOR.move(rule_id=rule_id, to={"mode": mode}, action=ACTION_OF_MODE[mode], actor=actor, check=publishable)
 
 
-@transaction.atomic
 def remove_rule(*, rule_id: UUID, actor: str) -> RiskRule:
     """The rule judges nothing any more; its history stays. Raises RiskRule.DoesNotExist and RuleRemoved."""
-    rule = _locked(rule_id)
-    before = snapshot(rule)
-    rule.mode, rule.removed_at = RiskRuleMode.DRAFT, timezone.now()
-    return _store(rule, Action.REMOVED, actor, before)
+    return EDITOR.remove(rule_id=rule_id, actor=actor)
 
 
-@transaction.atomic
 def restore_rule(*, rule_id: UUID, version: int, actor: str) -> RiskRule:
     """Give the rule the contents that it had at a version. It keeps its mode; a removed one becomes a draft.
 
     Raises RiskRule.DoesNotExist, RiskRuleChange.DoesNotExist, and ValidationError where the contents cannot be used
     any more.
     """
-    rule = RiskRule.objects.select_for_update().get(id=rule_id)
-    contents = RiskRuleChange.objects.get(rule=rule, version=version).after
-    before = snapshot(rule)
-    for name in FIELDS:
-        setattr(rule, name, _read_time(contents[name]) if name in TIMES else contents[name])
-    rule.removed_at = None
-    check(rule)
-    return rule if snapshot(rule) == before else _store(rule, Action.RESTORED, actor, before)
-
-
-def snapshot(rule: RiskRule) -> dict[str, Any]:
-    """The rule's contents as JSON."""
-    contents = {name: getattr(rule, name) for name in FIELDS}
-    contents |= {name: contents[name].isoformat() if contents[name] else None for name in TIMES}
-    return contents | {"mode": str(rule.mode), "is_removed": rule.removed_at is not None}
+    return EDITOR.restore(rule_id=rule_id, version=version, actor=actor)
 
 
 def check(rule: RiskRule) -> None:
@@ -143,37 +94,17 @@ def _check_lists(node: Node) -> None:
 
 def _check_publishable(rule: RiskRule) -> None:
     check(rule)
-    if rule.ends_at and rule.ends_at <= timezone.now():
-        raise ValidationError({"ends_at": "has passed; choose a later end, or none, before you publish"})
+    check_not_over(rule)
     published = RiskRule.objects.filter(removed_at=None).exclude(mode=RiskRuleMode.DRAFT).exclude(id=rule.id)
     if published.count() >= MOST_PUBLISHED:
         raise ValidationError({"mode": f"{MOST_PUBLISHED} rules are live or in shadow already; unpublish one first"})
 
 
-def _locked(rule_id: UUID) -> RiskRule:
-    rule = RiskRule.objects.select_for_update().get(id=rule_id)
-    if rule.removed_at:
-        raise RuleRemoved(f"the rule '{rule.key}' has been removed; restore a version of it first")
-    return rule
-
-
-def _store(rule: RiskRule, action: Action, actor: str, before: dict[str, Any] | None) -> RiskRule:
-    rule.version += 1
-    rule.updated_by = actor
-    rule.save()
-    RiskRuleChange.objects.create(
-        rule=rule, version=rule.version, action=action, actor=actor, before=before, after=snapshot(rule)
-    )
-    forget_published_book()
-    return rule
-
-
-def _free_key(name: str) -> str:
-    base = slugify(name)[:40] or "rule"
-    taken = set(RiskRule.objects.filter(key__startswith=base).values_list("key", flat=True))
-    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
-    return base if base not in taken else next(key for key in numbered if key not in taken)
-
-
-def _read_time(text: str | None) -> datetime | None:
-    return parse_datetime(text) if text else None
+EDITOR = RuleEditor(
+    rules=RiskRule,
+    changes=RiskRuleChange,
+    fields=FIELDS,
+    draft={"mode": RiskRuleMode.DRAFT},
+    check=check,
+    stored=forget_published_book,
+)

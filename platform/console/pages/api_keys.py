@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from console.base import TenantModelAdmin, go_to
+from console.rights import actor_name
 from console.shown_once import shown_once_dialog, shown_once_page
 from console.site import register
 from console.theme import (
@@ -76,7 +77,10 @@ class ApiKeyAdmin(TenantModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         if obj is None:
             return ("name", "scopes", "expires_at")
-        return ("name", "shown_prefix", "state", "scope_list", "created_at", "last_used", "expires_at", "revoked_at")
+        return (
+            *("name", "shown_prefix", "state", "scope_list", "created_at", "created_by"),
+            *("last_used", "expires_at", "revoked_at"),
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.get_fields(request, obj) if obj else ()
@@ -109,7 +113,9 @@ class ApiKeyAdmin(TenantModelAdmin):
         return key.last_used_at
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        key, obj.raw_key = create_api_key(name=obj.name, scopes=obj.scopes, expires_at=obj.expires_at)
+        key, obj.raw_key = create_api_key(
+            name=obj.name, scopes=obj.scopes, expires_at=obj.expires_at, created_by=actor_name(request)
+        )
         obj.id, obj.prefix = key.id, key.prefix
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
@@ -130,7 +136,8 @@ class ApiKeyAdmin(TenantModelAdmin):
     def rotate(self, request: HttpRequest, form: RotateForm, object_id: str) -> HttpResponse:
         overlap = timedelta(days=form.cleaned_data["days"])
         try:
-            key, raw_key = rotate_api_key(key_id=self.row(request, object_id).pk, overlap=overlap)
+            key_id = self.row(request, object_id).pk
+            key, raw_key = rotate_api_key(key_id=key_id, overlap=overlap, created_by=actor_name(request))
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return go_to(self.list_page())

@@ -95,12 +95,15 @@ class ScenarioAdmin(TenantModelAdmin):
         scenario = self.get_object(request, object_id) if object_id else None
         context = extra_context or {}
         if scenario:
-            may_change = self.has_change_permission(request, scenario)
+            application = (
+                find_application(scenario.application) if self.has_change_permission(request, scenario) else None
+            )
+            lists = application is not None and application.preview is not None
             context |= {
                 "scenario": scenario,
                 "title": scenario.name,
-                "subjects": subject_choices() if may_change else [],
-                "previews": may_change and find_application(scenario.application) is not None,
+                "subjects": subject_choices() if lists else [],
+                "previews": application is not None,
                 "changes": history_rows(scenario),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -117,7 +120,7 @@ class ScenarioAdmin(TenantModelAdmin):
         return HttpResponseRedirect(self.page_of(obj))
 
     def preview_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """The two lists for the form as it is, unsaved; loaded into the page again and again while it is edited."""
+        """What the unsaved form comes to, beside what is stored; loaded again and again while it is edited."""
         scenario = self.row(request, str(object_id))
         application = find_application(scenario.application)
         if application is None or not self.has_change_permission(request, scenario):
@@ -125,13 +128,16 @@ class ScenarioAdmin(TenantModelAdmin):
         changed = copy(scenario)
         form = scenario_form(scenario, writes=False)(request.POST or None, instance=changed)
         problems = _problems_in_words(form) if form.is_bound and not form.is_valid() else []
-        columns = []
+        template, context = "console/scenario_preview.html", dict[str, Any]()
         if not problems:
             try:
-                columns = preview_columns(application, scenario, changed, request.POST)
+                if application.picture:
+                    template, context = application.picture(scenario, changed)
+                elif application.preview:
+                    context = {"columns": preview_columns(application.preview, scenario, changed, request.POST)}
             except ValidationError as error:
                 problems = error.messages
-        return render(request, "console/scenario_preview.html", {"problems": problems, "columns": columns})
+        return render(request, template, context | {"problems": problems})
 
     def undo_view(self, request: HttpRequest, object_id: UUID, change_id: UUID) -> HttpResponse:
         scenario = self.row(request, str(object_id))

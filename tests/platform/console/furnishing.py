@@ -13,8 +13,6 @@ from apps.recommendation.rules.services import create_rule
 from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
-from apps.risk.notifications.models import WebhookDelivery
-from apps.risk.notifications.services import create_webhook
 from apps.risk.rules.services import create_rule as create_risk_rule
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
@@ -31,6 +29,8 @@ from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
 from tenancy.services import add_member, create_api_key
 from tests.database import connected_as
+from webhooks.models import WebhookDelivery
+from webhooks.services import create_webhook
 
 PASSWORD = "a long password for tests"
 
@@ -203,8 +203,8 @@ class Furnished:
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
-            "risk/webhook": self.webhook,
-            "risk/webhookdelivery": self.delivery,
+            "webhooks/webhook": self.webhook,
+            "webhooks/webhookdelivery": self.delivery,
             "decisions/scenario": self.scenario,
             "decisions/decision": self.decision,
             "serving/trainingrun": self.running,

@@ -52,6 +52,38 @@ def ask_until(tenant: Tenant, request: Any, degraded: str | None, seconds: float
     return answer
 
 
+def test_a_batch_is_asked_in_one_go(
+    tenant: Tenant, live: ModelVersion, request_after: RequestAfter, start_worker: StartWorker
+) -> None:
+    requests = [request_after(f"item-{number % 20:02d}") for number in range(100)]
+    started = time.monotonic()
+    with tenant_scope(tenant.id):
+        silent = gateway.assess("next-item", requests)
+    # Nobody answers: one deadline is waited for, and not a hundred.
+    assert time.monotonic() - started < 3
+    assert {answer.degraded for answer in silent} == {"rules"}
+    assert inbox.valkey().llen(inbox.QUESTIONS) == 0
+
+    start_worker(queues="infer")
+    ask_until(tenant, request_after("item-03"), None)
+    with tenant_scope(tenant.id):
+        many = gateway.assess("next-item", requests)
+        alone = [gateway.assess("next-item", [request])[0] for request in requests[:20]]
+    assert {(answer.model_version, answer.degraded) for answer in many} == {(live.id, None)}
+    assert [answer.prediction["items"] for answer in many[:20]] == [answer.prediction["items"] for answer in alone]
+
+
+def test_in_a_batch_a_request_that_the_model_refuses_costs_the_others_nothing(
+    tenant: Tenant, live: ModelVersion, request_after: RequestAfter, start_worker: StartWorker
+) -> None:
+    start_worker(queues="infer")
+    ask_until(tenant, request_after("item-03"), None)
+    good, bad = request_after("item-03"), request_after("item-03") | {"types": 7}
+    with tenant_scope(tenant.id):
+        answers = gateway.assess("next-item", [good, bad, good])
+    assert [answer.degraded for answer in answers] == [None, "rules", None]
+
+
 @pytest.mark.slow
 def test_a_worker_answers_many_callers(
     tenant: Tenant, live: ModelVersion, request_after: RequestAfter, start_worker: StartWorker

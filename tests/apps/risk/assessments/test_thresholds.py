@@ -45,7 +45,12 @@ def test_costs_part_the_likely_from_the_unlikely(api: ApiClient) -> None:
     # A decline of .9 costs 2 on average, a review 5, passing it 90; of .01 passing costs 1.
     assert 0.01 < found["suggested"]["decline_above"] <= 0.9
     assert found["suggested"]["cost_per_1000"] < found["suggested"]["approve_all_cost_per_1000"]
-    assert found["current"] == {"review_above": 0.1, "decline_above": 0.8}
+    current = found["current"]
+    assert (current["review_above"], current["decline_above"]) == (0.1, 0.8)
+    # 40 of .9 are declined for 2 each, 360 of .01 pass for 1 each.
+    assert current["cost_per_1000"] == pytest.approx((40 * 2 + 360) / 400 * 1000)
+    assert current["declines_a_day"] == current["alerts_a_day"] > current["reviews_a_day"] == 0
+    assert found["suggested"]["cost_per_1000"] <= current["cost_per_1000"]
     api.patch("risk/settings", {"cost_wrong_decline": 10_000})
     assert api.get("risk/thresholds").json()["suggested"]["decline_above"] > 1
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.risk.cases.models import Alert, Case
 from apps.risk.transactions.models import Transaction
 from decisions.models import Decision
 from ml.data.velocity import FEATURES
@@ -26,6 +28,11 @@ class Row:
     feature: float = 1.0
     latency_ms: float = 5.0
     degraded: str | None = None
+    rule_tells: bool = False  # of one that is approved
+
+    @property
+    def is_alert(self) -> bool:
+        return self.rule_tells or self.verdict != "approve"
 
 
 def give(rows: Iterable[Row]) -> list[Decision]:
@@ -51,7 +58,34 @@ def give(rows: Iterable[Row]) -> list[Decision]:
             for number, (row, decision) in enumerate(zip(given, decisions, strict=True))
         ]
     )
+    _give_alerts(given, decisions)
     return decisions
+
+
+def _give_alerts(rows: list[Row], decisions: list[Decision]) -> None:
+    now = timezone.now()
+    case, _ = Case.objects.get_or_create(
+        number=1, defaults={"subject_key": b"0", "severity": "low", "opened_at": now, "due_at": now}
+    )
+    Alert.objects.bulk_create(
+        [
+            Alert(
+                case=case,
+                transaction_id=decision.request["transaction_id"],
+                decision_id=decision.decision_id,
+                subject_key=b"0",
+                severity="low",
+                verdict=row.verdict,
+                score=row.score,
+                amount=row.amount,
+                currency="EUR",
+                occurred_at=row.occurred_at,
+                created_at=row.decided_at,
+            )
+            for row, decision in zip(rows, decisions, strict=True)
+            if row.is_alert
+        ]
+    )
 
 
 def _decision(row: Row, number: int) -> Decision:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.risk.assessments.settings import change_settings, current_settings
 from apps.risk.monitoring.retraining import newly_matured_labels, retrain_if_due
 from serving.models import RunStatus, TrainingRun
+from serving.services import cancel_training, request_training
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
@@ -61,6 +62,17 @@ def test_a_due_run_starts_once(desk: Tenant) -> None:
     assert run_once(desk) is None
     end_run(desk, days_ago=0.5)
     assert run_once(desk) is None
+
+
+def test_a_run_learns_with_the_delay_of_the_desk(desk: Tenant) -> None:
+    with tenant_scope(desk.id):
+        change_settings({"label_delay_days": 3.5}, actor="test")
+        run = request_training(model="risk", task="risk", config={"encoder": "none"})
+        assert run.config == {"encoder": "none", "label_delay_days": 3.5}
+        cancel_training(run_id=run.id)
+        assert request_training(model="risk", task="risk", config={"label_delay_days": 9}).config == {
+            "label_delay_days": 9
+        }
 
 
 def test_two_beats_at_once_start_one_run(desk: Tenant) -> None:

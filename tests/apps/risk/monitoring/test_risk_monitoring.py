@@ -41,6 +41,7 @@ def some_rows(now: datetime, count: int = 150) -> list[Row]:
                 fraud_known_at=occurred_at + timedelta(days=chance.randrange(1, 12)) if known else None,
                 cleared_at=occurred_at + timedelta(days=13) if known and chance.random() < 0.3 else None,
                 degraded="rules" if chance.random() < 0.1 else None,
+                rule_tells=chance.random() < 0.05,
             )
         )
     return rows
@@ -77,7 +78,11 @@ def test_counts_are_those_of_the_rows(api: ApiClient, rows: list[Row]) -> None:
     verdicts = {name: sum(row.verdict == name for row in rows) for name in ("approve", "review", "decline")}
     assert total["assessments"] == len(rows)
     assert total["verdicts"] == verdicts
-    assert total["alert_rate"] == pytest.approx((verdicts["review"] + verdicts["decline"]) / len(rows))
+    # What a rule tells of is an alert too, whatever became of the transaction.
+    alerts = sum(row.is_alert for row in rows)
+    assert alerts > verdicts["review"] + verdicts["decline"]
+    assert total["alerts"] == sum(day["alerts"] for day in answer.json()["days"]) == alerts
+    assert total["alert_rate"] == pytest.approx(alerts / len(rows))
     assert total["degraded_share"] == pytest.approx(sum(row.degraded is not None for row in rows) / len(rows))
     assert total["capacity_used"] == pytest.approx(verdicts["review"] / (7 * 40))
     assert total["latency_p99_ms"] == pytest.approx(5, rel=0.06)

@@ -21,10 +21,10 @@ from tenancy.models import Membership, Role, Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import public_subject_id, subject_key
 from tenancy.tasks import TENANT_HEADER
-from tests.apps.risk.notifications.receivers import MailSink, mail_sink
 from tests.apps.risk.notifications.test_webhooks import raise_some
 from tests.database import connected_as
 from tests.platform.console.furnishing import make_operator
+from tests.platform.webhooks.receivers import MailSink, mail_sink
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The console's pages of webhooks, deliveries and the daily e-mail."""
+"""The console's pages of webhooks and their deliveries, and of the daily e-mail."""
 
 import html
 import re
@@ -10,16 +10,22 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.risk.notifications.models import Digest, Webhook, WebhookDelivery, WebhookEvent
-from apps.risk.notifications.services import create_webhook
+from apps.risk.notifications.models import Digest
+from apps.risk.notifications.outbox import EVENTS
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import decrypt
 from tests.apps.risk.notifications.test_webhooks import raise_some
 from tests.database import connected_as
 from tests.platform.console.furnishing import logged_in, make_operator
+from webhooks.models import Webhook, WebhookDelivery
+from webhooks.services import create_webhook
 
-HOOKS, DELIVERIES, DIGESTS = ("/console/risk/webhook/", "/console/risk/webhookdelivery/", "/console/risk/digest/")
+HOOKS, DELIVERIES, DIGESTS = (
+    "/console/webhooks/webhook/",
+    "/console/webhooks/webhookdelivery/",
+    "/console/risk/digest/",
+)
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def post(client: Client, address: str, **data: Any) -> Any:
 
 def furnish(tenant: Tenant, *transaction_ids: str) -> WebhookDelivery:
     with tenant_scope(tenant.id):
-        create_webhook(url="https://example.com/hook", events=WebhookEvent.values, actor="somebody")
+        create_webhook(url="https://example.com/hook", events=list(EVENTS), actor="somebody")
         raise_some(*(transaction_ids or ("t-1",)))
         return WebhookDelivery.objects.get(event="alert.raised")
 

@@ -26,6 +26,7 @@ from apps.recommendation.demonstrations.shops import (
     fill_shop,
     training_state,
 )
+from apps.risk.demonstrations.desk import fill_desk, work_at_desk
 from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 
 START_SECONDS = 120.0
@@ -34,7 +35,9 @@ SUBJECTS, FEW_SUBJECTS = 2_000, 600
 
 
 class Command(BaseCommand):
-    help = "The whole suite with two demonstration shops: history, trained models, a login, an API key, calls to try."
+    help = (
+        "The whole suite with two demonstration shops and a risk desk: history, models, a login, a key, calls to try."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the API (default 8000)")
@@ -83,10 +86,15 @@ class Command(BaseCommand):
             tenants.append((shop, tenant_id))
             if run := ensure_training(tenant_id):
                 waiting.append((shop.name, tenant_id, run))
+        desk = tenants[0][1]
+        doors: dict[str, Any] = {"state": state, "save": lambda: self._save(state), "say": self._say}
+        if run := fill_desk(desk, **doors):
+            waiting.append(("Risk desk", desk, run))
         for name, tenant_id, run in waiting:
             self._wait_for(name, tenant_id, run)
         for shop, tenant_id in tenants:
-            ensure_visits(shop, tenant_id, state=state, save=lambda: self._save(state), say=self._say)
+            ensure_visits(shop, tenant_id, **doors)
+        work_at_desk(desk, login=LOGIN, **doors)
 
     def _wait_for(self, name: str, tenant_id: int, run: TrainingRun) -> None:
         shown = ""
@@ -139,7 +147,8 @@ def describe(run: TrainingRun) -> str:
         return "training: before the first epoch"
     point = run.curve[-1]
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in point.items() if name != "epoch")
-    return f"training: epoch {point['epoch']:.0f} of {run.config['epochs']}, {metrics}"
+    of = f" of {run.config['epochs']}" if "epochs" in run.config else ""
+    return f"training: epoch {point['epoch']:.0f}{of}, {metrics}"
 
 
 def log_path() -> Path:

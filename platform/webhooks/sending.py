@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from apps.risk.notifications.models import DeliveryStatus, Webhook, WebhookDelivery
-from apps.risk.notifications.posting import DEADLINE, Answer, post
 from tenancy.secrets import decrypt
 from tenancy.tasks import task_scope
+from webhooks.models import DeliveryStatus, Webhook, WebhookDelivery
+from webhooks.posting import DEADLINE, Answer, post
 
 # Pauses after the first attempt, the second, ...; after one more attempt than there are, a delivery has failed.
 PAUSES = (

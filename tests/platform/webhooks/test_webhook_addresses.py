@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.risk.notifications import posting
-from apps.risk.notifications.posting import check_url, post
-from tests.apps.risk.notifications.receivers import serving
+from tests.platform.webhooks.receivers import serving
+from webhooks import posting
+from webhooks.posting import check_url, post
 
 PRIVATE = [
     "https://127.0.0.1/hook",

@@ -1,0 +1,60 @@
+"""What the page of a case shows: its facts, alerts, picture over time, links and history."""
+
+from typing import Any
+
+from django.utils import timezone
+from django.utils.timesince import timesince, timeuntil
+
+from apps.risk.cases.merging import linked_cases
+from apps.risk.cases.models import Case
+from apps.risk.cases.selectors import events_of, transactions_around
+from apps.risk.cases.timeline import timeline_of
+from apps.risk.links.picture import picture_of
+from apps.risk.links.selectors import links_of
+from tenancy.secrets import public_subject_id
+
+STATUS_COLOURS = {
+    "Open": "info",
+    "In review": "warning",
+    "Escalated": "danger",
+    "Confirmed fraud": "danger",
+    "False alarm": "success",
+    "Merged": None,
+}
+SEVERITY_COLOURS = {"Low": None, "Medium": "info", "High": "warning", "Critical": "danger"}
+ALERTS_SHOWN = 50
+EVENTS_SHOWN = 200
+
+
+def clock_of(case: Case) -> str:
+    """How long the desk still has, or is late, or took."""
+    if case.closed_at is not None:
+        return f"took {timesince(case.opened_at, case.closed_at)}"
+    now = timezone.now()
+    return f"overdue by {timesince(case.due_at, now)}" if case.is_overdue else f"in {timeuntil(case.due_at, now)}"
+
+
+def case_context(case: Case) -> dict[str, Any]:
+    """What the page of a case shows."""
+    alerts = list(case.alerts.order_by("-occurred_at")[:ALERTS_SHOWN])
+    around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
+    return {
+        "case": case,
+        "status": case.get_status_display(),
+        "status_type": STATUS_COLOURS[case.get_status_display()],
+        "severity": case.get_severity_display(),
+        "severity_type": SEVERITY_COLOURS[case.get_severity_display()],
+        "subject": public_subject_id(bytes(case.subject_key)),
+        "clock": clock_of(case),
+        "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
+        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
+        "linked": linked_cases(case) if case.closed_at is None else [],
+        "links": picture_of(links_of(bytes(case.subject_key))),
+        "events": events_of(case.id)[:EVENTS_SHOWN],
+    }
+
+
+def _weighed(reasons: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Each reason in words, with its part of the strongest one in per cent."""
+    most = max((abs(reason["part"]) for reason in reasons), default=0.0) or 1.0
+    return [(reason["text"], round(100 * abs(reason["part"]) / most)) for reason in reasons]

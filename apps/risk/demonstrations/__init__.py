@@ -1,0 +1,1 @@
+"""A made risk desk for demonstrations."""

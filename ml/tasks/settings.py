@@ -1,0 +1,66 @@
+"""What the configurations of all tasks share: how they are read, judged and stored, and kinds of settings."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+Requirement = tuple[Callable[[Any], bool], str]
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_weights(value: object) -> bool:
+    return isinstance(value, dict) and all(is_number(weight) and weight >= 0 for weight in value.values())
+
+
+def one_of(allowed: Iterable[str]) -> Requirement:
+    names = tuple(allowed)
+    return lambda value: value in names, f"one of {', '.join(names)}"
+
+
+COUNT: Requirement = (lambda value: is_whole(value) and value >= 1, "a whole number of 1 or more")
+COUNT_OR_NULL: Requirement = (lambda value: value is None or COUNT[0](value), "null, or 1 or more")
+SEED: Requirement = (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more")
+NOT_NEGATIVE: Requirement = (lambda value: is_number(value) and value >= 0, "0 or more")
+POSITIVE: Requirement = (lambda value: is_number(value) and value > 0, "above 0")
+POSITIVE_OR_NULL: Requirement = (lambda value: value is None or POSITIVE[0](value), "null, or above 0")
+BELOW_ONE: Requirement = (lambda value: is_number(value) and 0 <= value < 1, "at least 0 and below 1")
+SHARE: Requirement = (lambda value: is_number(value) and 0 <= value <= 1, "between 0 and 1")
+QUANTILE: Requirement = (lambda value: is_number(value) and 0 < value < 1, "between 0 and 1")
+SWITCH: Requirement = (lambda value: isinstance(value, bool), "true or false")
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Settings of one training run; every field may be given in the `config` dict of `fit`."""
+
+    # What each setting must be, by name.
+    checks: ClassVar[Mapping[str, Requirement]]
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Raises ValueError that names each unknown or unusable setting."""
+        known = {setting.name for setting in fields(cls)}
+        if unknown := sorted(set(settings) - known):
+            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        config = cls(**settings)
+        problems = [
+            f"{name} must be {words}" for name, (holds, words) in cls.checks.items() if not holds(getattr(config, name))
+        ]
+        if problems := problems or config.contradictions():
+            raise ValueError("; ".join(problems))
+        return config
+
+    def contradictions(self) -> list[str]:
+        """What is wrong with settings that are each usable by itself."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
