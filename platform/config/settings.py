@@ -74,7 +74,12 @@ def database(url: str) -> dict[str, object]:
         "HOST": parts.pop("host", ""),
         "PORT": str(parts.pop("port", "")),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parts, "pool": pool} if flag("DATABASE_POOLED", False) else {**parts},
+        "OPTIONS": {
+            **parts,
+            **({"pool": pool} if flag("DATABASE_POOLED", False) else {}),
+            # A pooler between us and the database must know prepared statements (PgBouncer from 1.21 on).
+            "prepare_threshold": 1 if flag("DATABASE_PREPARED", True) else None,
+        },
         "CONN_MAX_AGE": 0 if flag("DATABASE_POOLED", False) else 600,
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
