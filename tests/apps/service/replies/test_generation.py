@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tenancy.scope import tenant_scope
 from tests.apps.service.conftest import Desk
 from tests.apps.service.replies.stub_server import StubServer
 from tests.conftest import ApiClient
+from tests.ml.test_generation import make_model
 
 pytestmark = pytest.mark.usefixtures("shop")
 QUESTION = "How many days do I have to return an item after delivery?"
@@ -261,3 +263,19 @@ def test_one_reply_is_written_once_by_two_workers(desk: Desk, model: StubServer,
     with tenant_scope(tenant.id):
         assert Reply.objects.count() == Decision.objects.count() == 1
     assert len(model.asked) == 1
+
+
+def test_a_local_model_writes_and_what_it_babbles_is_dropped(
+    desk: Desk, write: Write, api: ApiClient, settings: Any, tmp_path: Path
+) -> None:
+    settings.REPLY_MODELS = {"tiny": str(make_model(tmp_path))}
+    backend = {"name": "local", "kind": "transformers", "model": "tiny", "timeout_seconds": 30}
+    assert api.put("service/backends", {"backends": [backend]}).status_code == 200
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    write(asked)
+
+    reply = read(api, asked)
+
+    assert (reply["backend"], reply["degraded"]) == ("extractive", "generation_failed")
+    assert "within 30 days of delivery" in reply["reply"]

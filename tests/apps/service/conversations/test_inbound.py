@@ -1,0 +1,162 @@
+"""Messages as two help desks send them, and what webhooks are told."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.service.conversations.models import Conversation, Message
+from apps.service.replies.models import Reply
+from apps.service.tasks import answer_conversation
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.conftest import ApiClient
+from webhooks.models import WebhookDelivery
+from webhooks.services import create_webhook
+
+ZENDESK = {
+    "type": "zen:event-type:ticket.comment_added",
+    "account_id": 22129848,
+    "id": "0af0b8d9-8a1d-4b6c-9d1c-9b9d6f1a7a10",
+    "time": "2026-11-24T09:30:00Z",
+    "zendesk_event_version": "2022-11-06",
+    "subject": "zen:ticket:5158",
+    "detail": {"id": "5158", "requester_id": "8447388090495", "subject": "My parcel", "status": "OPEN"},
+    "event": {
+        "comment": {
+            "id": "18456",
+            "body": "Where is my order?",
+            "is_public": True,
+            "author": {"id": "8447388090495", "is_staff": False, "name": "Anna"},
+        }
+    },
+}
+CHATWOOT = {
+    "event": "message_created",
+    "id": 991,
+    "content": "Where is my order?",
+    "message_type": "incoming",
+    "content_type": "text",
+    "private": False,
+    "sender": {"id": 12, "name": "Anna", "email": "anna@mail.example", "type": "contact"},
+    "conversation": {"id": 44, "channel": "Channel::WebWidget", "meta": {"sender": {"id": 12}}},
+    "account": {"id": 1, "name": "Shop"},
+}
+
+
+def changed(payload: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(payload))
+    *outer, last = path.split(".")
+    place = copy
+    for name in outer:
+        place = place[name]
+    place[last] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("desk", "payload", "ids"),
+    [("zendesk", ZENDESK, ("5158", "18456")), ("chatwoot", CHATWOOT, ("44", "991"))],
+)
+def test_a_desks_message_is_stored_once_under_the_desks_ids(
+    api: ApiClient, tenant: Tenant, desk: str, payload: dict[str, Any], ids: tuple[str, str]
+) -> None:
+    first = api.post(f"conversations/inbound/{desk}", payload)
+    again = api.post(f"conversations/inbound/{desk}", payload)
+    assert (first.status_code, again.status_code) == (201, 200), first.content
+    assert (first.json()["result"], again.json()["result"]) == ("stored", "duplicate")
+    with tenant_scope(tenant.id):
+        conversation, message = Conversation.objects.get(), Message.objects.get()
+    assert (conversation.external_id, message.client_id) == ids
+    assert (conversation.source, message.role, message.text) == (desk, "customer", "Where is my order?")
+
+
+def test_the_desks_customer_is_one_subject_and_later_messages_join_the_conversation(api: ApiClient) -> None:
+    api.post("conversations/inbound/chatwoot", CHATWOOT)
+    later = changed(changed(CHATWOOT, "id", 992), "content", "Hello?")
+    assert api.post("conversations/inbound/chatwoot", later).status_code == 201
+    (conversation,) = api.get("conversations?user_id=chatwoot:12").json()["results"]
+    assert conversation["message_count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("desk", "payload"),
+    [
+        ("zendesk", changed(ZENDESK, "event.comment.is_public", False)),
+        ("zendesk", changed(ZENDESK, "type", "zen:event-type:ticket.status_changed")),
+        ("chatwoot", changed(CHATWOOT, "private", True)),
+        ("chatwoot", changed(CHATWOOT, "event", "conversation_updated")),
+        ("chatwoot", changed(CHATWOOT, "message_type", "activity")),
+        (
+            "chatwoot",
+            changed(changed(CHATWOOT, "message_type", "outgoing"), "sender", {"id": 3, "type": "agent_bot"}),
+        ),
+    ],
+)
+def test_notes_and_other_events_are_ignored(api: ApiClient, tenant: Tenant, desk: str, payload: dict[str, Any]) -> None:
+    answer = api.post(f"conversations/inbound/{desk}", payload)
+    assert (answer.status_code, answer.json()) == (200, {"result": "ignored", "message": None})
+    with tenant_scope(tenant.id):
+        assert Conversation.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("desk", "path", "value", "field"),
+    [
+        ("zendesk", "detail", None, "detail"),
+        ("zendesk", "detail.id", None, "detail.id"),
+        ("zendesk", "detail.requester_id", True, "detail.requester_id"),
+        ("zendesk", "event.comment.body", 7, "event.comment.body"),
+        ("zendesk", "event.comment.body", "", "text"),
+        ("chatwoot", "id", {}, "id"),
+        ("chatwoot", "content", None, "content"),
+        ("chatwoot", "conversation", [], "conversation"),
+        ("chatwoot", "sender.id", "null", "sender.id"),
+        ("chatwoot", "attachments", [{"file_type": "image"}], "attachments"),
+    ],
+)
+def test_what_a_desk_sends_otherwise_is_refused_with_its_field(
+    api: ApiClient, tenant: Tenant, desk: str, path: str, value: Any, field: str
+) -> None:
+    payload = {"chatwoot": CHATWOOT, "zendesk": ZENDESK}[desk]
+    answer = api.post(f"conversations/inbound/{desk}", changed(payload, path, value))
+    assert answer.status_code == 400, answer.content
+    assert answer.json()["errors"][0]["field"] == field
+    with tenant_scope(tenant.id):
+        assert Conversation.objects.count() == 0
+
+
+def test_an_unknown_desk_is_told_which_are_known(api: ApiClient) -> None:
+    answer = api.post("conversations/inbound/other", {})
+    assert answer.status_code == 404
+    assert "chatwoot, zendesk" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_a_worker_replies_once_and_webhooks_hear_of_it(api: ApiClient, tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        create_webhook(
+            url="https://desk.example/", events=["conversation.message", "conversation.handed_off"], actor="somebody"
+        )
+    api.post("conversations/inbound/chatwoot", changed(CHATWOOT, "content", "How many days do I have for a return?"))
+    with tenant_scope(tenant.id):
+        conversation = str(Conversation.objects.get().id)
+    for _ in range(2):
+        answer_conversation.apply(
+            kwargs={"conversation_id": conversation}, headers={"tenant_id": tenant.id}, throw=True
+        )
+    later = changed(changed(CHATWOOT, "id", 992), "content", "I want to talk to a human")
+    api.post("conversations/inbound/chatwoot", later)
+    answer_conversation.apply(kwargs={"conversation_id": conversation}, headers={"tenant_id": tenant.id}, throw=True)
+
+    with tenant_scope(tenant.id):
+        told = [json.loads(delivery.body) for delivery in WebhookDelivery.objects.order_by("id")]
+        assert Reply.objects.count() == 2
+    assert [(each["event"], each.get("message", {}).get("role")) for each in told] == [
+        ("conversation.message", "customer"),
+        ("conversation.message", "bot"),
+        ("conversation.message", "customer"),
+        ("conversation.handed_off", None),
+    ]
+    assert {each["conversation"]["external_id"] for each in told} == {"44"}
+    assert told[-1]["hand_off"]["reasons"][0]["code"] == "asked_for_human"
