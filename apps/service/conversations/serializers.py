@@ -68,7 +68,7 @@ class NewMessageSerializer(StrictSerializer):
         return super().to_internal_value(data)
 
 
-class ReasonSerializer(serializers.Serializer):
+class ReplyReasonSerializer(serializers.Serializer):
     code = serializers.CharField(help_text="for programs")
     text = serializers.CharField()
 
@@ -86,7 +86,7 @@ class SummarySerializer(serializers.Serializer):
 
 
 class HandOffSerializer(serializers.Serializer):
-    reasons = ReasonSerializer(many=True)
+    reasons = ReplyReasonSerializer(many=True)
     summary = SummarySerializer(required=False, allow_null=True)
     reply_id = serializers.UUIDField(required=False)
 

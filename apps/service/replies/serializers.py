@@ -8,7 +8,7 @@ from api.serializers import StrictSerializer
 from api.subjects import SubjectField
 from apps.service.conversations.cleaning import LONGEST_TEXT, clean_text
 from apps.service.conversations.models import Role
-from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReasonSerializer, SummarySerializer
+from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReplyReasonSerializer, SummarySerializer
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from behavior.parsing import Invalid
@@ -81,7 +81,7 @@ class ReplyAnswerSerializer(serializers.Serializer):
     reply = serializers.CharField(allow_blank=True, help_text="empty where the customer is handed off")
     citations = CitationSerializer(many=True)
     suggestions = SuggestionSerializer(many=True, help_text="other replies that an agent may prefer")
-    reasons = ReasonSerializer(many=True, help_text="why it is sent, kept as a draft or handed off")
+    reasons = ReplyReasonSerializer(many=True, help_text="why it is sent, kept as a draft or handed off")
     summary = SummarySerializer(allow_null=True, help_text="of what is handed off")
     backend = serializers.CharField(help_text="selection, extractive, or the backend that generated it")
     model_version = serializers.UUIDField(allow_null=True)
