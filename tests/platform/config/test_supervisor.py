@@ -157,7 +157,7 @@ def test_a_recorded_id_that_now_belongs_to_another_process_is_left_alone(tmp_pat
 def test_the_procfile_lists_every_queue_once() -> None:
     commands = [child.command for child in read_procfile(PLATFORM.parent / "Procfile")]
     workers = [command.split(" -Q ")[1].split()[0] for command in commands if " -Q " in command]
-    assert sorted(",".join(workers).split(",")) == ["default", "infer", "ingest", "train"]
+    assert sorted(",".join(workers).split(",")) == ["default", "generate", "infer", "ingest", "train"]
 
 
 if __name__ == "__main__":

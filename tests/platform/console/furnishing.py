@@ -18,10 +18,13 @@ from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
-from apps.service.conversations.services import open_conversation
+from apps.service.conversations.services import add_message, open_conversation
 from apps.service.knowledge.imports import import_files
 from apps.service.knowledge.models import Source
 from apps.service.knowledge.services import create_source
+from apps.service.replies.backends.choosing import put_backends
+from apps.service.replies.models import ReplyBackend
+from apps.service.replies.services import reply_to
 from apps.service.understanding.services import create_intent
 from behavior.logins import record_login
 from behavior.models import Event, IdentityLink, Quarantine
@@ -229,6 +232,11 @@ class Furnished:
             self.quarantined = Quarantine.objects.get()
             self.item = Item.objects.get()
             self.conversation = open_conversation(subject={"user_id": "u1"}, channel="web", title="Where is it?")
+            add_message(conversation_id=self.conversation.id, role="customer", text="Where is it?", client_id="m-1")
+            put_backends(wanted=[{"name": "extractive", "kind": "extractive"}], actor="somebody")
+            self.backend = ReplyBackend.objects.get()
+            self.reply = reply_to(conversation_id=self.conversation.id).reply
+            self.conversation.refresh_from_db()
             self.running = make_run(status=RunStatus.QUEUED, report=None)
             self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
             self.flight = make_flight("Autumn")
@@ -298,6 +306,8 @@ class Furnished:
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
             "service/conversation": self.conversation,
+            "service/reply": self.reply,
+            "service/replybackend": self.backend,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
             "service/intent": self.intent,
