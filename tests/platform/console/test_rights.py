@@ -34,6 +34,7 @@ SEEN_BY = {
     "risk/webhook": EVERYBODY,
     "risk/webhookdelivery": EVERYBODY,
     "risk/digest": FROM_OPERATOR,
+    "service/intent": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
