@@ -44,6 +44,7 @@ SEEN_BY = {
     "ads/adreport": EVERYBODY,
     "ads/addecision": EVERYBODY,
     "ads/reconciliation": EVERYBODY,
+    "service/intent": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
