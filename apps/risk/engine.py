@@ -5,14 +5,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import HISTORY_ROWS, HISTORY_SECONDS
+from ml.data.party_log import HISTORY_ROWS, HISTORY_SECONDS, PartyLog, party_logs
 from ml.data.transactions import TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
@@ -27,13 +28,11 @@ from serving import gateway
 from serving.artifacts import resolve_artifact
 from tenancy.scope import current_tenant_id
 
-if TYPE_CHECKING:
-    from apps.risk.transactions.selectors import Histories
-
 __all__ = [
     "FEATURES",
     "HISTORY_ROWS",
     "HISTORY_SECONDS",
+    "Histories",
     "MadePayments",
     "ReasonCode",
     "Reference",
@@ -68,9 +67,26 @@ class Scored:
     events: Sequence[Mapping[str, Any]] = ()
 
 
-def velocity(histories: "Histories") -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Histories:
+    """Transactions in no order: those that were asked for and the histories of their parties.
+
+    `asked` has the row of each one that was asked for, in their order. `out_of_order` are the places of those after
+    which something of their customer is stored already.
+    """
+
+    log: TransactionColumns
+    asked: NDArray[np.int64]
+    out_of_order: frozenset[int]
+
+    @cached_property
+    def parties(self) -> dict[str, PartyLog]:
+        return party_logs(self.log)
+
+
+def velocity(histories: Histories) -> NDArray[np.float32]:
     """Features of each transaction that was asked for, (asked, len(FEATURES)); NaN where nothing is known."""
-    return velocity_features(_columns(histories), histories.asked)
+    return velocity_features(histories.log, histories.asked, histories.parties)
 
 
 def named(table: NDArray[np.float32]) -> list[dict[str, float | None]]:
@@ -111,12 +127,12 @@ def describe_features() -> Mapping[str, str]:
     return DESCRIPTIONS
 
 
-def score(model: str, histories: "Histories", features: NDArray[np.float32]) -> list[Scored]:
+def score(model: str, histories: Histories, features: NDArray[np.float32]) -> list[Scored]:
     """What the model line says of each transaction that was asked for; features (asked, len(FEATURES)).
 
     Where the line has no version, the line ANOMALY_MODEL says how unusual each is, if it has one.
     """
-    requests = requests_of_log(_columns(histories), histories.asked, features)
+    requests = _requests(histories, features)
     answers = gateway.assess(model, requests)
     if all(answer.degraded == "no_model" for answer in answers):
         unusual = gateway.assess(ANOMALY_MODEL, requests)
@@ -124,13 +140,13 @@ def score(model: str, histories: "Histories", features: NDArray[np.float32]) -> 
     return [_scored(answer) for answer in answers]
 
 
-def score_by_version(artifact: str, histories: "Histories", features: NDArray[np.float32]) -> list[float]:
+def score_by_version(artifact: str, histories: Histories, features: NDArray[np.float32]) -> list[float]:
     """Probabilities of one version, computed in this process: for work that nobody waits for.
 
     Where the version gives no probability, its anomaly. Raises what a broken version raises.
     """
     folder = resolve_artifact(current_tenant_id(), artifact)
-    predictions = serving_engine.predict(folder, requests_of_log(_columns(histories), histories.asked, features))
+    predictions = serving_engine.predict(folder, _requests(histories, features))
     return [said["anomaly"] if said["probability"] is None else said["probability"] for said in predictions]
 
 
@@ -138,6 +154,10 @@ def reasons(features: Mapping[str, float | None], contributions: Sequence[Mappin
     """What raises the probability most, in words, the strongest first."""
     parts = {each["feature"]: each["part"] for each in contributions}
     return reason_codes(features, parts)
+
+
+def _requests(histories: Histories, features: NDArray[np.float32]) -> list[RiskRequest]:
+    return requests_of_log(histories.log, histories.asked, features, histories.parties)
 
 
 def _scored(answer: gateway.Answer[Any]) -> Scored:
@@ -152,21 +172,6 @@ def _scored(answer: gateway.Answer[Any]) -> Scored:
         members=said.get("members") or {},
         contributions=said.get("contributions") or (),
         events=said.get("events") or (),
-    )
-
-
-def _columns(histories: "Histories") -> TransactionColumns:
-    return TransactionColumns.of(
-        types=histories.types,
-        time=histories.time,
-        amount=histories.amount,
-        customer=histories.customer,
-        counterparty=histories.counterparty,
-        device=histories.device,
-        card=histories.card,
-        type=histories.type,
-        fraud_known_at=histories.fraud_known_at,
-        cleared_at=histories.cleared_at,
     )
 
 

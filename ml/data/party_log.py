@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.transactions import TransactionColumns
+from ml.data.transactions import PARTIES, TransactionColumns, known_fraud
 
 HOUR, DAY = 3_600.0, 86_400.0
 # How far back, and over how many transactions, anything is known of a party.
@@ -132,10 +132,16 @@ class PartyLog:
 
     def known_fraud(self, position: Positions, at: Floats) -> NDArray[np.bool_]:
         """Whether these transactions are known to be fraud at these moments."""
-        return (self.fraud_known_at[position] <= at) & (at < self.cleared_at[position])
+        return known_fraud(self.fraud_known_at[position], self.cleared_at[position], at)
 
     def frauds_within(self, start: Positions, end: Positions, at: Floats) -> Span:
         """The transactions at start <= position < end of each row that are known to be fraud at its moment `at`."""
         numbers = span(np.searchsorted(self.frauds, start), np.searchsorted(self.frauds, end))
         frauds = Span(numbers.row, self.frauds[numbers.position], numbers.rows)
         return frauds.where(self.known_fraud(frauds.position, at[frauds.row]))
+
+
+def party_logs(transactions: TransactionColumns) -> dict[str, PartyLog]:
+    """The log as each kind of party sees it, by its name; only of those that any transaction has."""
+    parties = {party: np.asarray(getattr(transactions, party)) for party in PARTIES}
+    return {party: PartyLog.of(transactions, codes) for party, codes in parties.items() if codes.max(initial=-1) >= 0}

@@ -79,14 +79,13 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
         offset = np.arange(int(length.max(initial=0)))
         real = offset < length[:, None]
         position = np.where(real, (last - length)[:, None] + offset, 0)
-        row = log.rows[position] if len(log.rows) else position
+        row = log.rows[position]
         now, current = np.asarray(transactions.time)[at], np.asarray(transactions.amount)[at]
         events = describe(
             age=now[:, None] - np.asarray(transactions.time)[row],
             amount=np.asarray(transactions.amount)[row],
             same_party=(other[row] == other[at][:, None]) & (other[row] >= 0),
-            fraud_known=(np.asarray(transactions.fraud_known_at)[row] <= now[:, None])
-            & (now[:, None] < np.asarray(transactions.cleared_at)[row]),
+            fraud_known=log.known_fraud(position, now[:, None]),
             real=real,
             current=current,
         )

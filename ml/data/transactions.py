@@ -79,7 +79,14 @@ class TransactionColumns:
 
     def known_fraud(self, at: float) -> NDArray[np.bool_]:
         """Which transactions are known to be fraud at that moment, shape (n,)."""
-        return (self.fraud_known_at <= at) & (at < self.cleared_at)
+        return known_fraud(self.fraud_known_at, self.cleared_at, at)
+
+
+def known_fraud(
+    fraud_known_at: NDArray[np.float64], cleared_at: NDArray[np.float64], at: float | NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether transactions are known to be fraud at these moments, of the shape that all three broadcast to."""
+    return (fraud_known_at <= at) & (at < cleared_at)
 
 
 def write_transactions(path: Path, *, types: list[str], **columns: ArrayLike) -> TransactionColumns:

@@ -7,13 +7,13 @@ end seven days earlier, when most of what is fraud has become known, as in the F
 al., 2022, chapter 3). Whatever rests on labels uses those that were known at the moment of the transaction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, PartyLog, Positions, span
+from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, PartyLog, Positions, party_logs, span
 from ml.data.transactions import PARTIES, TransactionColumns
 
 WINDOWS = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -22,7 +22,7 @@ SETTLED = 7 * DAY
 NIGHT_ENDS = 7
 LARGE = 3.0
 # Rows at once: bounds the memory of the windows' transactions.
-SPAN_ROWS = 4_000_000
+SPAN_ROWS = 1_000_000
 MEDIAN_ROWS = 64
 
 Table = NDArray[np.float32]
@@ -94,11 +94,15 @@ _CUTS = tuple(days * DAY for days in (1 / 24, 1, 7, 8, 14, 28, 30, 37, 38))
 _CUT = {seconds: column for column, seconds in enumerate(_CUTS)}
 
 
-def velocity_features(transactions: TransactionColumns, at: NDArray[np.int64] | None = None) -> Table:
+def velocity_features(
+    transactions: TransactionColumns,
+    at: NDArray[np.int64] | None = None,
+    logs: Mapping[str, PartyLog] | None = None,
+) -> Table:
     """Features of the transactions `at` (all where None) out of this log, shape (len(at), len(FEATURES)).
 
     The log must hold the whole history of these transactions' parties; the rest of it does not matter. NaN where a
-    party is missing or a value has nothing to rest on.
+    party is missing or a value has nothing to rest on. `logs` are the log's `party_logs`, where they are at hand.
     """
     wanted = np.arange(len(transactions)) if at is None else np.asarray(at, dtype=np.int64)
     table = np.full((len(wanted), len(FEATURES)), np.nan, dtype=np.float32)
@@ -108,8 +112,7 @@ def velocity_features(transactions: TransactionColumns, at: NDArray[np.int64] | 
     weekday = (np.floor(time / DAY) + 3) % 7
     columns = {"amount": amount, "hour": hour, "is_night": hour < NIGHT_ENDS, "is_weekend": weekday >= 5}
     _put(table, slice(None), columns)
-    for party in PARTIES:
-        log = PartyLog.of(transactions, np.asarray(getattr(transactions, party)))
+    for party, log in (party_logs(transactions) if logs is None else logs).items():
         present, place = log.places(wanted, len(transactions))
         rows = np.flatnonzero(present)
         other = np.asarray(getattr(transactions, other_side(party)))[log.rows]
@@ -151,21 +154,25 @@ def _party_features(
     end, now, amount = log.end[place], log.time[place], log.amount[place]
     begin = start[:, _CUT[HISTORY_SECONDS]]
     columns: dict[str, NDArray] = {}
-    for window, seconds in WINDOWS.items():
-        low = start[:, _CUT[seconds]]
-        history = span(low, end)
-        count, total = end - low, history.sums(log.amount[history.position])
-        partner = other[history.position]
-        known = partner >= 0
-        # One is counted where it appears first in the window.
-        distinct = history.sums(known & (earlier[history.position] < low[history.row]))
-        met = history.sums(partner == other[place][history.row])
-        columns[f"{party}_count_{window}"] = count + 1
-        columns[f"{party}_amount_sum_{window}"] = total + amount
-        columns[f"{party}_amount_mean_{window}"] = (total + amount) / (count + 1)
-        columns[f"{party}_{distinct_name(party)}_{window}"] = distinct + ((met == 0) & (other[place] >= 0))
-        if window == "30d":
-            columns |= _beside_mean(party, log, amount, total, count)
+    # All windows of all rows at once, row after row: (n, windows).
+    low = start[:, [_CUT[seconds] for seconds in WINDOWS.values()]]
+    windows = low.shape
+    history = span(low.ravel(), np.repeat(end, len(WINDOWS)))
+    count, total = end[:, None] - low, history.sums(log.amount[history.position]).reshape(windows)
+    partner, own = other[history.position], np.repeat(other[place], len(WINDOWS))
+    # One is counted where it appears first in the window.
+    is_first = (partner >= 0) & (earlier[history.position] < low.ravel()[history.row])
+    met = history.sums(partner == own[history.row])
+    distinct = (history.sums(is_first) + ((met == 0) & (own >= 0))).reshape(windows)
+    spent = total + amount[:, None]
+    for name, values in {
+        "count": count + 1,
+        "amount_sum": spent,
+        "amount_mean": spent / (count + 1),
+        distinct_name(party): distinct,
+    }.items():
+        columns |= {f"{party}_{name}_{window}": values[:, column] for column, window in enumerate(WINDOWS)}
+    columns |= _beside_mean(party, amount, total[:, -1], count[:, -1])
     columns[f"{party}_seconds_since_last"] = _seconds_since(log, now, np.where(end > begin, end - 1, -1))
     columns |= _label_features(party, log, start, begin, end, now)
     if party == "customer":
@@ -185,7 +192,8 @@ def _ratio(value: NDArray, base: NDArray) -> NDArray:
     return np.divide(value, base, out=np.full(len(value), np.nan), where=base > 0.0)
 
 
-def _beside_mean(party: str, log: PartyLog, amount: NDArray, total: NDArray, count: NDArray) -> dict[str, NDArray]:
+def _beside_mean(party: str, amount: NDArray, total: NDArray, count: NDArray) -> dict[str, NDArray]:
+    """Beside the mean of the last and longest of WINDOWS."""
     if party not in ("customer", "counterparty"):
         return {}
     return {f"amount_to_{party}_mean_30d": _ratio(amount, _ratio(total, count.astype(np.float64)))}
@@ -196,12 +204,14 @@ def _label_features(
 ) -> dict[str, NDArray]:
     columns: dict[str, NDArray] = {}
     settled_end = start[:, _CUT[SETTLED]]
-    for window, seconds in SETTLED_WINDOWS.items():
-        low = start[:, _CUT[SETTLED + seconds]]
-        count = settled_end - low
-        frauds = log.frauds_within(low, settled_end, now).sums()
-        columns[f"{party}_settled_count_{window}"] = count
-        columns[f"{party}_fraud_rate_{window}"] = np.divide(frauds, count, out=np.zeros(len(now)), where=count > 0)
+    low = start[:, [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]]
+    ends, moments = (np.repeat(each, len(SETTLED_WINDOWS)) for each in (settled_end, now))
+    count = settled_end[:, None] - low
+    frauds = log.frauds_within(low.ravel(), ends, moments).sums().reshape(low.shape)
+    rate = np.divide(frauds, count, out=np.zeros(low.shape), where=count > 0)
+    for place, window in enumerate(SETTLED_WINDOWS):
+        columns[f"{party}_settled_count_{window}"] = count[:, place]
+        columns[f"{party}_fraud_rate_{window}"] = rate[:, place]
     known = log.frauds_within(begin, end, now)
     recent = known.position >= start[:, _CUT[28 * DAY]][known.row]
     least = np.full(len(now), np.inf)

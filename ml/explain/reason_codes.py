@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ml.explain.reason_words import describe
@@ -25,7 +25,7 @@ class ReasonCode:
     part: float
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return vars(self).copy()
 
 
 def reason_codes(

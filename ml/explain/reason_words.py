@@ -4,6 +4,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 PARTY = r"(?P<party>customer|counterparty|device|card)"
 WINDOW = r"(?P<window>\d+[hd])"
@@ -27,22 +28,21 @@ def describe(feature: str, value: float | None) -> tuple[str, str | None]:
 
     A feature that is not known is its own code, with its name made readable.
     """
-    for family in FAMILIES:
-        match = family.pattern.fullmatch(feature)
-        if match is None:
-            continue
-        party = match.groupdict().get("party") or "customer"
-        code = family.code.format(party=party)
-        return (
-            (f"{party}_unknown", f"too little is known of this {party}")
-            if value is None
-            else (
-                code,
-                family.words(match, value),
-            )
-        )
-    readable = feature.replace("_", " ").strip() or "a feature"
-    return feature, f"{readable} is {'missing' if value is None else number(value)}"
+    found = _family_of(feature)
+    if found is None:
+        readable = feature.replace("_", " ").strip() or "a feature"
+        return feature, f"{readable} is {'missing' if value is None else number(value)}"
+    family, match = found
+    party = match.groupdict().get("party") or "customer"
+    if value is None:
+        return f"{party}_unknown", f"too little is known of this {party}"
+    return family.code.format(party=party), family.words(match, value)
+
+
+@lru_cache(maxsize=1024)
+def _family_of(feature: str) -> tuple[Family, re.Match[str]] | None:
+    matches = ((family, family.pattern.fullmatch(feature)) for family in FAMILIES)
+    return next(((family, match) for family, match in matches if match), None)
 
 
 def number(value: float) -> str:

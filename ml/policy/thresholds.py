@@ -24,14 +24,13 @@ class Costs:
     """What decisions cost, in the currency of the amounts.
 
     fraud_share: share of its amount that a fraud costs which passes. review: cost of one review. wrong_decline: cost of
-    a genuine transaction that is declined, of which wrong_decline_share is a share of its amount besides.
-    review_catch_share: the share of reviewed frauds that the reviewer recognises.
+    a genuine transaction that is declined. review_catch_share: the share of reviewed frauds that the reviewer
+    recognises.
     """
 
     fraud_share: float = 1.0
     review: float = 5.0
     wrong_decline: float = 20.0
-    wrong_decline_share: float = 0.0
     review_catch_share: float = 0.95
 
     def __post_init__(self) -> None:
@@ -95,7 +94,7 @@ def expected_costs(probability: Doubles, amount: Doubles, costs: Costs) -> tuple
     """What approving, reviewing and declining each transaction is expected to cost, each (n,)."""
     approve = probability * costs.fraud_share * amount
     review = costs.review + (1.0 - costs.review_catch_share) * approve
-    decline = (1.0 - probability) * (costs.wrong_decline + costs.wrong_decline_share * amount)
+    decline = (1.0 - probability) * costs.wrong_decline
     return approve, review, decline
 
 

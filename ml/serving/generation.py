@@ -41,7 +41,8 @@ class TextGenerator:
             raise GenerationError(f"the model in {folder.name} has no chat template")
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype="auto")
-        self.model = model.to(self.device).eval()
+        self.model: Any = model.eval()
+        self.model.to(self.device)
         self.window = int(getattr(self.model.config, "max_position_embeddings", 4096))
         self.was_cut_off = False
 
@@ -53,11 +54,11 @@ class TextGenerator:
 
         The oldest tokens of a conversation that does not fit the model are left out.
         """
-        prompt = self.tokenizer.apply_chat_template(
+        encoded: Any = self.tokenizer.apply_chat_template(
             list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         room = max(1, self.window - most_tokens)
-        prompt = {name: tensor[:, -room:].to(self.device) for name, tensor in prompt.items()}
+        prompt = {name: tensor[:, -room:].to(self.device) for name, tensor in encoded.items()}
         streamer = TextIteratorStreamer(
             self.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=SECONDS_A_TOKEN
         )

@@ -16,7 +16,7 @@ def knows_content(artifact: Path) -> bool:
     One that reads texts, but was given their vectors from elsewhere, cannot; nor can one that holds no items.
     """
     network = json.loads((artifact / "config.json").read_text(encoding="utf-8")).get("network")
-    inputs = network["inputs"] if network else ()
+    inputs = network.get("inputs", ()) if network else ()
     if "text" in inputs:
         return (artifact / TEXT_ENCODER).exists()
     return "attributes" in inputs

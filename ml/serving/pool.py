@@ -2,10 +2,16 @@
 
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 
 from ml.serving.predictor import load_predictor
 from ml.serving.requests import Predictor
+
+
+@lru_cache(maxsize=1024)
+def _place(path: Path) -> Path:
+    return Path(path).resolve()
 
 
 class ArtifactTooLargeError(ValueError):
@@ -26,7 +32,7 @@ class PredictorPool:
 
     def get(self, path: Path) -> Predictor:
         """The predictor of an artifact folder, loaded on first use. Raises ArtifactTooLargeError."""
-        path = Path(path).resolve()
+        path = _place(path)
         with self._lock:
             if path in self._predictors:
                 self._predictors.move_to_end(path)
@@ -47,14 +53,14 @@ class PredictorPool:
     def held(self, path: Path) -> Predictor | None:
         """The predictor of an artifact folder, if it is in memory now."""
         with self._lock:
-            return self._predictors.get(Path(path).resolve())
+            return self._predictors.get(_place(path))
 
     def replace(self, path: Path, predictor: Predictor) -> None:
         """Let another predictor answer for an artifact folder that is held; nothing happens where it is not.
 
         Raises ArtifactTooLargeError, with the former one left in place.
         """
-        path = Path(path).resolve()
+        path = _place(path)
         self._check_size(path, predictor.nbytes)
         with self._lock:
             if path in self._predictors:

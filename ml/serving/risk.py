@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from ml.data.item_features import ItemFeatures
 from ml.data.party_sequences import SIDES, History, sequences_of_histories
 from ml.data.velocity import FEATURES
+from ml.explain.tree_parts import TreeParts
 from ml.nn.two_sided import RiskBatch, Shares
 from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
 from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
 CONTRIBUTIONS = 20
+MOST_EVENTS = 16
 _AMOUNT = FEATURES.index("amount")
 _SINCE_LAST = {side: FEATURES.index(f"{side}_seconds_since_last") for side in SIDES}
 
@@ -24,6 +27,7 @@ _SINCE_LAST = {side: FEATURES.index(f"{side}_seconds_since_last") for side in SI
 class RiskPredictor:
     ensemble: RiskEnsemble
     columns: list[int]
+    tree_parts: TreeParts | None
     task: str = "risk"
 
     @classmethod
@@ -32,11 +36,11 @@ class RiskPredictor:
         ensemble = RiskEnsemble.load(path)
         if gone := [name for name in ensemble.features if name not in FEATURES]:
             raise ValueError(f"{path} reads features that are no longer computed ({', '.join(gone)}); train it again")
-        return cls(ensemble, [FEATURES.index(name) for name in ensemble.features])
+        return cls(ensemble, [FEATURES.index(name) for name in ensemble.features], TreeParts.of(ensemble.trees))
 
     @property
     def nbytes(self) -> int:
-        return self.ensemble.nbytes
+        return self.ensemble.nbytes + (0 if self.tree_parts is None else self.tree_parts.table.nbytes)
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "RiskPredictor":
         """Raises ValueError: this model knows transactions by what it is told of them each time."""
@@ -80,14 +84,16 @@ class RiskPredictor:
             found[side] = sequences_of_histories(histories, now=now, amount=whole[:, _AMOUNT], types=types, limit=limit)
         return found
 
-    def _tree_parts(self, table: Table) -> NDArray[np.float32]:
+    def _tree_parts(self, table: Table) -> NDArray[Any]:
         """What each feature adds to the trees' log-odds, and last what they start from: TreeSHAP (Lundberg et al.,
         2020), (rows, F + 1)."""
+        if self.tree_parts is not None:
+            return self.tree_parts(table)
         data = xgboost.DMatrix(table, nthread=1)
         parts: NDArray[np.float32] = self.ensemble.trees.predict(data, pred_contribs=True, validate_features=False)
         return parts
 
-    def _contributions(self, values: Table, parts: NDArray[np.float32]) -> list[Contribution]:
+    def _contributions(self, values: Table, parts: NDArray[Any]) -> list[Contribution]:
         strongest = np.argsort(-np.abs(parts), kind="stable")[:CONTRIBUTIONS]
         return [
             Contribution(
@@ -102,17 +108,18 @@ class RiskPredictor:
     def _events(self, row: int, request: RiskRequest, shares: Shares | None) -> list[EventShare]:
         if shares is None:
             return []
-        found = []
+        found: list[tuple[float, str, int, float]] = []
         for side in SIDES:
             given = len(request[side]["times"])  # type: ignore[literal-required]
             read = min(given, self.ensemble.shape["max_length"])
-            part = self.ensemble.weight * shares.part[side][row, :read]
-            pairs = zip(part.tolist(), shares.attention[side][row, :read].tolist(), strict=True)
-            found += [
-                EventShare(side=side, index=given - read + place, part=each, attention=attention)
-                for place, (each, attention) in enumerate(pairs)
-            ]
-        return sorted(found, key=lambda event: -abs(event["part"]))
+            part = (self.ensemble.weight * shares.part[side][row, :read]).tolist()
+            attention = shares.attention[side][row, :read].tolist()
+            found += zip(part, [side] * read, range(given - read, given), attention, strict=True)
+        strongest = sorted(found, key=lambda event: -abs(event[0]))[:MOST_EVENTS]
+        return [
+            EventShare(side=side, index=index, part=part, attention=attention)
+            for part, side, index, attention in strongest
+        ]
 
 
 def _feature_table(requests: list[RiskRequest]) -> Table:

@@ -1,14 +1,15 @@
 """What a risk predictor is asked and what it answers; and requests out of a log, as the application would make them."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import PartyLog
+from ml.data.party_log import PartyLog, party_logs
 from ml.data.party_sequences import SIDES, History
 from ml.data.transactions import TransactionColumns
-from ml.data.velocity import velocity_features
+from ml.data.velocity import other_side, velocity_features
 
 HISTORY_EVENTS = 64
 
@@ -40,7 +41,7 @@ class EventShare(TypedDict):
 
 class RiskPrediction(TypedDict):
     """probability is calibrated; members holds each member's own, uncalibrated. anomaly in [0, 1], None where no model
-    without labels is at hand. contributions are at most 20; they and events stand with the strongest first."""
+    without labels is at hand. contributions are at most 20 and events 16, with the strongest first."""
 
     probability: float
     anomaly: float | None
@@ -50,40 +51,40 @@ class RiskPrediction(TypedDict):
 
 
 def requests_of_log(
-    transactions: TransactionColumns, at: NDArray[np.int64], features: NDArray[np.float32] | None = None
+    transactions: TransactionColumns,
+    at: NDArray[np.int64],
+    features: NDArray[np.float32] | None = None,
+    logs: Mapping[str, PartyLog] | None = None,
 ) -> list[RiskRequest]:
-    """What was known of the transactions `at` when they were made; `features` are theirs, where they are at hand."""
-    table = (velocity_features(transactions, at) if features is None else features).astype(object)
+    """What was known of the transactions `at` when they were made; `features` are theirs, and `logs` the log's
+    `party_logs`, where they are at hand."""
+    logs = party_logs(transactions) if logs is None else logs
+    table = (velocity_features(transactions, at, logs) if features is None else features).astype(object)
     table[table != table] = None
-    logs = {side: PartyLog.of(transactions, np.asarray(getattr(transactions, side))) for side in SIDES}
-    places = {}
-    for side, log in logs.items():
-        places[side] = np.full(len(transactions), -1, dtype=np.int64)
-        places[side][log.rows] = np.arange(len(log.rows))
+    sides = [_histories(transactions, logs.get(side), at, other_side(side)) for side in SIDES]
     return [
-        RiskRequest(
-            features=table[number].tolist(),
-            customer=_history(transactions, logs["customer"], places["customer"], int(row), "counterparty"),
-            counterparty=_history(transactions, logs["counterparty"], places["counterparty"], int(row), "customer"),
-        )
-        for number, row in enumerate(at)
+        RiskRequest(features=row, customer=customer, counterparty=counterparty)
+        for row, customer, counterparty in zip(table.tolist(), *sides, strict=True)
     ]
 
 
-def _history(
-    transactions: TransactionColumns, log: PartyLog, place: NDArray[np.int64], row: int, other_side: str
-) -> History:
-    position = int(place[row])
-    if position < 0:
-        return History(times=[], amounts=[], same_party=[], types=[], fraud_known=[])
-    begin, end = int(log.history(np.array([position]))[0]), int(log.end[position])
-    rows = log.rows[max(begin, end - HISTORY_EVENTS) : end]
-    other, now = getattr(transactions, other_side), transactions.time[row]
-    known = (transactions.fraud_known_at[rows] <= now) & (now < transactions.cleared_at[rows])
-    return History(
-        times=transactions.time[rows].tolist(),
-        amounts=transactions.amount[rows].tolist(),
-        same_party=((other[rows] == other[row]) & (other[rows] >= 0)).astype(int).tolist(),
-        types=[transactions.types[code] for code in transactions.type[rows]],
-        fraud_known=known.astype(int).tolist(),
-    )
+def _histories(
+    transactions: TransactionColumns, log: PartyLog | None, at: NDArray[np.int64], other_party: str
+) -> list[History]:
+    found = [History(times=[], amounts=[], same_party=[], types=[], fraud_known=[]) for _ in at]
+    if log is None:
+        return found
+    present, place = log.places(at, len(transactions))
+    other = np.asarray(getattr(transactions, other_party))
+    end = log.end[place]
+    begin = np.maximum(log.history(place), end - HISTORY_EVENTS)
+    for number, first, last in zip(np.flatnonzero(present).tolist(), begin.tolist(), end.tolist(), strict=True):
+        rows, row = log.rows[first:last], at[number]
+        found[number] = History(
+            times=log.time[first:last].tolist(),
+            amounts=log.amount[first:last].tolist(),
+            same_party=((other[rows] == other[row]) & (other[rows] >= 0)).astype(int).tolist(),
+            types=[transactions.types[code] for code in transactions.type[rows].tolist()],
+            fraud_known=log.known_fraud(np.arange(first, last), transactions.time[row]).astype(int).tolist(),
+        )
+    return found

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db import connection
 
 from behavior.judging import SUBJECT_IDS
 from behavior.logins import find_logins, store_logins
@@ -18,6 +17,7 @@ from behavior.storing import LOG_LOCK, PAYLOAD_HASH
 from behavior.subjects import Keyring
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import encrypt, subject_secret
+from tenancy.statements import prepared_cursor
 
 # The lock and the time of receipt are those of `behavior.storing.open_log`, in order of message id as there.
 STORE = f"""
@@ -93,7 +93,7 @@ def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
             ]
         ),
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(STORE, values)
         stored = {event_id for (event_id,) in cursor.fetchall()}
     _store_logins([event for event in events if event.event_id in stored], keyring, source)

@@ -74,7 +74,12 @@ def database(url: str) -> dict[str, object]:
         "HOST": parts.pop("host", ""),
         "PORT": str(parts.pop("port", "")),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parts, "pool": pool} if flag("DATABASE_POOLED", False) else {**parts},
+        "OPTIONS": {
+            **parts,
+            **({"pool": pool} if flag("DATABASE_POOLED", False) else {}),
+            # A pooler between us and the database must know prepared statements (PgBouncer from 1.21 on).
+            "prepare_threshold": 1 if flag("DATABASE_PREPARED", True) else None,
+        },
         "CONN_MAX_AGE": 0 if flag("DATABASE_POOLED", False) else 600,
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
@@ -211,6 +216,12 @@ SPECTACULAR_SETTINGS = {
         "SourceKindEnum": "apps.service.knowledge.models.SourceKind",
         "SourceStatusEnum": "apps.service.knowledge.models.SourceStatus",
         "SourceVersionActionEnum": "apps.service.knowledge.models.SourceVersion.Action",
+        "SourceLanguageEnum": "apps.service.knowledge.models.SourceLanguage",
+        "ConversationStatusEnum": "apps.service.conversations.models.ConversationStatus",
+        "ReplyStatusEnum": "apps.service.replies.models.ReplyStatus",
+        "ReplyActionEnum": "apps.service.replies.models.ReplyAction",
+        "FlightStatusEnum": "apps.ads.campaigns.models.FlightStatus",
+        "AdChangeActionEnum": "apps.ads.campaigns.models.AdChange.Action",
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",

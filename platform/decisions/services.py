@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from decisions.models import Decision, Scenario
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 
 class DecidedItem(TypedDict):
@@ -83,14 +84,14 @@ def record_decision(
         latency_ms=latency_ms,
         decided_at=decided_at or timezone.now(),
     )
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(INSERT, _values(decision))
     return decision
 
 
 def store_decisions(decisions: Sequence[Decision]) -> None:
     """Store answers that have nothing in common, in one go; each `decision_id` must be a fresh uuid7."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         if len(decisions) == 1:
             cursor.execute(INSERT, _values(decisions[0]))
         elif decisions:

@@ -1,6 +1,7 @@
 """Where artifacts lie: ARTIFACTS/<tenant>/<model>/<run>/<attempt>. The tenant's folder is the border."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
@@ -29,8 +30,14 @@ def resolve_artifact(tenant_id: int, artifact: str) -> Path:
 
     Paths travel in messages, so nothing about them is trusted: links and `..` are followed before the check.
     """
-    root = (Path(settings.ARTIFACTS) / str(tenant_id)).resolve()
-    folder = (Path(settings.ARTIFACTS) / artifact).resolve()
+    return _resolve(Path(settings.ARTIFACTS), tenant_id, artifact)
+
+
+@lru_cache(maxsize=1024)
+def _resolve(artifacts: Path, tenant_id: int, artifact: str) -> Path:
+    # Kept, since every answer asks for it and each part of a path is a call to the system.
+    root = (artifacts / str(tenant_id)).resolve()
+    folder = (artifacts / artifact).resolve()
     if not folder.is_relative_to(root):
         raise ForeignArtifact(f"artifact '{artifact}' is not one of tenant {tenant_id}")
     return folder

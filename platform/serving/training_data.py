@@ -24,8 +24,8 @@ TrainingData = EventColumns | RankedLists | Any
 class Source:
     """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
     `open(path)` opens what it wrote as the task reads it; `sample(data, count)` makes requests out of it, such as the
-    application sends. `config()` is what the tenant's own settings say of a run that does not say otherwise; `missing()`
-    says what is missing to train, None where nothing is; without it events are asked for."""
+    application sends. `config()` is what the tenant's own settings say of a run that does not say otherwise;
+    `missing()` says what is missing to train, None where nothing is; without it events are asked for."""
 
     take: Callable[[dict[str, Any], Path], Path]
     open: Callable[[Path], Any]

@@ -7,6 +7,8 @@ from contextvars import ContextVar
 import structlog
 from django.db import connection, transaction
 
+from tenancy.statements import prepared_cursor
+
 _tenant: ContextVar[int | None] = ContextVar("tenant", default=None)
 
 
@@ -54,5 +56,5 @@ def tenant_scope(tenant_id: int) -> Iterator[None]:
 
 def set_local(name: str, value: str) -> None:
     """SET LOCAL with a bound value; must be called inside a transaction."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute("SELECT set_config(%s, %s, true)", [name, value])

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from tenancy.keys import hash_secret, split_key
 from tenancy.models import Membership, Tenant
 from tenancy.scope import current_tenant_id, set_local
+from tenancy.statements import prepared_cursor
 
 # Written out, because every request asks it: building the same statement from models takes longer than answering it.
 USABLE_KEY = """
@@ -62,7 +63,7 @@ def find_caller(raw_key: str) -> Caller | None:
     if parts is None:
         return None
     prefix, secret = parts
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(USABLE_KEY, [current_tenant_id(), prefix])
         row = cursor.fetchone()
     expected = bytes(row[0]) if row else bytes(32)

@@ -43,7 +43,9 @@ from tests.processes import running_worker
 
 # As in the Fraud Detection Handbook's simulation: each customer makes two transactions a day.
 CUSTOMERS, TERMINALS, DAYS = 5_000, 10_000, 180
-FRAUDS = 0.0084
+# Shares of transactions that are fraud: anywhere, and at a terminal that was compromised within the last 28 days.
+FRAUDS, COMPROMISED_FRAUDS = 0.002, 0.5
+COMPROMISED, COMPROMISED_DAYS = 500, 28
 ROWS = 400_000
 FULL_ROWS = 1_750_000
 CLIENTS = (1, 8)
@@ -99,17 +101,23 @@ def body(turn: int) -> dict[str, Any]:
 
 
 def import_history(tenant: Tenant, folder: Path, rows: int) -> None:
-    """The last DAYS days, through the file importer."""
+    """The last DAYS days, through the file importer. Most frauds happen at compromised terminals, so that there is
+    something to learn and the model is as large as a desk's."""
     generator = np.random.default_rng(0)
     ends = datetime.now(UTC).timestamp()
     number = np.arange(rows)
-    fraud = generator.random(rows) < FRAUDS
+    day = DAYS * np.sort(generator.random(rows))
+    terminal = generator.integers(0, TERMINALS, rows)
+    # The first terminals are compromised once each; the others never.
+    since = day - np.append(generator.random(COMPROMISED) * DAYS, np.full(TERMINALS - COMPROMISED, np.inf))[terminal]
+    compromised = (since >= 0) & (since < COMPROMISED_DAYS)
+    fraud = generator.random(rows) < np.where(compromised, COMPROMISED_FRAUDS, FRAUDS)
     columns = {
         "message_id": [f"history-{each}" for each in number],
         "user_id": [f"customer-{each}" for each in generator.integers(0, CUSTOMERS, rows)],
-        "item_id": [f"terminal-{each}" for each in generator.integers(0, TERMINALS, rows)],
+        "item_id": [f"terminal-{each}" for each in terminal],
         "value": np.round(generator.lognormal(3.5, 0.8, rows), 2),
-        "created_at": np.sort(ends - generator.random(rows) * DAYS * 86_400),
+        "created_at": ends - (DAYS - day) * 86_400,
         "properties": [
             f'{{"transaction_id":"h-{each}","fraud":{str(bad).lower()}}}'
             for each, bad in zip(number, fraud, strict=True)

@@ -13,7 +13,7 @@ from ml.data.party_sequences import SIDES, sequences_of_log
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES
 from ml.evaluation.drift import Reference, population_stability_index
-from ml.nn.two_sided import RISK_ENCODERS, RiskBatch, TwoSidedNetwork
+from ml.nn.two_sided import RISK_ENCODERS, STEPS, RiskBatch, TwoSidedNetwork
 from ml.serving.predictor import load_predictor
 from ml.serving.risk import RiskPredictor
 from ml.serving.risk_ensemble import RiskEnsemble
@@ -197,6 +197,29 @@ def test_padding_does_not_change_the_logit_and_parts_sum_to_what_the_events_add(
     without = network._logit(asked, {side: parts[:, 0] for side, parts in pooled.items()})
     added = sum(shares.part[side].sum(dim=1) for side in SIDES)
     torch.testing.assert_close(added, (together - without).detach(), atol=1e-3, rtol=1e-2)
+
+
+def test_parts_follow_the_gradients_that_autograd_finds(log: TransactionColumns) -> None:
+    torch.manual_seed(2)
+    network = TwoSidedNetwork(
+        features=2, types=2, encoder="lstm", dimension=8, layers=1, heads=2, dropout=0.0, max_length=16
+    ).eval()
+    batch = RiskBatch.of(
+        np.array([[1.0, np.nan]] * 2, dtype=np.float32), sequences_of_log(log, np.array([9_000, 11_000]), limit=16)
+    )
+    asked, pooled, _ = network._read(batch)
+    start = {side: parts[:, 0].detach() for side, parts in pooled.items()}
+    end = {side: parts.sum(dim=1).detach() for side, parts in pooled.items()}
+    gradients = {side: torch.zeros_like(each) for side, each in start.items()}
+    for step in range(STEPS):
+        share = (step + 0.5) / STEPS
+        along = {side: (start[side] + share * (end[side] - start[side])).requires_grad_() for side in SIDES}
+        found = torch.autograd.grad(network._logit(asked.detach(), along).sum(), list(along.values()))
+        for side, gradient in zip(along, found, strict=True):
+            gradients[side] += gradient / STEPS
+    for side in SIDES:
+        expected = (pooled[side][:, 1:] * gradients[side][:, None]).sum(-1)
+        torch.testing.assert_close(network.shares(batch).part[side], expected.detach(), atol=1e-6, rtol=1e-4)
 
 
 def test_a_sample_of_genuine_cases_stands_for_all_of_them(log: TransactionColumns) -> None:

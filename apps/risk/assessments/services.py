@@ -13,7 +13,7 @@ from apps.risk import engine
 from apps.risk.assessments.comparing import difference, difference_within
 from apps.risk.assessments.points import points_score
 from apps.risk.assessments.selectors import Answer, answer_of, stored_answers
-from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, current_settings
+from apps.risk.assessments.settings import APPLICATION, MODEL, SCENARIO, RiskSettings, live_settings
 from apps.risk.assessments.verdicts import Verdict, decide
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.rules.evaluation import Judgement, RuleHit, judge
@@ -127,7 +127,7 @@ def _assess(
     transactions: list[NewTransaction], stored: Mapping[str, Mapping[str, Any]], started: float
 ) -> dict[str, Outcome]:
     """Outcomes by transaction id; none for those that somebody else has assessed meanwhile."""
-    settings = current_settings()
+    settings = live_settings()
     pasts = histories(transactions, stored)
     table = engine.velocity(pasts)
     features, scores = engine.named(table), engine.score(MODEL, pasts, table)

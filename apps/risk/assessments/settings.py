@@ -10,12 +10,15 @@ from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
 from decisions.models import Scenario
+from tenancy.kept import Kept
 
 APPLICATION = "risk"
 SCENARIO = "transactions"
 KIND = "transactions"
 MODEL = "risk"
 MOST_TYPES = 100
+# A change reaches every process within this time, and a busy process reads them once in it.
+SETTINGS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class RiskSettings:
         return asdict(self) | {"event_types": list(self.event_types)}
 
 
+_settings: Kept[RiskSettings] = Kept(SETTINGS_SECONDS)
+
 RANGES = {
     "review_above": (0, 1),
     "decline_above": (0, 1),
@@ -119,6 +124,11 @@ def _problem_of_types(value: Any) -> str | None:
     return None
 
 
+def live_settings() -> RiskSettings:
+    """`current_settings` as they were at most SETTINGS_SECONDS ago, for the path of an answer."""
+    return _settings.get(None, current_settings)
+
+
 def current_settings() -> RiskSettings:
     """Those of the tenant in scope; the defaults where none are kept, or where what is kept cannot be used."""
     kept = Scenario.objects.filter(key=SCENARIO, application=APPLICATION).values_list("settings", flat=True).first()
@@ -150,4 +160,5 @@ def change_settings(changes: Mapping[str, Any], *, actor: str) -> RiskSettings:
     scenario = obtain_scenario()
     settings = RiskSettings.from_dict({**scenario.settings, **changes})
     change_scenario(scenario_id=scenario.id, values={"settings": {**scenario.settings, **changes}}, actor=actor)
+    _settings.forget(None)
     return settings

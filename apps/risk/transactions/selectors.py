@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
-from django.db import connection
 from numpy.typing import NDArray
 
 from apps.risk import engine
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 STORED = (
     "transaction_id",
@@ -37,20 +36,24 @@ READ = (
     "transaction_id, occurred_at, amount, type, subject_key, counterparty, device_key, card_key, fraud_known_at, "
     "cleared_at"
 )
+REACH = {"seconds": engine.HISTORY_SECONDS, "most": engine.HISTORY_ROWS}
 # Strictly before each transaction, so that one which is stored already is not part of its own history.
 OF_PARTY = """
     SELECT past.* FROM asked CROSS JOIN LATERAL (
         SELECT {read} FROM risk_transaction AS known
         WHERE tenant_id = %(tenant)s AND known.{party} = asked.{party} AND known.occurred_at < asked.occurred_at
-            AND known.occurred_at >= asked.occurred_at - make_interval(secs => %(seconds)s)
-        ORDER BY known.occurred_at DESC LIMIT %(most)s
+            AND known.occurred_at >= asked.occurred_at - make_interval(secs => {seconds})
+        ORDER BY known.occurred_at DESC LIMIT {most}
     ) AS past"""
 
 
+MOST_CODE = 2**63 - 1
+
+
 def _code(column: str) -> str:
-    """A number of 64 bits that only says who is the same; -1 for nobody."""
+    """A number of 63 bits that only says who is the same; -1 for nobody."""
     text = column if column == "counterparty" else f"encode({column}, 'hex')"
-    return f"coalesce(hashtextextended({text}, 0), -1)"
+    return f"coalesce(hashtextextended({text}, 0) & {MOST_CODE}, -1)"
 
 
 HISTORIES = f"""
@@ -58,7 +61,7 @@ HISTORIES = f"""
         SELECT * FROM jsonb_to_recordset(%(asked)s::jsonb) AS asked(number integer, transaction_id text,
             occurred_at timestamptz, amount double precision, type text, subject_key bytea, counterparty text,
             device_key bytea, card_key bytea, fraud_known_at timestamptz, cleared_at timestamptz)
-    ), found AS ({" UNION ".join(OF_PARTY.format(read=READ, party=party) for party in PARTIES)}),
+    ), found AS ({" UNION ".join(OF_PARTY.format(read=READ, party=party, **REACH) for party in PARTIES)}),
     everything AS (
         SELECT number, {READ} FROM asked
         UNION ALL SELECT -1, {READ} FROM found
@@ -97,32 +100,9 @@ class WithParties(Protocol):
     def card_key(self) -> bytes | None: ...
 
 
-@dataclass(frozen=True)
-class Histories:
-    """Transactions as columns of one length, in no order: those that were asked for and the histories of their parties.
-
-    `asked` has the row of each one that was asked for, in their order. `time`, `fraud_known_at` and `cleared_at`
-    are Unix seconds, inf where never. Codes of parties are dense from 0, -1 for none; `type` indexes `types`.
-    `out_of_order` are the places of those after which something of their customer is stored already.
-    """
-
-    asked: NDArray[np.int64]
-    time: NDArray[np.float64]
-    amount: NDArray[np.float64]
-    type: NDArray[np.int16]
-    customer: NDArray[np.int64]
-    counterparty: NDArray[np.int64]
-    device: NDArray[np.int64]
-    card: NDArray[np.int64]
-    fraud_known_at: NDArray[np.float64]
-    cleared_at: NDArray[np.float64]
-    types: list[str]
-    out_of_order: frozenset[int]
-
-
 def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, Any]]:
     """The columns of STORED of those that are stored, by id; one query."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             f"SELECT {', '.join(STORED)} FROM risk_transaction WHERE tenant_id = %s AND transaction_id = ANY(%s)",
             [current_tenant_id(), list(transaction_ids)],
@@ -135,7 +115,7 @@ def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, A
     return {row["transaction_id"]: row for row in rows}
 
 
-def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[str, Any]]) -> Histories:
+def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[str, Any]]) -> engine.Histories:
     """All that velocity features of these transactions rest on, by one query.
 
     Each one's history holds what is stored of its customer, counterparty, device and card strictly before it, at most
@@ -143,34 +123,27 @@ def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[s
     that are stored already (`find_transactions`), whose labels count too.
     """
     asked = [_asked(number, transaction, known) for number, transaction in enumerate(transactions)]
-    values: dict[str, Any] = {
-        "asked": json.dumps(asked),
-        "tenant": current_tenant_id(),
-        "seconds": engine.HISTORY_SECONDS,
-        "most": engine.HISTORY_ROWS,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORIES, values)
+    with prepared_cursor() as cursor:
+        cursor.execute(HISTORIES, {"asked": json.dumps(asked), "tenant": current_tenant_id()})
         row = cursor.fetchone()
     number, time, amount, types, customer, counterparty, device, card, fraud_known_at, cleared_at, late = row
     numbers = _numbers(number, "i4")
     places = np.flatnonzero(numbers >= 0)
     type_names = list(dict.fromkeys(types))
     type_codes = {name: code for code, name in enumerate(type_names)}
-    return Histories(
-        asked=places[np.argsort(numbers[places])],
+    log = engine.TransactionColumns.of(
+        types=type_names,
         time=_numbers(time, "f8"),
         amount=_numbers(amount, "f8"),
-        type=np.array([type_codes[name] for name in types], dtype=np.int16),
-        customer=_dense(_numbers(customer, "i8")),
-        counterparty=_dense(_numbers(counterparty, "i8")),
-        device=_dense(_numbers(device, "i8")),
-        card=_dense(_numbers(card, "i8")),
+        customer=_numbers(customer, "i8"),
+        counterparty=_numbers(counterparty, "i8"),
+        device=_numbers(device, "i8"),
+        card=_numbers(card, "i8"),
+        type=[type_codes[name] for name in types],
         fraud_known_at=_numbers(fraud_known_at, "f8"),
         cleared_at=_numbers(cleared_at, "f8"),
-        types=type_names,
-        out_of_order=frozenset(late),
     )
+    return engine.Histories(log, places[np.argsort(numbers[places])], frozenset(late))
 
 
 def _asked(number: int, transaction: WithParties, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -204,12 +177,3 @@ def _numbers(sent: bytes, kind: str) -> NDArray[Any]:
     each element, big-endian. Thousands of numbers a request would take long to read from text."""
     element = np.dtype([("length", ">i4"), ("value", f">{kind}")])
     return np.frombuffer(sent, dtype=element, offset=20)["value"].astype(kind)
-
-
-def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Codes from 0 in place of any numbers; -1 stays."""
-    distinct, dense = np.unique(codes, return_inverse=True)
-    if -1 not in distinct:
-        return dense.astype(np.int64)
-    none = int(np.searchsorted(distinct, -1))
-    return np.where(dense == none, -1, np.where(dense > none, dense - 1, dense)).astype(np.int64)

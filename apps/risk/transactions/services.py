@@ -13,6 +13,7 @@ from apps.risk.transactions.selectors import as_bytea
 from behavior.clock import to_micros
 from behavior.direct import JudgedEvent, store_judged
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 # Tells the projection that these are stored already.
 SOURCE = "risk"
@@ -56,7 +57,7 @@ def store_transactions(transactions: Sequence[NewTransaction], decision_ids: Seq
         _row(transaction, event_ids[transaction.transaction_id], decision_id)
         for transaction, decision_id in zip(transactions, decision_ids, strict=True)
     ]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(INSERT, [current_tenant_id(), json.dumps(rows)])
         new = {transaction_id for (transaction_id,) in cursor.fetchall()}
     events = [_event(each, event_ids[each.transaction_id]) for each in transactions if each.transaction_id in new]

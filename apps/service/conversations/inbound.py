@@ -52,7 +52,7 @@ def _zendesk(payload: Mapping[str, Any]) -> InboundMessage | None:
     comment = _object(_object(payload, "event"), "comment", "event.comment") if kind.endswith("added") else {}
     if comment and comment.get("is_public") is False:
         return None
-    author = comment.get("author") if isinstance(comment.get("author"), dict) else {}
+    author = _object_or_empty(comment, "author")
     is_agent = author.get("is_staff") is True
     return InboundMessage(
         conversation_id=_id(ticket, "id", "detail.id"),
@@ -74,7 +74,7 @@ def _chatwoot(payload: Mapping[str, Any]) -> InboundMessage | None:
     if payload.get("event") != "message_created" or payload.get("private") is True:
         return None
     role = {"incoming": Role.CUSTOMER, 0: Role.CUSTOMER, "outgoing": Role.AGENT, 1: Role.AGENT}.get(
-        payload.get("message_type")  # type: ignore[arg-type]
+        payload.get("message_type")
     )
     if role is None:
         return None
@@ -82,7 +82,7 @@ def _chatwoot(payload: Mapping[str, Any]) -> InboundMessage | None:
         raise BadPayload("attachments", "are not taken; only text is answered")
     sender = _object(payload, "sender")
     conversation = _object(payload, "conversation")
-    meta = conversation.get("meta") if isinstance(conversation.get("meta"), dict) else {}
+    meta = _object_or_empty(conversation, "meta")
     contact = sender if role == Role.CUSTOMER else meta.get("sender") or {}
     if role == Role.AGENT and sender.get("type") == "agent_bot":
         # Our own replies come back this way.
@@ -99,6 +99,11 @@ def _chatwoot(payload: Mapping[str, Any]) -> InboundMessage | None:
 
 
 DESKS: dict[str, Callable[[Mapping[str, Any]], InboundMessage | None]] = {"zendesk": _zendesk, "chatwoot": _chatwoot}
+
+
+def _object_or_empty(within: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = within.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _object(payload: Mapping[str, Any], name: str, path: str = "") -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class NewMessageSerializer(StrictSerializer):
         return super().to_internal_value(data)
 
 
-class ReasonSerializer(serializers.Serializer):
+class ReplyReasonSerializer(serializers.Serializer):
     code = serializers.CharField(help_text="for programs")
     text = serializers.CharField()
 
@@ -86,7 +86,7 @@ class SummarySerializer(serializers.Serializer):
 
 
 class HandOffSerializer(serializers.Serializer):
-    reasons = ReasonSerializer(many=True)
+    reasons = ReplyReasonSerializer(many=True)
     summary = SummarySerializer(required=False, allow_null=True)
     reply_id = serializers.UUIDField(required=False)
 
@@ -120,7 +120,8 @@ class MessageSerializer(serializers.ModelSerializer):
 class ConversationWithMessagesSerializer(ConversationSerializer):
     messages = serializers.SerializerMethodField(help_text="the last 50, oldest first; GET .../messages has all")
 
-    class Meta(ConversationSerializer.Meta):
+    class Meta:
+        model = Conversation
         fields = (*ConversationSerializer.Meta.fields, "messages")
 
     @extend_schema_field(MessageSerializer(many=True))
@@ -138,7 +139,9 @@ class ConversationFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(ConversationStatus.choices, required=False)
     channel = serializers.RegexField(CHANNEL, required=False)
     assignee = serializers.CharField(required=False, max_length=200)
-    source = serializers.RegexField(CHANNEL, required=False, help_text="api, or the help desk that it came from")
+    source = serializers.RegexField(  # type: ignore[assignment]
+        CHANNEL, required=False, help_text="api, or the help desk that it came from"
+    )
     waiting = serializers.BooleanField(
         required=False, allow_null=True, default=None, help_text="whether a message of the customer waits"
     )

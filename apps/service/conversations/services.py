@@ -168,7 +168,8 @@ def supersede_replies(conversation: Conversation, *, but: UUID | None = None) ->
     """Replies that are under way, and drafts that nobody has judged, answer a message that is not the newest any more;
     one statement. The conversation's row must be locked."""
     waiting = Reply.objects.filter(conversation=conversation, status__in=(ReplyStatus.UNDER_WAY, ReplyStatus.WAITING))
-    waiting.exclude(id=but).update(status=ReplyStatus.SUPERSEDED, settled_at=timezone.now())
+    others = waiting.exclude(id=but) if but else waiting
+    others.update(status=ReplyStatus.SUPERSEDED, settled_at=timezone.now())
 
 
 def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | None = None) -> Conversation:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, Count, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -23,7 +24,7 @@ class TimelineEvent:
     is_order: bool
 
 
-def queue() -> QuerySet[Conversation]:
+def queue() -> QuerySet[Any]:
     """Conversations as agents take them: who has waited longest first, then those that wait for nothing, newest first.
 
     The target is the same for all of a tenant, so this is also the order in which they are overdue. `waits_from` is
@@ -35,7 +36,9 @@ def queue() -> QuerySet[Conversation]:
         default=F("waiting_since"),
         output_field=DateTimeField(),
     )
-    found = Conversation.objects.annotate(waits_from=waits_from, intent=Subquery(newest.values("intent")[:1]))
+    found: QuerySet[Any] = Conversation.objects.annotate(
+        waits_from=waits_from, intent=Subquery(newest.values("intent")[:1])
+    )
     return found.order_by(F("waits_from").asc(nulls_last=True), F("last_message_at").desc(nulls_last=True), "id")
 
 

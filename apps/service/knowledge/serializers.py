@@ -84,7 +84,8 @@ class SourceSerializer(serializers.ModelSerializer):
 class WrittenSourceSerializer(SourceSerializer):
     similar = SimilarSourceSerializer(many=True, help_text="others that may say the same")
 
-    class Meta(SourceSerializer.Meta):
+    class Meta:
+        model = Source
         fields = (*SourceSerializer.Meta.fields, "similar")
         read_only_fields = fields
 
@@ -198,6 +199,7 @@ class KnowledgeImportSerializer(serializers.ModelSerializer):
 
 
 class KnowledgeImportSummarySerializer(KnowledgeImportSerializer):
-    class Meta(KnowledgeImportSerializer.Meta):
+    class Meta:
+        model = KnowledgeImport
         fields = ("id", "files", "counts", "actor", "created_at")
         read_only_fields = fields

@@ -26,7 +26,7 @@ from apps.service.conversations.models import Role
 from apps.service.replies import judging
 from apps.service.replies.jobs import settled_in_time
 from apps.service.replies.making import Asked, Made
-from apps.service.replies.models import Reply, ReplyStatus
+from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.selectors import get_reply, replies
 from apps.service.replies.serializers import (
     AskReplySerializer,
@@ -222,7 +222,7 @@ def _answer_of_made(decision_id: UUID, made: Made) -> dict[str, Any]:
         "decision_id": str(decision_id),
         "conversation_id": None,
         "message_id": None,
-        "status": str(STATUS_OF[made.verdict.action]),
+        "status": str(STATUS_OF[ReplyAction(made.verdict.action)]),
         "intent": understood.intent,
         "confidence": made.confidence,
         "action": str(made.verdict.action),

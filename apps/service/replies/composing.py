@@ -109,7 +109,7 @@ def citations_of(candidate: Candidate) -> list[dict[str, object]]:
 
 def suggestions_of(candidates: Sequence[Candidate], but: Candidate | None) -> list[dict[str, object]]:
     """Other replies that an agent may prefer."""
-    found = []
+    found: list[dict[str, object]] = []
     for candidate in candidates:
         if candidate is but or (but is not None and candidate.text == but.text):
             continue

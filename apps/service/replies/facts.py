@@ -76,7 +76,7 @@ def read_facts(keys: Sequence[bytes], event_types: Sequence[str]) -> Facts:
     """The customer's orders from the newest MOST_EVENTS of these types; one query, and one for the items' titles."""
     if not keys or not event_types:
         return Facts()
-    values = {"tenant": current_tenant_id(), "keys": list(keys), "types": list(event_types)}
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "keys": list(keys), "types": list(event_types)}
     with connection.cursor() as cursor:
         cursor.execute(EVENTS, values)
         rows = cursor.fetchall()

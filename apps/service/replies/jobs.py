@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings as process_settings
@@ -128,16 +129,17 @@ def _is_wanted(reply_id: UUID) -> bool:
 
 def _made(job: Job, written: Generation | None, failures: list[str]) -> Made:
     """The verdict on what was written; where nothing was, on the sentences of the articles."""
-    notes = {"failures": failures}
+    notes: dict[str, Any] = {"failures": failures}
     extracted = extract(job.gathered.asked.question, job.gathered.articles)
     candidate = written.candidate(job.gathered.asked.question) if written else None
     if written is None or candidate is None:
         made = make_reply(job.gathered, job.settings)
         return judge(
-            job.gathered, job.settings, made.candidate, [], degraded="generation_failed", notes=made.notes | notes
+            job.gathered, job.settings, made.candidate, [], degraded="generation_failed", notes={**made.notes, **notes}
         )
     others = [candidate, *([extracted] if extracted else [])]
-    return judge(job.gathered, job.settings, candidate, others, doubts=written.doubts(), notes=notes | written.notes())
+    notes |= written.notes()
+    return judge(job.gathered, job.settings, candidate, others, doubts=written.doubts(), notes=notes)
 
 
 def _finish(reply_id: UUID, made: Made, started: float) -> bool:

@@ -68,14 +68,15 @@ class Mask:
         can have another's data put in."""
         text = _MARK.sub(r"(\1)", text)
         for kind, pattern, is_one in _PATTERNS:
-            text = pattern.sub(
-                lambda m, kind=kind, is_one=is_one: self._mark(kind, m[0]) if is_one(m[0]) else m[0], text
-            )
+            text = self._hide(text, kind, pattern, is_one)
         for name in sorted({*self.names, *names_in(text)}, key=len, reverse=True):
             text = re.sub(
                 rf"(?<!\w){re.escape(name)}(?!\w)" if name.isascii() else re.escape(name), self._name(name), text
             )
         return text
+
+    def _hide(self, text: str, kind: str, pattern: re.Pattern[str], is_one: Callable[[str], bool]) -> str:
+        return pattern.sub(lambda found: self._mark(kind, found[0]) if is_one(found[0]) else found[0], text)
 
     def show(self, text: str) -> str:
         """The text with the values behind its marks; a mark that was never made stays."""

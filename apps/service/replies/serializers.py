@@ -8,7 +8,7 @@ from api.serializers import StrictSerializer
 from api.subjects import SubjectField
 from apps.service.conversations.cleaning import LONGEST_TEXT, clean_text
 from apps.service.conversations.models import Role
-from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReasonSerializer, SummarySerializer
+from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReplyReasonSerializer, SummarySerializer
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from behavior.parsing import Invalid
@@ -50,7 +50,7 @@ class AskReplySerializer(StrictSerializer):
 
 
 class CitationSerializer(serializers.Serializer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     version = serializers.IntegerField()
     kind = serializers.CharField(help_text="article, macro, reply, or order for the customer's own data")
     title = serializers.CharField(allow_blank=True)
@@ -61,7 +61,7 @@ class CitationSerializer(serializers.Serializer):
 
 
 class SuggestionSerializer(serializers.Serializer):
-    source = serializers.CharField(allow_null=True)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     title = serializers.CharField(allow_blank=True)
     backend = serializers.CharField(help_text="what wrote it")
     text = serializers.CharField()
@@ -81,7 +81,7 @@ class ReplyAnswerSerializer(serializers.Serializer):
     reply = serializers.CharField(allow_blank=True, help_text="empty where the customer is handed off")
     citations = CitationSerializer(many=True)
     suggestions = SuggestionSerializer(many=True, help_text="other replies that an agent may prefer")
-    reasons = ReasonSerializer(many=True, help_text="why it is sent, kept as a draft or handed off")
+    reasons = ReplyReasonSerializer(many=True, help_text="why it is sent, kept as a draft or handed off")
     summary = SummarySerializer(allow_null=True, help_text="of what is handed off")
     backend = serializers.CharField(help_text="selection, extractive, or the backend that generated it")
     model_version = serializers.UUIDField(allow_null=True)

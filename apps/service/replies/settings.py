@@ -61,7 +61,9 @@ class ServiceSettings:
         problems = {name: problem for name, value in values.items() if (problem := _problem(name, value))}
         if problems:
             raise ValidationError(problems)
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return replace(cls(), **given)
 
     def to_dict(self) -> dict[str, Any]:

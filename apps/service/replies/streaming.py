@@ -47,7 +47,7 @@ def follow(tenant_id: int, reply_id: UUID) -> Iterator[Piece | None]:
     key, last = stream_key(tenant_id, reply_id), "0"
     while True:
         try:
-            found = valkey().xread({key: last}, count=100, block=BLOCK_MILLISECONDS)
+            found: Any = valkey().xread({key: last}, count=100, block=BLOCK_MILLISECONDS)
         except VALKEY_GONE:
             found = []
         if not found:

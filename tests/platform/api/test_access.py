@@ -1,10 +1,12 @@
 """Who gets in: keys, scopes, rates; and what every answer carries."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 
+from api import throttling
 from api.valkey import valkey
 from catalog.models import Item
 from tenancy.models import ApiKey, Tenant
@@ -74,6 +76,23 @@ def test_a_key_that_calls_too_often_is_told_when_to_come_back(api: ApiClient, se
     assert 1 <= len(refused) <= 2
     assert 1 <= int(refused[0]["Retry-After"]) <= 60
     assert refused[0].json()["type"] == "urn:problem:throttled"
+
+
+def test_a_process_counts_for_itself_far_from_the_limit_and_asks_for_the_count_of_all_near_it(
+    settings: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.API_REQUESTS_PER_MINUTE = 10
+    # No minute ends during the test.
+    monkeypatch.setattr(throttling, "MINUTE", 10_000_000)
+    monkeypatch.setattr(throttling, "TELL_SECONDS", 60.0)
+    key_id = uuid4()
+    assert [throttling._count(key_id) for _ in range(4)] == [1, 2, 3, 4]
+    key = f"sequitur:requests:{key_id}:{throttling._tallies[key_id].minute}"
+    assert valkey().get(key) == b"1"
+    valkey().incrby(key, 20)  # by another process
+    assert throttling._count(key_id) == 25
+    assert throttling._count(key_id) == 26
+    valkey().delete(key)
 
 
 def test_one_busy_key_does_not_slow_another(

@@ -69,7 +69,7 @@ def _row(place: int, wanted: Mapping[str, Any], before: ReplyBackend | None, act
         sealed = encrypt(wanted["key"].encode())
     elif "key" not in wanted and before is not None and before.base_url == wanted.get("base_url", ""):
         # A key that went to another server would be given away.
-        sealed = before.sealed_key
+        sealed = bytes(before.sealed_key) if before.sealed_key is not None else None
     return ReplyBackend(position=place, sealed_key=sealed, changed_by=actor, **values)
 
 

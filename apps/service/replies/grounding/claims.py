@@ -101,7 +101,7 @@ def claims_of(text: str) -> frozenset[Claim]:
     found: set[Claim] = set()
     rest = plain(text)
     for pattern, kind in ((EMAIL, "email"), (URL, "url"), (_DOMAIN, "url")):
-        rest = _take(pattern, rest, lambda match, kind=kind: {_address(kind, match[0])}, found)  # type: ignore[misc]
+        rest = _take(pattern, rest, lambda match, kind=kind: {_address(kind, match[0])}, found)
     rest = _take(_ISO_DATE, rest, lambda m: {_date(m[1], m[2], m[3])}, found)
     rest = _take(_CHINESE_DATE, rest, lambda m: {_date(m[1], m[2], m[3])}, found)
     rest = _take(_DAY_MONTH, rest, lambda m: {_date(m[3], _month(m[2]), m[1])}, found)
