@@ -206,7 +206,7 @@ def _by_meaning(ask: _Ask) -> Ranking:
     if vector is None:
         raise _NotRun("the text encoder gave no vector in time")
     with connection.cursor() as cursor:
-        cursor.execute(BY_MEANING, ask.values(vector=as_text(vector)))
+        cursor.execute(BY_MEANING, ask.values(vector=as_text(vector.tolist())))
         return dict(cursor.fetchall())
 
 
@@ -230,7 +230,7 @@ def _read(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
         source__status=SourceStatus.PUBLISHED,
     )
     columns = {name: F(f"source__{name}") for name in ("title", "version")}
-    return {row["id"]: row for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
+    return {row["id"]: dict(row) for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
 
 
 def _rerank(query: str, rows: Sequence[dict[str, Any]]) -> Ranking:
