@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.service.engine import rerank, sentences
+from apps.service.engine import chunk_text, rerank, sentences
 from apps.service.knowledge.indexing import PUBLIC, language_of, segment_reader
 from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
 from catalog.text_analysis import analyse, pairs
@@ -27,8 +28,10 @@ LONGEST_QUERY = 10_000
 MOST_PASSAGES = 50
 # Candidates of each list, and how many of the fused ones a re-ranker reads.
 CANDIDATES, RERANKED = 100, 30
-# A message of any length costs the same; its first words say what is wanted.
-QUERY_READ, MOST_TERMS = 2_000, 32
+# Terms that are read of a query, of words and of pairs each.
+MOST_TERMS = 600
+# The encoder reads a long message in pieces, so wide and so many at most; their mean is what it means.
+PIECE_WIDTH, MOST_PIECES = 300, 8
 # Chunks with one of the rarest terms, so many at most, are ranked by all terms.
 MOST_MATCHES = 300
 # Of one source so many passages at most, so that a long article leaves room for others.
@@ -51,14 +54,13 @@ BY_WORDS = """
         FROM given LEFT JOIN service_termcount AS known ON known.tenant_id = %(tenant)s AND known.term = given.term
     ),
     ordered AS (
-        SELECT '''' || term || '''' AS query,
-            ln(1 + (greatest(total, chunks) - chunks + 0.5) / (chunks + 0.5)) AS weight,
+        SELECT term, ln(1 + (greatest(total, chunks) - chunks + 0.5) / (chunks + 0.5)) AS weight,
             sum(chunks) OVER (ORDER BY chunks, term) AS reached, row_number() OVER (ORDER BY chunks, term) AS place
         FROM counted
     ),
     asked AS (
-        SELECT string_agg(query, ' | ') FILTER (WHERE place = 1 OR reached <= %(most)s) AS query,
-            array_agg(query::tsquery) AS terms, array_agg(weight::float8) AS weights
+        SELECT string_agg(quote_literal(term), ' | ') FILTER (WHERE place = 1 OR reached <= %(most)s) AS query,
+            array_agg(term) AS terms, array_agg(weight::float8) AS weights
         FROM ordered
     )
     SELECT found.id, found.relevance FROM asked CROSS JOIN LATERAL service_match_words(
@@ -141,7 +143,7 @@ def search_in_stages(
 ) -> Search:
     """The best passages that this audience may see, and what each stage did. See `selectors.search`."""
     readers = None if audience == SourceAudience.AGENTS else [PUBLIC, *map(segment_reader, segments)]
-    ask = _Ask(query[:QUERY_READ], readers, list(kinds) if kinds is not None else None, language or "")
+    ask = _Ask(query[:LONGEST_QUERY], readers, list(kinds) if kinds is not None else None, language or "")
     did: list[Stage] = []
     words = _run(did, FULL_TEXT, stages, lambda: _by_words(ask))
     meaning = _run(did, DENSE, stages, lambda: _by_meaning(ask))
@@ -196,17 +198,20 @@ def _terms(query: str) -> tuple[list[str], list[str]]:
     analysed = analyse(query)
     words = list(dict.fromkeys(analysed.words))[:MOST_TERMS]
     found = dict.fromkeys(term for run in analysed.runs for term in pairs(run) or [run])
-    return words, list(found)[: 2 * MOST_TERMS]
+    return words, list(found)[:MOST_TERMS]
 
 
 def _by_meaning(ask: _Ask) -> Ranking:
     if language_of(ask.query, ask.language or SourceLanguage.ENGLISH) not in readable_languages():
         raise _NotRun("no text encoder for this language is configured")
-    vector = text_vector(ask.query)
-    if vector is None:
+    pieces = [text_vector(piece.text) for piece in chunk_text(ask.query, width=PIECE_WIDTH)[:MOST_PIECES]]
+    vectors = [vector for vector in pieces if vector is not None]
+    if not vectors:
         raise _NotRun("the text encoder gave no vector in time")
+    # Its length does not matter: what is compared is the angle.
+    mean = np.mean(vectors, axis=0)
     with connection.cursor() as cursor:
-        cursor.execute(BY_MEANING, ask.values(vector=as_text(vector.tolist())))
+        cursor.execute(BY_MEANING, ask.values(vector=as_text(mean.tolist())))
         return dict(cursor.fetchall())
 
 

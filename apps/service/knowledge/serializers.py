@@ -65,7 +65,7 @@ class SourceSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Source
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "kind",
             "external_id",
@@ -194,7 +194,7 @@ class KnowledgeImportSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = KnowledgeImport
-        fields = ("id", "files", "counts", "results", "actor", "created_at")
+        fields: tuple[str, ...] = ("id", "files", "counts", "results", "actor", "created_at")
         read_only_fields = fields
 
 

@@ -29,18 +29,24 @@ MAY_BE_FOUND = """
     AND (in_language = '' OR own.language = in_language)
     AND (own.valid_from IS NULL OR own.valid_from <= now()) AND (own.valid_until IS NULL OR now() < own.valid_until)"""
 NARROWED = "for_readers text[], of_kinds text[], in_language text, most integer"
-# The relevance of a chunk is the sum over the terms of their weight times how firmly they stand in it: a term's
-# ts_rank alone grows with its first few occurrences and with the field, and stays below 1.
+# BM25 (Robertson and Zaragoza, 2009) with k1 = 1.2 and without a correction for length, since chunks are about as long
+# as each other: the sum of weight * n / (n + 1.2) over the terms, an occurrence in the title counting as three, one in
+# the headings as two. Each document is taken apart once, so that a long query costs hardly more than a short one.
 MATCH_WORDS = f"""
-    CREATE FUNCTION service_match_words(query tsquery, terms tsquery[], weights double precision[], {NARROWED})
+    CREATE FUNCTION service_match_words(query tsquery, asked text[], asked_weights double precision[], {NARROWED})
     RETURNS TABLE (id uuid, relevance double precision) ROWS 100 {AS_OWNER} AS $$
-        SELECT matched.id, (
-            SELECT sum(term.weight * ts_rank('{{0.5, 0.5, 0.7, 1}}', matched.document, term.query))
-            FROM unnest(terms, weights) AS term(query, weight))
+        SELECT matched.id, sum(term.weight * times / (times + 1.2))
         FROM (
             SELECT own.id, own.document FROM public.service_chunk AS own
             WHERE {OWN_ROWS} AND own.document @@ query AND {MAY_BE_FOUND} LIMIT most
         ) AS matched
+        CROSS JOIN LATERAL unnest(matched.document) AS word
+        JOIN unnest(asked, asked_weights) AS term(lexeme, weight) ON term.lexeme = word.lexeme
+        CROSS JOIN LATERAL (
+            SELECT sum(CASE place WHEN 'A' THEN 3 WHEN 'B' THEN 2 ELSE 1 END)::double precision AS times
+            FROM unnest(word.weights) AS place
+        ) AS counted
+        GROUP BY matched.id
     $$"""
 MATCH_MEANING = f"""
     CREATE FUNCTION service_match_meaning(query vector, {NARROWED})
@@ -52,7 +58,7 @@ MATCH_MEANING = f"""
     $$"""
 NARROWED_TYPES = "text[], text[], text, integer"
 FUNCTIONS = {
-    f"service_match_words(tsquery, tsquery[], double precision[], {NARROWED_TYPES})": MATCH_WORDS,
+    f"service_match_words(tsquery, text[], double precision[], {NARROWED_TYPES})": MATCH_WORDS,
     f"service_match_meaning(vector, {NARROWED_TYPES})": MATCH_MEANING,
 }
 

@@ -270,8 +270,7 @@ def test_another_tenant_finds_nothing(tenant: Tenant, other_tenant: Tenant, enco
         assert search("refund", audience="agents") == []
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM service_match_words('refund', ARRAY['refund'::tsquery], ARRAY[1.0], "
-                "NULL, NULL, '', 9)"
+                "SELECT count(*) FROM service_match_words('refund', ARRAY['refund'], ARRAY[1.0], NULL, NULL, '', 9)"
             )
             assert cursor.fetchone() == (0,)
     with connection.cursor() as cursor:
