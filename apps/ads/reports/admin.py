@@ -1,5 +1,6 @@
 """Ads > Reports, Ledger and Auctions in the console."""
 
+from abc import abstractmethod
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -25,8 +26,9 @@ class PageAdmin(TenantModelAdmin):
 
     template = ""
 
+    @abstractmethod
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        raise NotImplementedError
+        """What the template shows."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if not self.has_view_permission(request):

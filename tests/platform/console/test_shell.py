@@ -121,13 +121,14 @@ def test_lists_do_not_ask_more_of_the_database_for_more_rows(
     lists = [address for address in pages_of(furnished) if address.count("/") == 4 and "tenant/" not in address]
     client.get("/console/")
 
+    def asked(address: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(address).status_code == 200
+        return len(captured)
+
     def queries() -> dict[str, int]:
-        found = {}
-        for address in ["/console/", *lists]:
-            with CaptureQueriesContext(connection) as captured:
-                assert client.get(address).status_code == 200
-            found[address] = len(captured)
-        return found
+        # Of two requests in a row one finds what a process remembers for a second, such as settings.
+        return {address: min(asked(address), asked(address)) for address in ["/console/", *lists]}
 
     before = queries()
     furnished.add_rows(8)
