@@ -19,7 +19,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("curl") is None, reason="the demonstration prints calls for curl"),
 ]
-QUICK_SECONDS = 20.0
+# Of the first run's time: whoever has little patience looks at what is there.
+QUICK_SHARE = 0.2
 Run = Callable[..., str]
 
 
@@ -58,7 +59,9 @@ def items_of(answer: str) -> list[str]:
 def test_a_first_run_fills_everything_and_a_second_one_finds_it(manage: Run, tmp_path: Path) -> None:
     ports = ("--port", str(free_port()), "--console-port", str(free_port()))
 
+    started = time.monotonic()
     first = manage("demo", "--small", "--detach", *ports)
+    filling = time.monotonic() - started
 
     assert first.count(": trained, ndcg@10") == 2
     ask, tell, ask_again = printed_calls(first)
@@ -73,7 +76,7 @@ def test_a_first_run_fills_everything_and_a_second_one_finds_it(manage: Run, tmp
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     started = time.monotonic()
     second = manage("demo", "--small", *ports)
-    assert time.monotonic() - started < QUICK_SECONDS
+    assert time.monotonic() - started < QUICK_SHARE * filling
     assert "events sent" not in second
     for name in ("Password ", "API key "):
         [line] = [line for line in first.splitlines() if line.startswith(name)]
