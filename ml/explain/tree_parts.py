@@ -80,7 +80,9 @@ class TreeParts:
         depth = self.step.shape[1]
         pattern = (answers[self.step] @ (2 ** np.arange(depth, dtype=np.float32))).astype(np.int64)
         added = self.table[pattern + np.arange(len(pattern)) * 2**depth]
-        parts = np.bincount(self.feature.ravel(), weights=added.ravel(), minlength=self.features + 1)
+        parts: Doubles = np.bincount(self.feature.ravel(), weights=added.ravel(), minlength=self.features + 1).astype(
+            np.float64, copy=False
+        )
         parts[-1] = self.bias
         return parts
 

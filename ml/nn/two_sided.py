@@ -132,7 +132,7 @@ class TwoSidedNetwork(nn.Module):
         The gradients are written out, since finding them anew would take longer than all the rest.
         """
         asked_BD, pooled, attention = self._read(batch)
-        first, _, _, last = self.head
+        first, last = (layer for layer in self.head if isinstance(layer, nn.Linear))
         before_BD = first(torch.cat([asked_BD, *(pooled[side][:, 0] for side in SIDES)], dim=-1))
         after_BD = first(torch.cat([asked_BD, *(pooled[side].sum(dim=1) for side in SIDES)], dim=-1))
         # The head's first layer is linear, so that the path is straight behind it too.

@@ -20,5 +20,7 @@ def prepared_cursor() -> CursorWrapper:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         # As `connection.cursor()`, with the other class of cursor.
-        prepared: CursorWrapper = connection._prepare_cursor(ServerBindingCursor(connection.connection))
+        prepared: CursorWrapper = connection._prepare_cursor(
+            ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+        )
         return prepared
