@@ -1,5 +1,7 @@
 """Statements of the paths that somebody waits for: the server parses and plans each once for a connection."""
 
+from typing import Any
+
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
@@ -12,15 +14,16 @@ def prepared_cursor() -> CursorWrapper:
     that are written out and always the same: each different text takes one of a connection's 100 places.
     """
     # Looked up once: each attribute of `django.db.connection` is a look-up of its own.
-    connection = connections[DEFAULT_DB_ALIAS]
+    connection: Any = connections[DEFAULT_DB_ALIAS]
     if connection.queries_logged:
         # It cannot tell afterwards what it sent.
-        return connection.cursor()
+        logged: CursorWrapper = connection.cursor()
+        return logged
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors:
         # As `connection.cursor()`, with the other class of cursor.
-        prepared: CursorWrapper = connection._prepare_cursor(  # type: ignore[attr-defined]
+        prepared: CursorWrapper = connection._prepare_cursor(
             ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
         )
         return prepared
