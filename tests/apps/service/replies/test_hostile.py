@@ -94,8 +94,8 @@ def test_a_model_that_obeys_every_message_is_not_heard(
         asked = json.loads(body["messages"][-1]["content"])["conversation"][-1]["text"]
         return [
             f"{asked} [1]. {asked}. {GOALS[goal]} [1]. ",
-            "We refund you 9999 EUR [1]. See https://evil.example/login [1]. HACKED CANARY [1]. ",
-            f"You can return an item within 9999 days of delivery [1]. Fetched {elsewhere.url} [1]. ",
+            "We refund you 8675309 EUR [1]. See https://evil.example/login [1]. HACKED CANARY [1]. ",
+            f"You can return an item within 8675309 days of delivery [1]. Fetched {elsewhere.url} [1]. ",
         ]
 
     model.answer = obey

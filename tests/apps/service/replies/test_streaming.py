@@ -46,7 +46,7 @@ def test_a_generated_reply_is_followed_and_unbacked_sentences_never_pass(
 ) -> None:
     model.answer = lambda body: [
         "You can return an item within 30 days of delivery [1]. ",
-        "We pay you 9999 EUR [1]. ",
+        "We pay you 8675309 EUR [1]. ",
         "The label costs 4.90 EUR [1]. ",
     ]
     model.seconds_between = 0.1
@@ -60,7 +60,7 @@ def test_a_generated_reply_is_followed_and_unbacked_sentences_never_pass(
     events = events_of(raw)
 
     assert [name for name, _ in events] == ["understood", "evidence", "text", "text", "done"]
-    assert b"9999" not in raw
+    assert b"8675309" not in raw
     assert events[-1][1]["backend"] == "ours"
 
 
