@@ -91,8 +91,10 @@ def pretrained_vectors(texts: Sequence[str], encoder: TextEncoder | None) -> Flo
     encoder (texts, 0)."""
     if encoder is None:
         return np.zeros((len(texts), 0), dtype=np.float32)
-    # A blank text gives zeros.
-    return encoder.encode([text if language_of(text) in ENCODED else "" for text in texts])
+    # Many are the same text; a blank one gives zeros.
+    distinct, place = np.unique([text if language_of(text) in ENCODED else "" for text in texts], return_inverse=True)
+    found: Floats = encoder.encode(distinct.tolist())[place]
+    return found
 
 
 def bags_of(counts: csr_matrix) -> Bags:

@@ -28,7 +28,7 @@ from ml.tasks.replies_training import (
 )
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
-from ml.training.reply_tuning import Examples, ReplyTuning, train_reply_encoder
+from ml.training.reply_tuning import Examples, ReplyTuning, batches_of, train_reply_encoder
 
 METRIC = "mrr"
 TICK_STEPS = 10
@@ -125,9 +125,10 @@ def _fit(
     if encoder is not None:
         progress(Progress("text"))
     examples = examples_of(pairs, train, encoder, settings)
+    epochs = max(settings.epochs, -(-settings.least_steps // batches_of(len(train), settings.batch_pairs)))
     tuning = ReplyTuning(
-        epochs=settings.epochs,
-        stop_after=settings.epochs,
+        epochs=epochs,
+        stop_after=epochs,
         batch=settings.batch_pairs,
         learning_rate=settings.learning_rate,
         temperature=settings.temperature,

@@ -30,13 +30,15 @@ class RepliesConfig(TaskSettings):
     # Whether all pairs train what is stored, after the held-out ones have chosen and judged. Costs a second training.
     refit: bool = True
     dimension: int = 128
-    epochs: int = 8
+    # Passes over the pairs, and at least so many steps, because few pairs need more passes.
+    epochs: int = 16
+    least_steps: int = 200
     # The others' replies in a batch are a pair's wrong answers.
     batch_pairs: int = 256
     learning_rate: float = 2e-3
     temperature: float = 0.07
     dropout: float = 0.3
-    word_dropout: float = 0.2
+    word_dropout: float = 0.3
     seed: int = 0
     threads: int | None = None
 
@@ -48,6 +50,7 @@ class RepliesConfig(TaskSettings):
         "refit": SWITCH,
         "dimension": COUNT,
         "epochs": COUNT,
+        "least_steps": COUNT,
         "batch_pairs": (lambda value: COUNT[0](value) and value >= 2, "a whole number of 2 or more"),
         "learning_rate": POSITIVE,
         "temperature": POSITIVE,

@@ -55,7 +55,7 @@ def train_reply_encoder(
     of each epoch: the epoch's that `judge` scored best, or without it the last one's. Deterministic by seed, given a
     seeded torch."""
     optimizer = torch.optim.Adam(network.parameters(), lr=tuning.learning_rate, fused=True)
-    batches = max(1, len(rows) // tuning.batch)
+    batches = batches_of(len(rows), tuning.batch)
     steps = batches * tuning.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     scores: list[float] = []
@@ -80,6 +80,11 @@ def train_reply_encoder(
         return tuning.stop_after, scores
     network.load_state_dict(best[1])
     return best[0], scores
+
+
+def batches_of(pairs: int, batch: int) -> int:
+    """In one epoch; what is left over waits for another one."""
+    return max(1, pairs // batch)
 
 
 def contrast(network: ReplyEncoder, examples: Examples, rows: Rows, temperature: float) -> Tensor:
