@@ -1,66 +1,27 @@
 """Documents found for long, noisy questions: words and meaning, the whole question and its sentences, fused by rank."""
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
+
+from ml.serving.bm25 import Bm25Index, terms
 
 # What the encoder reads at once (MOST_TOKENS) holds about so many English words beside a title.
 CHUNK_WORDS = 90
 # A shorter sentence asks for nothing.
 LEAST_WORDS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|[。！？；\n]+")
-WORD = re.compile(r"\w+")
 
 Scores = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 
-class BM25:
-    """Robertson and Zaragoza (2009), section 3.4, with the inverse frequency log(1 + (N - n + .5) / (n + .5))."""
-
-    def __init__(self, texts: Sequence[str], *, k1: float = 1.2, b: float = 0.75) -> None:
-        self.vocabulary: dict[str, int] = {}
-        rows: list[int] = []
-        columns: list[int] = []
-        counts: list[int] = []
-        for row, text in enumerate(texts):
-            for word, count in Counter(words(text)).items():
-                rows.append(row)
-                columns.append(self.vocabulary.setdefault(word, len(self.vocabulary)))
-                counts.append(count)
-        frequency = np.array(counts, dtype=np.float64)
-        row_of = np.array(rows, dtype=np.int64)
-        lengths = np.bincount(row_of, weights=frequency, minlength=len(texts))
-        texts_with = np.bincount(columns, minlength=len(self.vocabulary))
-        inverse = np.log1p((len(texts) - texts_with + 0.5) / (texts_with + 0.5))
-        mean_length = max(float(lengths.mean()) if len(lengths) else 0.0, 1e-9)
-        norm = k1 * (1.0 - b + b * lengths[row_of] / mean_length)
-        weight = inverse[columns] * frequency * (k1 + 1.0) / (frequency + norm)
-        self.weights = csc_matrix((weight, (rows, columns)), shape=(len(texts), len(self.vocabulary)))
-
-    def scores(self, query: str) -> Scores:
-        """(texts,), 0 where no word of the query occurs; a word counts as often as it is asked."""
-        asked = np.zeros(len(self.vocabulary))
-        for word, count in Counter(words(query)).items():
-            if word in self.vocabulary:
-                asked[self.vocabulary[word]] = count
-        found: Scores = self.weights @ asked
-        return found
-
-
-def words(text: str) -> list[str]:
-    return WORD.findall(unicodedata.normalize("NFKC", text).lower())
-
-
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text, without those of fewer than LEAST_WORDS words."""
-    return [part.strip() for part in SENTENCE_END.split(text) if len(words(part)) >= LEAST_WORDS]
+    return [part.strip() for part in SENTENCE_END.split(text) if len(terms(part)) >= LEAST_WORDS]
 
 
 def chunks(title: str, content: str, *, size: int = CHUNK_WORDS) -> list[str]:
@@ -107,7 +68,7 @@ class PassageSearch:
         if not documents:
             raise ValueError("documents is empty; give at least one pair of title and content")
         self.encode = encode
-        self.bm25 = BM25([f"{title}\n{content}" for title, content in documents])
+        self.words = Bm25Index.build([f"{title}\n{content}" for title, content in documents])
         pieces = [chunks(title, content) for title, content in documents]
         self.starts = np.cumsum([0, *map(len, pieces[:-1])])
         self.vectors = encode([piece for of_document in pieces for piece in of_document])
@@ -116,5 +77,5 @@ class PassageSearch:
         asked = sentences(question)
         near = self.encode([question, *asked]).astype(np.float64) @ self.vectors.T
         meaning = np.maximum.reduceat(near, self.starts, axis=1)
-        by_words = np.stack([self.bm25.scores(text) for text in (question, *asked)])
+        by_words = self.words.scores([question, *asked])
         return Found(by_words[0], meaning[0], by_words[1:], meaning[1:])

@@ -30,6 +30,10 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.intents import IntentPredictor
 
         return IntentPredictor.load(path)
+    if task == "replies":
+        from ml.serving.replies import ReplyPredictor
+
+        return ReplyPredictor.load(path)
     if task == "risk":
         from ml.serving.risk import RiskPredictor
 

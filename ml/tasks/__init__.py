@@ -9,6 +9,8 @@ from ml.tasks.config import NextItemConfig
 from ml.tasks.intents import IntentsTask
 from ml.tasks.intents_config import IntentsConfig
 from ml.tasks.next_item import NextItemTask
+from ml.tasks.replies import RepliesTask
+from ml.tasks.replies_config import RepliesConfig
 from ml.tasks.risk import RiskTask
 from ml.tasks.risk_config import RiskConfig
 from ml.tasks.search_ranking import SearchRankingTask
@@ -21,14 +23,16 @@ TASKS: dict[str, Task[Any]] = {
     "risk": RiskTask(),
     "anomaly": AnomalyTask(),
     "intents": IntentsTask(),
+    "replies": RepliesTask(),
 }
-Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig
+Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig | RepliesConfig
 CONFIGURATIONS: dict[str, type[Configuration]] = {
     "next_item": NextItemConfig,
     "search_ranking": SearchRankingConfig,
     "risk": RiskConfig,
     "anomaly": AnomalyConfig,
     "intents": IntentsConfig,
+    "replies": RepliesConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

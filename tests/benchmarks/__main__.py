@@ -26,12 +26,13 @@ MODULES = {
     "loop": "tests.benchmarks.loop",
     "intents": "tests.benchmarks.intents",
     "retrieval": "tests.benchmarks.retrieval",
+    "replies": "tests.benchmarks.replies",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "recsys", "fraud", "reasons", "anomalies"}
+FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
 
 

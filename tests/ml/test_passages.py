@@ -1,38 +1,9 @@
 """Documents are found for long questions by words and meaning, and by each sentence."""
 
-import math
-
 import numpy as np
 import pytest
 
-from ml.serving.passages import BM25, Found, PassageSearch, chunks, reciprocal_ranks, sentences
-
-TEXTS = ["the card has a fee", "close the account, the old account", "a fee for a late payment of the card", ""]
-
-
-def formula(texts: list[list[str]], query: list[str], k1: float = 1.2, b: float = 0.75) -> list[float]:
-    mean = sum(map(len, texts)) / len(texts)
-    scores = []
-    for text in texts:
-        score = 0.0
-        for word in query:
-            having = sum(word in other for other in texts)
-            inverse = math.log(1 + (len(texts) - having + 0.5) / (having + 0.5))
-            count = text.count(word)
-            score += inverse * count * (k1 + 1) / (count + k1 * (1 - b + b * len(text) / mean))
-        scores.append(score)
-    return scores
-
-
-def test_bm25_is_the_formula() -> None:
-    plain = [text.replace(",", "").split() for text in TEXTS]
-    expected = formula(plain, ["fee", "card", "fee", "unknown"])
-    assert BM25(TEXTS).scores("Fee card FEE unknown") == pytest.approx(expected)
-
-
-def test_bm25_of_nothing_known_is_zero() -> None:
-    assert BM25(TEXTS).scores("???").tolist() == [0.0] * 4
-    assert BM25(["", ""]).scores("card").tolist() == [0.0, 0.0]
+from ml.serving.passages import Found, PassageSearch, chunks, reciprocal_ranks, sentences
 
 
 def test_chunks_cover_all_words_with_the_title_before_each() -> None:

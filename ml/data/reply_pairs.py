@@ -1,0 +1,94 @@
+"""Conversations with the reply that an agent accepted, and what the customer did before."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+FILE = "reply_pairs.json"
+
+
+class CustomerEvent(TypedDict):
+    """`time` in Unix seconds; item and value None where the event has none."""
+
+    type: str
+    item: str | None
+    time: float
+    value: float | None
+
+
+@dataclass(frozen=True)
+class ReplyPairs:
+    """Pairs of one tenant in the order of their time.
+
+    A conversation is its messages, oldest first; the last one is what the reply answers. `events` holds each customer's
+    recent events, oldest first. Pairs of one group, such as a conversation, are held out together.
+    """
+
+    conversations: list[list[str]]
+    replies: list[str]
+    events: list[list[CustomerEvent]] | None = None
+    groups: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("conversations", "events", "groups"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.replies):
+                raise ValueError(f"{name} has {len(given)} entries where replies has {len(self.replies)}")
+
+    def __len__(self) -> int:
+        return len(self.replies)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises FileNotFoundError where nothing was written."""
+        return cls(**json.loads((Path(path) / FILE).read_text(encoding="utf-8")))
+
+    def write(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / FILE).write_text(json.dumps(vars(self), ensure_ascii=False), encoding="utf-8")
+
+    def events_of(self, rows: Rows) -> list[list[CustomerEvent]]:
+        return [[] if self.events is None else self.events[row] for row in rows]
+
+    def split(self, share: float) -> tuple[Rows, Rows, Rows]:
+        """Rows that train, that choose and that judge: the newest `share` of the pairs is held out, its older half
+        chooses. A group goes where its first pair lies."""
+        groups = [str(row) for row in range(len(self))] if self.groups is None else self.groups
+        first: dict[str, int] = {}
+        place = np.array([first.setdefault(group, row) for row, group in enumerate(groups)], dtype=np.int64)
+        chooses, judges = len(self) * (1.0 - share), len(self) * (1.0 - share / 2.0)
+        return (
+            np.flatnonzero(place < chooses),
+            np.flatnonzero((place >= chooses) & (place < judges)),
+            np.flatnonzero(place >= judges),
+        )
+
+
+def reply_codes(replies: Sequence[str]) -> Rows:
+    """(replies,): equal texts have equal codes."""
+    codes: dict[str, int] = {}
+    return np.array([codes.setdefault(reply.strip(), len(codes)) for reply in replies], dtype=np.int64)
+
+
+def reply_lists(replies: Sequence[str], count: int, seed: int) -> Rows:
+    """(replies, count) indices: each reply itself, then others drawn without replacement whose text is not the same.
+
+    Fewer columns where there are not so many others. Raises ValueError where all replies are the same.
+    """
+    codes = reply_codes(replies)
+    others = len(codes) - int(np.bincount(codes).max(initial=0))
+    if others < 1:
+        raise ValueError("the replies are all the same; nothing can be told apart")
+    generator = np.random.default_rng(seed)
+    lists = np.empty((len(codes), min(count, others + 1)), dtype=np.int64)
+    for row, code in enumerate(codes):
+        drawn = generator.permutation(len(codes))
+        lists[row] = np.concatenate([[row], drawn[codes[drawn] != code][: lists.shape[1] - 1]])
+    return lists
