@@ -23,6 +23,7 @@ MODULES = {
     "alerts": "tests.benchmarks.alerts",
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
+    "generation": "tests.benchmarks.generation",
     "loop": "tests.benchmarks.loop",
     "intents": "tests.benchmarks.intents",
     "retrieval": "tests.benchmarks.retrieval",

@@ -100,6 +100,10 @@ customer's events decide; the share of right first choices, less that of the sam
 knows the words alone gets beyond `best_of_words_alone` but by chance; `attention_on_deciding` is the share of attention
 on events of the deciding type."""
 
+GENERATION = """A language model made from a configuration, with random weights: the engine's stream, which checks for a
+cancelled reply after each token and hands text on in pieces, in turns with a bare `generate` of `transformers` on the
+same model, prompt and count of tokens. `ratio` is the median over the rounds."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -125,6 +129,7 @@ SECTIONS = (
     Section("Intents", ("service.",), INTENTS),
     Section("Retrieval", ("service.tau2.",), RETRIEVAL),
     Section("Choosing replies", ("service.jddc.", "service.replies."), REPLIES),
+    Section("Writing replies", ("service.generation.",), GENERATION),
     Section("Others", ("",), ""),
 )
 
