@@ -20,6 +20,8 @@ from ml.serving.bm25 import TERM_BUCKETS, Bm25Index, term_counts, terms
 CHUNK_WORDS = 90
 # A shorter sentence asks for nothing.
 LEAST_WORDS = 3
+# A passage without a vector is taken for as near as the one in this place.
+UNREAD_PLACE = 3
 SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|[。！？；\n]+")
 
 Scores = NDArray[np.float64]
@@ -78,11 +80,15 @@ def rarity(having: NDArray[np.float64], questions: int) -> Scores:
 
 def weigh_passages(asked: Vectors, passages: Vectors, by_words: Scores, weighing: Weighing) -> Scores:
     """(passages,): log(mean over sentences of exp(sharpness * cosine)) / sharpness, and the share of the most that any
-    passage has of words. `asked` (sentences, dimension) as from `distinct_sentences`, rows of `passages` of length 1.
+    passage has of words. `asked` (sentences, dimension) as from `distinct_sentences`, rows of `passages` of length 1;
+    one of zeros has not been read yet and counts as the third best of the others, for its words to decide.
     """
     near = weighing.sharpness * (asked @ passages.T)
     highest = near.max(axis=0)
     meaning = ((highest + np.log(np.exp(near - highest).mean(axis=0))) / weighing.sharpness).astype(np.float64)
+    is_read = passages.any(axis=1)
+    if not is_read.all() and is_read.any():
+        meaning[~is_read] = np.sort(meaning[is_read])[-UNREAD_PLACE:][0]
     most = float(by_words.max(initial=0.0))
     return meaning + weighing.words * by_words / most if most > 0.0 else meaning
 

@@ -269,6 +269,7 @@ CELERY_BEAT_SCHEDULE = {
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
     "encode-knowledge": {"task": "service.encode_knowledge", "schedule": 15.0},
     "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
+    "learn-usual-questions": {"task": "service.learn_usual_questions", "schedule": 600.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
     "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
     "pace-ads": {"task": "ads.pace", "schedule": 30.0},

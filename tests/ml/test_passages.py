@@ -66,6 +66,15 @@ def test_the_best_sentence_counts_more_than_the_mean_of_all() -> None:
     assert soft[0] == pytest.approx(np.log((np.exp(6.0) + 3.0) / 4.0) / 6.0)
 
 
+def test_a_passage_without_a_vector_is_ranked_by_its_words() -> None:
+    asked = np.array([[1.0, 0.0]], dtype=np.float32)
+    passages = np.array([[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.1, 0.0], [0.0, 0.0]], dtype=np.float32)
+
+    found = weigh_passages(asked, passages, np.array([0.0, 0.0, 0.0, 0.0, 2.0]), Weighing(words=0.15))
+
+    assert found == pytest.approx([0.9, 0.8, 0.7, 0.1, 0.7 + 0.15])
+
+
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6), st.floats(0.1, 50.0))
 def test_a_score_lies_between_the_mean_and_the_best_sentence(rows: list[list[float]], sharpness: float) -> None:
     asked, passages = np.array(rows, dtype=np.float32), np.eye(3, dtype=np.float32)

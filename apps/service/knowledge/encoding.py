@@ -11,8 +11,8 @@ from celery import signature
 from django.db import connection, transaction
 from django.db.models import Q
 
+from apps.service.knowledge.indexing import readable_languages
 from apps.service.knowledge.models import Chunk
-from apps.service.knowledge.searching import readable_languages
 from behavior.models import LogPosition
 from catalog.vectors import as_text
 from serving.text_vectors import encoder_setting, usable_encoder
