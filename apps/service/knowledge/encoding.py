@@ -81,7 +81,7 @@ def encode_waiting() -> int:
         with task_scope():
             chunks = _waiting(SLICE)
             if chunks:
-                _store([id for id, _ in chunks], encoder.encode([text for _, text in chunks]))
+                store_vectors([id for id, _ in chunks], encoder.encode([text for _, text in chunks]))
         encoded += len(chunks)
         if len(chunks) < SLICE:
             break
@@ -115,7 +115,7 @@ def _waiting(limit: int) -> list[tuple[UUID, str]]:
         return cursor.fetchall()
 
 
-def _store(ids: Sequence[UUID], vectors: Any) -> None:
+def store_vectors(ids: Sequence[UUID], vectors: Any) -> None:
     embeddings = [as_text(vector) if vector.any() else "" for vector in vectors]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_VECTORS, [encoder_setting(), list(ids), embeddings, current_tenant_id()])
