@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ml.data.chunking import Chunk, chunk_text, sentences
 from ml.data.labelled_texts import LabelledTexts, language_of
 from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
+from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
+from ml.serving.passages import sentences as question_sentences
 from serving import gateway
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ __all__ = [
     "Chunk",
     "chunk_text",
     "open_snapshot",
+    "question_sentences",
     "rerank",
     "script_language",
     "send_threshold",
@@ -29,6 +35,10 @@ __all__ = [
 
 # The line of models that answers what a customer wants.
 INTENT_MODEL = "intents"
+
+# As the benchmark chose them for long questions (docs/benchmarks.md).
+WEIGHING = Weighing()
+Vector = NDArray[np.float32]
 
 script_language = language_of
 open_snapshot = LabelledTexts.open
@@ -60,12 +70,16 @@ def sample_requests(texts: LabelledTexts, count: int) -> list[IntentRequest]:
     return [IntentRequest(text=text) for text in texts.texts[::step][:count]]
 
 
-def rerank(query: str, texts: Sequence[str]) -> list[float] | None:
-    """How well each text answers the query, higher is better; None while no re-ranker is there to ask.
-
-    A cross-encoder enters here, and nothing else has to change: searches then go by its scores.
-    """
-    return None
+def rerank(
+    asked: Sequence[Vector], passages: Sequence[Vector | None], by_words: Sequence[float], usual: Vector | None
+) -> list[float]:
+    """How well each passage answers the query: its vector, None where it has none yet, beside each sentence's of the
+    query, `asked`, and the relevance of its words. `usual` is what queries have in common."""
+    unread = np.zeros_like(asked[0])
+    moved = distinct_sentences(np.stack(list(asked)), usual, WEIGHING)
+    rows = np.stack([unread if passage is None else passage for passage in passages])
+    scores: list[float] = weigh_passages(moved, rows, np.array(by_words), WEIGHING).tolist()
+    return scores
 
 
 @cache

@@ -28,13 +28,14 @@ MODULES = {
     "intents": "tests.benchmarks.intents",
     "retrieval": "tests.benchmarks.retrieval",
     "replies": "tests.benchmarks.replies",
+    "reply_speed": "tests.benchmarks.reply_speed",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
 FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop", "reply_speed"}
 
 
 def main() -> None:
