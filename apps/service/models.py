@@ -2,6 +2,7 @@
 
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
 from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount
+from apps.service.learning.models import LearnedReply
 from apps.service.replies.models import Reply, ReplyBackend
 from apps.service.understanding.models import Intent, IntentExample, UnderstandingSettings
 
@@ -12,6 +13,7 @@ __all__ = [
     "Intent",
     "IntentExample",
     "KnowledgeImport",
+    "LearnedReply",
     "Message",
     "Reply",
     "ReplyBackend",

@@ -10,6 +10,7 @@ from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
 from decisions.models import Scenario
+from serving.schedules import RETRAIN
 from tenancy.kept import Kept
 
 APPLICATION = "risk"
@@ -95,7 +96,6 @@ RANGES = {
     "link_most_subjects": (0, 1_000),
 }
 WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels", "link_most_subjects"}
-RETRAIN = ("off", "daily", "weekly")
 
 
 def _problem(name: str, value: Any) -> str | None:

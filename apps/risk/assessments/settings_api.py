@@ -11,8 +11,9 @@ from rest_framework.views import APIView
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import StrictSerializer
-from apps.risk.assessments.settings import MOST_TYPES, RETRAIN, change_settings, current_settings
+from apps.risk.assessments.settings import MOST_TYPES, change_settings, current_settings
 from apps.risk.assessments.thresholds import TooFewAssessments, suggest_thresholds
+from serving.schedules import RETRAIN
 
 TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
 
