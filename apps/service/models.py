@@ -4,6 +4,7 @@ from apps.service.conversations.models import Conversation, ConversationEvent, M
 from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.models import Reply, ReplyBackend
+from apps.service.reports.models import ServiceReport
 from apps.service.understanding.models import Intent, IntentExample, UnderstandingSettings
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "Reply",
     "ReplyBackend",
+    "ServiceReport",
     "Source",
     "SourceVersion",
     "TermCount",

@@ -84,6 +84,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Service",
                 "items": [
                     page("Inbox", "inbox", "service_conversation_changelist"),
+                    page("Reports", "monitoring", "service_servicereport_changelist"),
                     page("Replies", "quickreply", "service_reply_changelist"),
                     page("Reply backends", "dns", "service_replybackend_changelist"),
                     page("Knowledge", "menu_book", "service_source_changelist"),

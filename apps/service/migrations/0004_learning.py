@@ -89,6 +89,18 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("tenant", "reply"), name="learned_reply_reply")],
             },
         ),
+        migrations.CreateModel(
+            name="ServiceReport",
+            fields=[],
+            options={
+                "verbose_name": "report",
+                "verbose_name_plural": "reports",
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("service.conversation",),
+        ),
         protect("service_learnedreply", privileges="SELECT, INSERT"),
         tie("service_learnedreply", "reply_id", "service_reply"),
         tie("service_learnedreply", "source_id", "service_source"),

@@ -95,7 +95,12 @@ def _is_read(event: RecentEvent) -> bool:
 def _reasons(events: Sequence[RecentEvent], attention: Sequence[float]) -> list[dict[str, Any]]:
     telling = sorted(zip(attention, events, strict=True), key=lambda pair: -pair[0])[:MOST_REASONS]
     return [
-        {"code": "customer_event", "text": f"because of {event.type} {timesince(event.occurred_at, depth=1)} ago"}
+        {"code": "customer_event", "text": f"because of {event.type} {_age(event)} ago"}
         for weight, event in telling
         if weight >= TELLING
     ]
+
+
+def _age(event: RecentEvent) -> str:
+    # What it gives holds spaces that do not break.
+    return timesince(event.occurred_at, depth=1).replace("\xa0", " ")

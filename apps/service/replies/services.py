@@ -132,6 +132,7 @@ def take(reply: Reply, made: Made) -> None:
     reply.confidence = made.confidence
     reply.backend = made.candidate.backend if made.candidate else "none"
     reply.model_version = made.gathered.model_version
+    reply.tokens = made.notes.get("tokens", 0)
     reply.variant = made.gathered.ranking.variant
     reply.degraded = made.degraded
 

@@ -211,7 +211,8 @@ def test_a_desk_trains_and_the_better_macro_is_suggested(
     after = open_desk({"user_id": "late"}).ask("where is it?")
     assert after["reply"] == SITUATIONS["delivered"][1]
     assert after["model_version"] == str(version.id)
-    assert after["reasons"][-1] == {"code": "customer_event", "text": "because of order_delivered 0 minutes ago"}
+    because = [reason["text"] for reason in after["reasons"] if reason["code"] == "customer_event"]
+    assert "because of order_delivered 0 minutes ago" in because
     with tenant_scope(tenant.id):
         assert Reply.objects.get(id=after["id"]).variant == "model"
 
