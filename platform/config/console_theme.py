@@ -91,6 +91,7 @@ UNFOLD: dict[str, Any] = {
                     page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
                     page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),
                     page("Intents", "psychology_alt", "service_intent_changelist"),
+                    page("Settings", "tune", "service_servicereport_settings"),
                 ],
             },
             {

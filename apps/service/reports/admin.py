@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 
+from apps.service.replies.settings import obtain_scenario
 from apps.service.reports.api import csv_of
 from apps.service.reports.models import ServiceReport
 from apps.service.reports.view import report_context, report_for_page
@@ -23,7 +24,14 @@ class ServiceReportAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         export = path("export/", self.admin_site.admin_view(self.export_view), name="service_servicereport_export")
-        return [export, *super().get_urls()]
+        settings = path(
+            "settings/", self.admin_site.admin_view(self.settings_view), name="service_servicereport_settings"
+        )
+        return [export, settings, *super().get_urls()]
+
+    def settings_view(self, request: HttpRequest) -> HttpResponse:
+        """The desk's settings are those of its one scenario, which is made when it is first looked at."""
+        return HttpResponseRedirect(reverse("admin:decisions_scenario_change", args=[obtain_scenario().pk]))
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         if not (self.has_view_permission(request) and self.has_analyst_permission(request)):
