@@ -48,6 +48,8 @@ class Reply(TenantOwned):
     reasons = models.JSONField(default=list)
     summary = models.JSONField(null=True)
     intent = models.CharField(max_length=200, null=True)
+    sentiment = models.CharField(max_length=10, blank=True, default="", db_default="")
+    urgency = models.CharField(max_length=10, blank=True, default="", db_default="")
     confidence = models.FloatField()
     backend = models.CharField(max_length=100, help_text="what wrote it: selection, extractive, or a backend's name")
     model_version = models.UUIDField(null=True)

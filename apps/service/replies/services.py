@@ -129,6 +129,7 @@ def take(reply: Reply, made: Made) -> None:
     reply.reasons = made.verdict.reasons
     reply.summary = made.summary
     reply.intent = understood.intent
+    reply.sentiment, reply.urgency = understood.sentiment, understood.urgency
     reply.confidence = made.confidence
     reply.backend = made.candidate.backend if made.candidate else "none"
     reply.model_version = made.gathered.model_version
