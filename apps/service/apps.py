@@ -8,7 +8,14 @@ class ServiceConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only from here on.
         from apps.service.conversations.outbox import EVENTS
-        from apps.service.engine import open_snapshot, sample_requests
+        from apps.service.engine import (
+            open_reply_pairs,
+            open_snapshot,
+            reply_training_config,
+            sample_ranking_requests,
+            sample_requests,
+        )
+        from apps.service.learning import pairs
         from apps.service.understanding.snapshots import missing_examples, take_snapshot
         from serving.training_data import register_training_data
         from webhooks.events import register_webhook_events
@@ -16,4 +23,12 @@ class ServiceConfig(AppConfig):
         register_webhook_events(EVENTS)
         register_training_data(
             "intents", take=take_snapshot, open=open_snapshot, sample=sample_requests, missing=missing_examples
+        )
+        register_training_data(
+            "replies",
+            take=pairs.take_snapshot,
+            open=open_reply_pairs,
+            sample=sample_ranking_requests,
+            config=reply_training_config,
+            missing=pairs.missing_pairs,
         )

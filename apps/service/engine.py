@@ -10,12 +10,15 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from behavior.selectors import RecentEvent
 from ml.data.chunking import Chunk, chunk_text, sentences
 from ml.data.labelled_texts import LabelledTexts, language_of
+from ml.data.reply_pairs import CustomerEvent, ReplyPairs
 from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
 from ml.serving.passages import sentences as question_sentences
+from ml.serving.reply_requests import Candidate, ReplyPrediction, ReplyRequest, sample_reply_requests
 from serving import gateway
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Chunk",
     "chunk_text",
+    "open_reply_pairs",
     "open_snapshot",
     "question_sentences",
     "rerank",
@@ -39,9 +43,14 @@ INTENT_MODEL = "intents"
 # As the benchmark chose them for long questions (docs/benchmarks.md).
 WEIGHING = Weighing()
 Vector = NDArray[np.float32]
+# The line of models that chooses among macros and past replies, and the task that trains it.
+REPLY_MODEL, REPLY_TASK = "replies", "replies"
+# So many candidates a model of replies is offered, in training as in answering.
+MOST_CANDIDATES = 60
 
 script_language = language_of
 open_snapshot = LabelledTexts.open
+open_reply_pairs = ReplyPairs.open
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,58 @@ def sample_requests(texts: LabelledTexts, count: int) -> list[IntentRequest]:
     """Requests with texts spread evenly over the examples."""
     step = max(1, len(texts) // count)
     return [IntentRequest(text=text) for text in texts.texts[::step][:count]]
+
+
+@dataclass(frozen=True)
+class RankedReplies:
+    """`prediction` is None where no model answered."""
+
+    prediction: ReplyPrediction | None
+    model_version: UUID | None
+    degraded: str | None
+
+
+def may_rank_replies() -> bool:
+    """Whether the tenant has a model of replies; asks the database once in a second."""
+    return gateway.has_model(REPLY_MODEL)
+
+
+def rank_replies(
+    conversation: list[str], events: Sequence[RecentEvent], candidates: Sequence[tuple[str, str]]
+) -> RankedReplies:
+    """What the live model of the tenant says of the candidates, (id, text); messages and events are oldest first."""
+    request = ReplyRequest(
+        conversation=conversation,
+        events=[
+            CustomerEvent(type=each.type, item=each.item_id, time=each.occurred_at.timestamp(), value=each.value)
+            for each in events
+        ],
+        candidates=[Candidate(id=name, text=text) for name, text in candidates],
+    )
+    answer = gateway.rank_replies(REPLY_MODEL, request)
+    return RankedReplies(answer.prediction, answer.model_version, answer.degraded)
+
+
+def write_reply_pairs(
+    path: Path,
+    *,
+    conversations: list[list[str]],
+    replies: list[str],
+    events: list[list[CustomerEvent]],
+    groups: list[str],
+    times: list[float],
+) -> None:
+    """Write conversations with the replies that were given, as the engine's training reads them."""
+    ReplyPairs(conversations, replies, events, groups, times).write(path)
+
+
+def reply_training_config() -> dict[str, Any]:
+    """Lists as long as those that are answered, and a newest part that no version trains on."""
+    return {"candidates": MOST_CANDIDATES, "refit": False}
+
+
+def sample_ranking_requests(pairs: ReplyPairs, count: int) -> list[ReplyRequest]:
+    return sample_reply_requests(pairs, count, MOST_CANDIDATES)
 
 
 def rerank(

@@ -2,7 +2,9 @@
 
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
 from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount, UsualQuestion
+from apps.service.learning.models import LearnedReply
 from apps.service.replies.models import Reply, ReplyBackend
+from apps.service.reports.models import ServiceReport
 from apps.service.understanding.models import Intent, IntentExample, UnderstandingSettings
 
 __all__ = [
@@ -12,9 +14,11 @@ __all__ = [
     "Intent",
     "IntentExample",
     "KnowledgeImport",
+    "LearnedReply",
     "Message",
     "Reply",
     "ReplyBackend",
+    "ServiceReport",
     "Source",
     "SourceVersion",
     "TermCount",

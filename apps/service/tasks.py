@@ -9,6 +9,8 @@ from celery.signals import worker_ready
 
 from apps.service.conversations.models import Conversation
 from apps.service.knowledge import encoding, usual
+from apps.service.learning.retraining import retrain_if_due
+from apps.service.learning.services import learn_lately
 from apps.service.replies import jobs
 from apps.service.replies.services import NothingToAnswer, reply_to
 from serving.text_vectors import load_encoder
@@ -65,6 +67,27 @@ def load_encoder_for_searches(sender: Any, **_: Any) -> None:
         if wanted:
             load_encoder()
             return
+
+
+@shared_task(name="service.learn", queue="default")
+def learn_from_agents() -> None:
+    enqueue_for_each_tenant(learn_from_agents_of_tenant)
+
+
+@tenant_task(name="service.learn_of_tenant", queue="default", expires=60.0)
+def learn_from_agents_of_tenant() -> None:
+    if learned := learn_lately():
+        log.info("replies_learned", replies=learned)
+
+
+@shared_task(name="service.retrain", queue="default")
+def retrain_all() -> None:
+    enqueue_for_each_tenant(retrain_tenant)
+
+
+@tenant_task(name="service.retrain_tenant", queue="default")
+def retrain_tenant() -> None:
+    retrain_if_due()
 
 
 @tenant_task(name="service.generate_reply", queue="generate", scoped=False)

@@ -3,6 +3,7 @@
 from apps.service.conversations.urls import urlpatterns as conversations
 from apps.service.knowledge.urls import urlpatterns as knowledge
 from apps.service.replies.urls import urlpatterns as replies
+from apps.service.reports.urls import urlpatterns as reports
 from apps.service.understanding.urls import urlpatterns as understanding
 
-urlpatterns = [*conversations, *knowledge, *replies, *understanding]
+urlpatterns = [*conversations, *knowledge, *replies, *reports, *understanding]

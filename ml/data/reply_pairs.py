@@ -28,16 +28,18 @@ class ReplyPairs:
     """Pairs of one tenant in the order of their time.
 
     A conversation is its messages, oldest first; the last one is what the reply answers. `events` holds each customer's
-    recent events, oldest first. Pairs of one group, such as a conversation, are held out together.
+    recent events, oldest first. Pairs of one group, such as a conversation, are held out together. `times` are when the
+    replies were given, in Unix seconds and ascending.
     """
 
     conversations: list[list[str]]
     replies: list[str]
     events: list[list[CustomerEvent]] | None = None
     groups: list[str] | None = None
+    times: list[float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("conversations", "events", "groups"):
+        for name in ("conversations", "events", "groups", "times"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.replies):
                 raise ValueError(f"{name} has {len(given)} entries where replies has {len(self.replies)}")
@@ -57,18 +59,34 @@ class ReplyPairs:
     def events_of(self, rows: Rows) -> list[list[CustomerEvent]]:
         return [[] if self.events is None else self.events[row] for row in rows]
 
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """(pairs,) as `times`; zeros where they are not known."""
+        return np.zeros(len(self)) if self.times is None else np.array(self.times, dtype=np.float64)
+
+    def between(self, since: float, until: float) -> Rows:
+        """Rows whose group began at or after `since` and before `until`; all rows where times are not known."""
+        if self.times is None:
+            return np.arange(len(self), dtype=np.int64)
+        began = self.time[self._first_of_group()]
+        return np.flatnonzero((began >= since) & (began < until))
+
     def split(self, share: float) -> tuple[Rows, Rows, Rows]:
         """Rows that train, that choose and that judge: the newest `share` of the pairs is held out, its older half
         chooses. A group goes where its first pair lies."""
-        groups = [str(row) for row in range(len(self))] if self.groups is None else self.groups
-        first: dict[str, int] = {}
-        place = np.array([first.setdefault(group, row) for row, group in enumerate(groups)], dtype=np.int64)
+        place = self._first_of_group()
         chooses, judges = len(self) * (1.0 - share), len(self) * (1.0 - share / 2.0)
         return (
             np.flatnonzero(place < chooses),
             np.flatnonzero((place >= chooses) & (place < judges)),
             np.flatnonzero(place >= judges),
         )
+
+    def _first_of_group(self) -> Rows:
+        """(pairs,): the first row of each pair's group."""
+        groups = [str(row) for row in range(len(self))] if self.groups is None else self.groups
+        first: dict[str, int] = {}
+        return np.array([first.setdefault(group, row) for row, group in enumerate(groups)], dtype=np.int64)
 
 
 def reply_codes(replies: Sequence[str]) -> Rows:
@@ -78,17 +96,19 @@ def reply_codes(replies: Sequence[str]) -> Rows:
 
 
 def reply_lists(replies: Sequence[str], count: int, seed: int) -> Rows:
-    """(replies, count) indices: each reply itself, then others drawn without replacement whose text is not the same.
+    """(replies, count) indices: each reply itself, then others drawn without replacement, each text once.
 
-    Fewer columns where there are not so many others. Raises ValueError where all replies are the same.
+    Fewer columns where there are not so many texts. Raises ValueError where all replies are the same.
     """
     codes = reply_codes(replies)
-    others = len(codes) - int(np.bincount(codes).max(initial=0))
-    if others < 1:
+    texts = int(codes.max(initial=0)) + 1
+    if texts < 2:
         raise ValueError("the replies are all the same; nothing can be told apart")
     generator = np.random.default_rng(seed)
-    lists = np.empty((len(codes), min(count, others + 1)), dtype=np.int64)
+    lists = np.empty((len(codes), min(count, texts)), dtype=np.int64)
     for row, code in enumerate(codes):
         drawn = generator.permutation(len(codes))
-        lists[row] = np.concatenate([[row], drawn[codes[drawn] != code][: lists.shape[1] - 1]])
+        _, first = np.unique(codes[drawn], return_index=True)
+        others = drawn[np.sort(first)]
+        lists[row] = np.concatenate([[row], others[codes[others] != code][: lists.shape[1] - 1]])
     return lists

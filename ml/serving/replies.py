@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from ml.serving.reply_inputs import (
     read_replies,
     readable,
 )
+from ml.serving.reply_requests import Candidate, RankedReply, ReplyPrediction, ReplyRequest
 
 REPLIES_FORMAT = 1
 SIGNALS = ("encoder", "words", "meaning")
@@ -46,36 +47,6 @@ CERTAIN = 1e-9
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-
-class Candidate(TypedDict):
-    id: str
-    text: str
-
-
-class ReplyRequest(TypedDict):
-    """`conversation` holds messages, oldest first, the last being what the reply answers; events are oldest first."""
-
-    conversation: list[str]
-    events: list[CustomerEvent]
-    candidates: list[Candidate]
-
-
-class RankedReply(TypedDict):
-    """`score` compares within one answer; `probability` is that this reply is the right one, calibrated on lists of
-    as many drawn replies as the training was set to."""
-
-    id: str
-    score: float
-    probability: float
-
-
-class ReplyPrediction(TypedDict):
-    """All candidates, best first. `attention` has one weight for each event of the request; they sum to 1 over those
-    that were read, and are 0 where the model reads no events."""
-
-    replies: list[RankedReply]
-    attention: list[float]
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,11 @@ class RepliesTask:
     ) -> dict[str, float]:
         """How each true reply ranks among 99 others drawn from the same pairs; what ties with it ranks before it.
 
-        The newest pairs are judged where there are many. Pairs have no time: the window is not looked at.
+        Of the pairs whose group began in [since, until) the newest are judged where there are many. Pairs that do not
+        know their time are all in the window.
         """
         model = ReplyPredictor.load(artifact).model
-        rows = np.arange(len(columns))[-MOST_JUDGED:]
+        rows = columns.between(since, until)[-MOST_JUDGED:]
         replies = [columns.replies[row] for row in rows]
         asked = model.asked(
             read_conversations([columns.conversations[row] for row in rows], model.encoder), columns.events_of(rows)
@@ -174,7 +175,13 @@ def _fit(
         curve=[{"epoch": epoch, METRIC: score} for epoch, score in enumerate(scores, start=1)],
         counts=_counts(pairs, train, model),
         mixture=dict(zip(SIGNALS, model.weights.tolist(), strict=True)),
-        split={"kind": "newest", "share": settings.held_out, "epochs": epochs},
+        split={
+            "kind": "newest",
+            "share": settings.held_out,
+            "epochs": epochs,
+            # What a second training on all pairs has seen is no holdout to compare versions on.
+            "test_time": None if settings.refit or pairs.times is None else float(pairs.time[parts[2]].min()),
+        },
         seconds=time.monotonic() - started,
     )
     return report, ReplyPredictor(model)

@@ -84,12 +84,14 @@ UNFOLD: dict[str, Any] = {
                 "title": "Service",
                 "items": [
                     page("Inbox", "inbox", "service_conversation_changelist"),
+                    page("Reports", "monitoring", "service_servicereport_changelist"),
                     page("Replies", "quickreply", "service_reply_changelist"),
                     page("Reply backends", "dns", "service_replybackend_changelist"),
                     page("Knowledge", "menu_book", "service_source_changelist"),
                     page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
                     page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),
                     page("Intents", "psychology_alt", "service_intent_changelist"),
+                    page("Settings", "tune", "service_servicereport_settings"),
                 ],
             },
             {

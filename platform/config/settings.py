@@ -225,7 +225,7 @@ SPECTACULAR_SETTINGS = {
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
         "AssessmentResultEnum": "apps.risk.assessments.serializers.RESULTS",
-        "RetrainEnum": "apps.risk.assessments.settings.RETRAIN",
+        "RetrainEnum": "serving.schedules.RETRAIN",
     },
 }
 # Where clients reach the API, as the console's examples show it.
@@ -273,6 +273,8 @@ CELERY_BEAT_SCHEDULE = {
     "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
     "learn-usual-questions": {"task": "service.learn_usual_questions", "schedule": 600.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
+    "learn-from-agents": {"task": "service.learn", "schedule": 60.0},
+    "retrain-reply-models": {"task": "service.retrain", "schedule": 900.0},
     "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
     "pace-ads": {"task": "ads.pace", "schedule": 30.0},
     "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},

@@ -87,7 +87,8 @@ def _beats_incumbent(
         return
     since = report["split"]["test_time"]
     if since is None:
-        verdict.require(False, f"the split has no newest holdout to compare with {incumbent.name} on; use global_time")
+        cure = "use global_time, or switch refit off"
+        verdict.require(False, f"the split has no newest holdout to compare with {incumbent.name} on; {cure}")
         return
     new, old = _compare(task, artifact, incumbent, columns, since, metric)
     verdict.metrics |= {"newest_holdout": {"candidate": new, "incumbent": old}}

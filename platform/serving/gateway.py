@@ -16,6 +16,7 @@ from django.conf import settings
 from prometheus_client import Counter, Histogram
 
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
+from ml.serving.reply_requests import ReplyPrediction, ReplyRequest
 from ml.serving.requests import NextItemPrediction, NextItemRequest, RankingPrediction, RankingRequest
 from ml.serving.risk_requests import RiskPrediction, RiskRequest
 from ml.serving.rules import RulesPredictor
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest | RiskRequest | IntentRequest
+Request = NextItemRequest | RankingRequest | RiskRequest | IntentRequest | ReplyRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -80,6 +81,17 @@ def classify(
 ) -> list[Answer[IntentPrediction]]:
     """What the writer of each text wants, as `assess`."""
     return _each(model, requests, deadline)
+
+
+def rank_replies(model: str, request: ReplyRequest, deadline: float | None = None) -> Answer[ReplyPrediction]:
+    """Which of the request's replies fits its conversation, as `assess`."""
+    found: Answer[ReplyPrediction] = _each(model, [request], deadline)[0]
+    return found
+
+
+def has_model(model: str) -> bool:
+    """Whether any version may answer: worth asking before what a request would need is read."""
+    return bool(_trained(current_line(model)))
 
 
 def _each(model: str, requests: Sequence[Request], deadline: float | None) -> list[Answer[Any]]:

@@ -1,51 +1,23 @@
 """Ads > Reports, Ledger and Auctions in the console."""
 
-from abc import abstractmethod
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from apps.ads.models import AdDecision, AdReport, Reconciliation
 from apps.ads.reports.api import csv_of
 from apps.ads.reports.view import auction_context, ledger_context, report_context, report_rows
 from apps.ads.settings import APPLICATION
-from console.base import LogAdmin, TenantModelAdmin
+from console.base import LogAdmin
+from console.page_admin import PageAdmin
 from console.search import DecisionField
 from console.site import register
 from console.theme import display
 from decisions.models import Decision
 from decisions.selectors import get_decision
-
-
-class PageAdmin(TenantModelAdmin):
-    """One page, no rows."""
-
-    template = ""
-
-    @abstractmethod
-    def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What the template shows."""
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            **self.frame(title=self.list_title),
-            **self.page_context(request),
-            "can_export": self.has_analyst_permission(request),
-            "opts": self.opts,
-        }
-        return TemplateResponse(request, self.template, context)
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        return self.changelist_view(request)
 
 
 @register(AdReport)

@@ -1,6 +1,5 @@
 """GET /api/v1/ads/reports and its CSV, GET /api/v1/ads/accounts, and the settings."""
 
-import csv
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.csv_files import csv_response
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import ObjectField
@@ -153,17 +153,7 @@ class AdSettingsView(IdempotentWrites):
 
 
 def csv_of(rows: list[dict[str, Any]]) -> HttpResponse:
-    """The rows as a file that a spreadsheet can open without running anything."""
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="ads.csv"'
-    writer = csv.writer(response)
-    writer.writerow(COLUMNS)
-    writer.writerows([[_cell(row[name]) for name in COLUMNS] for row in rows])
-    return response
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+    return csv_response(rows, COLUMNS, name="ads.csv")
 
 
 def _wanted(request: Request) -> dict[str, Any]:

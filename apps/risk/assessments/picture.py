@@ -5,23 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from console.pictures import Point, Tick
+
 WIDTH, HEIGHT = 920, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
 TICKS = 5
-
-
-@dataclass(frozen=True)
-class Point:
-    x: float
-    y: float
-    kind: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    at: float
-    words: str
 
 
 @dataclass(frozen=True)

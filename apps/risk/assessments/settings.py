@@ -10,6 +10,7 @@ from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
 from decisions.models import Scenario
+from serving.schedules import RETRAIN
 from tenancy.kept import Kept
 
 APPLICATION = "risk"
@@ -100,7 +101,6 @@ RANGES = {
 WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels", "link_most_subjects"}
 # Of one unit of any currency in any other, with room to spare.
 LEAST_RATE, MOST_RATE = 1e-9, 1e9
-RETRAIN = ("off", "daily", "weekly")
 
 
 def _problem(name: str, value: Any) -> str | None:

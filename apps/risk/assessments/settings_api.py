@@ -15,11 +15,11 @@ from apps.risk.assessments.settings import (
     LEAST_RATE,
     MOST_RATE,
     MOST_TYPES,
-    RETRAIN,
     change_settings,
     current_settings,
 )
 from apps.risk.assessments.thresholds import TooFewAssessments, suggest_thresholds
+from serving.schedules import RETRAIN
 
 TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
 

@@ -10,11 +10,12 @@ from apps.risk.monitoring.challengers import find_challenger
 from apps.risk.monitoring.comparison import Comparison, compare
 from apps.risk.monitoring.counts import Counts, counts_by_day, total_of
 from apps.risk.monitoring.drift import Drift, drift_of
-from apps.risk.monitoring.retraining import newly_matured_labels, next_run_at
+from apps.risk.monitoring.retraining import newly_matured_labels
 from apps.risk.monitoring.selectors import Week, weeks
 from decisions.counting import counted_until
 from decisions.kpi import Period
 from serving.models import ModelVersion, TrainingRun
+from serving.schedules import next_run_at
 from serving.selectors import live_version, training_runs
 
 RUNS_SHOWN = 5
@@ -74,7 +75,7 @@ def _retraining(settings: RiskSettings, now: datetime) -> Retraining:
     versions = ModelVersion.objects.filter(run__in=[run.id for run in runs])
     return Retraining(
         schedule=settings.retrain,
-        next_at=next_run_at(settings, last),
+        next_at=next_run_at(settings.retrain, last),
         matured_labels=newly_matured_labels(settings, last, now=now),
         least_labels=settings.retrain_least_labels,
         runs=runs,

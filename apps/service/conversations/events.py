@@ -15,6 +15,11 @@ from behavior.subjects import is_known
 
 SOURCE = "service"
 MESSAGE_PREFIX = "service:"
+# What this application itself writes of a customer: what was said and done here, and nothing of what led to it.
+OWN_TYPES = (
+    *("conversation_opened", "customer_message", "agent_message", "bot_message", "hand_off", "satisfaction"),
+    *("reply_accepted", "reply_edited", "reply_rejected"),
+)
 
 
 class CustomerUnknown(LookupError):

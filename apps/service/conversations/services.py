@@ -100,7 +100,7 @@ def add_message(
 ) -> Added:
     """Store a message, once for each `client_id` of the conversation.
 
-    A customer's message supersedes replies to earlier ones that nobody has sent yet, and opens a closed conversation;
+    Replies that nobody has sent yet are superseded, whoever writes. A customer's message opens a closed conversation;
     what agent or bot says answers what waits. `reply` is the reply that it carries. Messages of one conversation follow
     each other, so two calls at once are stored one after the other.
 
@@ -119,7 +119,7 @@ def add_message(
         if role == Role.CUSTOMER:
             _check_rate(conversation)
         message = _store(conversation, role=role, text=cleaned, client_id=client_id, author=author, reply=reply)
-        if role == Role.CUSTOMER:
+        if reply is None:
             supersede_replies(conversation)
     return Added(message, is_new=True)
 
@@ -231,6 +231,8 @@ def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = No
         _tell(conversation, ConversationEvent.Kind.MOVED, actor, before=conversation.status, after=to, note=note)
         conversation.status = to
         conversation.closed_at = timezone.now() if to == ConversationStatus.CLOSED else None
+        if to == ConversationStatus.CLOSED:
+            conversation.waiting_since = None
 
     return _change(conversation_id, version, change)
 

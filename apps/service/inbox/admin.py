@@ -15,7 +15,7 @@ from apps.service.conversations.events import CustomerUnknown
 from apps.service.conversations.models import Conversation, ConversationStatus
 from apps.service.conversations.services import ConversationChanged, MessageConflict, assign, move
 from apps.service.inbox import filters, selectors
-from apps.service.inbox.page import clock_of, conversation_context, thread_context
+from apps.service.inbox.page import clock_of, conversation_context, thread_context, tone_of
 from apps.service.inbox.presence import look
 from apps.service.inbox.services import answer
 from apps.service.knowledge.models import SourceAudience, SourceKind
@@ -29,6 +29,7 @@ from console.site import register
 from console.theme import display
 
 STATUS_COLOURS = {"Open": "info", "Waiting for the customer": None, "Handed off": "warning", "Closed": "success"}
+TONE_COLOURS = {"Upset": "danger", "Urgent": "warning", "Upset, urgent": "danger"}
 MACROS_SHOWN = 8
 LONGEST_QUERY = 400
 # What an agent has written and could not be sent waits here for the page.
@@ -40,7 +41,16 @@ REFUSED = (ConversationChanged, AlreadyJudged, MessageConflict, CustomerUnknown)
 class ConversationAdmin(TenantModelAdmin):
     list_title = "Inbox"
     list_display = (
-        *("name_label", "status_label", "clock", "intent_label", "channel", "language_label", "assignee_label"),
+        *(
+            "name_label",
+            "status_label",
+            "clock",
+            "tone_label",
+            "intent_label",
+            "channel",
+            "language_label",
+            "assignee_label",
+        ),
         *("message_count", "opened_at"),
     )
     list_filter = (
@@ -48,6 +58,8 @@ class ConversationAdmin(TenantModelAdmin):
         filters.WhoseField,
         filters.LanguageField,
         filters.IntentField,
+        filters.ToneField,
+        filters.WordsField,
         filters.ChannelField,
         filters.CustomerField,
     )
@@ -159,6 +171,10 @@ class ConversationAdmin(TenantModelAdmin):
     @display(description="Answer due")
     def clock(self, conversation: Conversation) -> str:
         return clock_of(selectors.due_at(conversation, current_settings()))
+
+    @display(description="Tone", label=TONE_COLOURS)
+    def tone_label(self, conversation: Any) -> str:
+        return tone_of(conversation)
 
     @display(description="Intent")
     def intent_label(self, conversation: Any) -> str:

@@ -1,12 +1,18 @@
 """The inputs above the queue."""
 
+from datetime import timedelta
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
-from apps.service.conversations.models import ConversationStatus
+from apps.service.conversations.models import ConversationStatus, Message
 from apps.service.replies.models import Reply
 from console.rights import actor_name
 from console.search import SearchField, SubjectField
+
+SEARCHED = timedelta(days=92)
+SHORTEST_WORDS, LONGEST_WORDS = 2, 200
 
 
 class StatusField(SearchField):
@@ -17,7 +23,7 @@ class StatusField(SearchField):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """What is closed shows only where it is asked for."""
-        if not self.text() and not request.GET.get("subject"):
+        if not self.text() and not request.GET.get("subject") and not request.GET.get("words"):
             return queryset.exclude(status=ConversationStatus.CLOSED)
         return super().queryset(request, queryset)
 
@@ -61,6 +67,30 @@ class IntentField(SearchField):
 
     def condition(self, text: str) -> Q:
         return Q(Exists(Reply.objects.filter(conversation=OuterRef("pk"), intent=text)))
+
+
+class ToneField(SearchField):
+    title = "Tone"
+    parameter_name = "tone"
+    kind = "select"
+    options = (("upset", "Upset"), ("urgent", "Urgent"))
+
+    def condition(self, text: str) -> Q:
+        """Of the message that was understood last; the queue has annotated it."""
+        return Q(urgency="high") if text == "urgent" else Q(sentiment="negative")
+
+
+class WordsField(SearchField):
+    """A piece of what anybody has said, in conversations of late: no index serves the middle of a text."""
+
+    title = "Words"
+    parameter_name = "words"
+
+    def condition(self, text: str) -> Q:
+        if len(text) < SHORTEST_WORDS:
+            raise ValueError(f"give {SHORTEST_WORDS} characters or more")
+        said = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=text[:LONGEST_WORDS])
+        return Q(Exists(said), last_message_at__gte=timezone.now() - SEARCHED)
 
 
 class CustomerField(SubjectField):

@@ -38,6 +38,12 @@ def clock_of(due: datetime | None) -> str:
     return f"overdue by {timesince(due, now)}" if due < now else f"in {timeuntil(due, now)}"
 
 
+def tone_of(understood: Any) -> str:
+    """How the customer sounded in what was understood last; `understood` has sentiment and urgency."""
+    signs = {"Upset": understood.sentiment == "negative", "Urgent": understood.urgency == "high"}
+    return ", ".join(name for name, is_so in signs.items() if is_so).capitalize() or "—"
+
+
 def sentences_with_sources(reply: Reply) -> list[Sentence]:
     return [
         Sentence(number, text, [each for each in reply.citations if number in each.get("sentences", ())])
@@ -61,6 +67,7 @@ def conversation_context(conversation: Conversation, others: Sequence[str]) -> d
         "subject": public_subject_id(bytes(conversation.subject_key)),
         "clock": clock_of(due_at(conversation, settings)),
         "reply": reply,
+        "tone": tone_of(reply) if reply else "—",
         "draft": reply if is_draft(reply) else None,
         "sentences": sentences_with_sources(reply) if reply is not None and is_draft(reply) else [],
         "timeline": timeline_of(conversation, settings),

@@ -28,7 +28,7 @@ def queue() -> QuerySet[Any]:
     """Conversations as agents take them: who has waited longest first, then those that wait for nothing, newest first.
 
     The target is the same for all of a tenant, so this is also the order in which they are overdue. `waits_from` is
-    null where nothing waits, `intent` what was understood last.
+    null where nothing waits; `intent`, `sentiment` and `urgency` are what was understood last.
     """
     newest = Reply.objects.filter(conversation=OuterRef("pk")).order_by("-created_at")
     waits_from = Case(
@@ -36,9 +36,8 @@ def queue() -> QuerySet[Any]:
         default=F("waiting_since"),
         output_field=DateTimeField(),
     )
-    found: QuerySet[Any] = Conversation.objects.annotate(
-        waits_from=waits_from, intent=Subquery(newest.values("intent")[:1])
-    )
+    understood = {name: Subquery(newest.values(name)[:1]) for name in ("intent", "sentiment", "urgency")}
+    found: QuerySet[Any] = Conversation.objects.annotate(waits_from=waits_from, **understood)
     return found.order_by(F("waits_from").asc(nulls_last=True), F("last_message_at").desc(nulls_last=True), "id")
 
 

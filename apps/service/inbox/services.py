@@ -23,9 +23,6 @@ def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id
             newest = Message.objects.filter(conversation=conversation).order_by("-number").first()
             who = (newest.author or newest.get_role_display()) if newest else "Somebody"
             raise ConversationChanged(f"{who} has written meanwhile. Nothing was sent; your text is kept below.")
-        added = conversations.add_message(
+        return conversations.add_message(
             conversation_id=conversation_id, role=Role.AGENT, text=text, client_id=client_id, author=actor
-        )
-        if added.is_new:
-            conversations.supersede_replies(conversation)
-    return added.message
+        ).message

@@ -1,15 +1,23 @@
-"""Replies and the backends that write them, to look at. Agents answer in the inbox; backends are set by the API."""
+"""Replies to look at, since agents answer in the inbox, and the backends that write them."""
 
 from typing import Any
 
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from apps.service.replies import settings_form  # noqa: F401
+from apps.service.replies.backends.choosing import backends, remove_backend, set_backend
 from apps.service.replies.models import Reply, ReplyAction, ReplyBackend, ReplyStatus
 from console.base import LogAdmin, TenantModelAdmin
+from console.forms import ServiceForm
+from console.rights import actor_name
 from console.search import choice_field
 from console.site import register
-from console.theme import display
+from console.theme import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWidget, display
+from tenancy.models import Role
 
 ACTION_COLOURS = {"Send": "success", "Draft for an agent": "info", "Hand off": "warning"}
 SHOWN_CHARACTERS = 100
@@ -52,16 +60,77 @@ class ReplyAdmin(LogAdmin):
         return _lines([f"{citation['title']}: {citation['quote']}" for citation in reply.citations])
 
 
+class ReplyBackendForm(ServiceForm):
+    actor = ""  # set by the page
+    key = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+        help_text="Of the server; kept encrypted and never shown. Empty keeps the one that is there.",
+    )
+    place = forms.IntegerField(
+        min_value=1, initial=1, widget=UnfoldAdminIntegerFieldWidget, help_text="In the order in which they are asked."
+    )
+
+    class Meta:
+        model = ReplyBackend
+        fields = ("name", "kind", "base_url", "model", "timeout_seconds", "is_active")
+        labels = {"base_url": "Address", "timeout_seconds": "Seconds to wait"}
+        help_texts = {"base_url": "Of a server that the operator of the suite allows; empty for the other kinds."}
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        if not self.instance._state.adding:
+            self.fields["name"].disabled = True
+            self.initial["place"] = self.instance.position + 1
+
+    def write(self) -> ReplyBackend:
+        wanted = dict(self.cleaned_data)
+        place = wanted.pop("place")
+        if not wanted["key"]:
+            del wanted["key"]
+        if self.instance._state.adding and backends().filter(name=wanted["name"]).exists():
+            raise ValidationError({"name": "There is a backend of this name; change that one."})
+        try:
+            return set_backend(wanted=wanted, place=place, actor=self.actor)
+        except ValidationError as error:
+            raise ValidationError(error.messages) from error
+
+
 @register(ReplyBackend)
 class ReplyBackendAdmin(TenantModelAdmin):
-    list_display = ("position", "name", "kind", "model", "base_url", "timeout_seconds", "is_active", "changed_by")
-    fields = readonly_fields = (
-        *("position", "name", "kind", "model", "base_url", "timeout_seconds", "is_active", "changed_by", "changed_at"),
-    )
+    who_adds = who_changes = who_deletes = Role.OPERATOR
+    form = ReplyBackendForm
+    list_display = ("position", "name", "kind", "model", "base_url", "has_key", "is_active", "changed_by")
+    fields = ("name", "kind", "base_url", "model", "key", "place", "timeout_seconds", "is_active")
     ordering = ("position",)
     actions = None
     empty_title = "Sentences of the articles alone"
-    empty_text = "PUT /api/v1/service/backends names language models, in the order in which they are asked."
+    empty_text = "Add language models here, in the order in which they are asked where no macro fits."
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if not self.has_change_permission(request):
+            # Who only looks sees what is stored, and no field for a key.
+            shown = ("name", "kind", "base_url", "model", "position", "timeout_seconds", "is_active")
+            return super().get_form(request, obj, change, **kwargs | {"form": forms.ModelForm, "fields": shown})
+        form = super().get_form(request, obj, change, **kwargs)
+        form.actor = actor_name(request)
+        return form
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        if self.has_change_permission(request):
+            return self.fields
+        return ("name", "kind", "base_url", "model", "position", "timeout_seconds", "is_active")
+
+    def save_model(self, request: HttpRequest, obj: ReplyBackend, form: forms.ModelForm, change: bool) -> None:
+        """The form has called the service."""
+
+    def delete_model(self, request: HttpRequest, obj: ReplyBackend) -> None:
+        remove_backend(name=obj.name, actor=actor_name(request))
+
+    @display(description="Key", boolean=True)
+    def has_key(self, backend: ReplyBackend) -> bool:
+        return backend.sealed_key is not None
 
 
 def _lines(texts: list[Any]) -> SafeString:

@@ -1,18 +1,21 @@
 """From evidence to words: a macro or past reply with its slots filled, or sentences of articles as they stand."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.service.knowledge.models import SourceKind
 from apps.service.replies.backends.extractive import extract_sentences
 from apps.service.replies.evidence import Evidence, match
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
 from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
-from apps.service.replies.slots import Filled, fill_slots
+from apps.service.replies.masking import marks_in
+from apps.service.replies.slots import fill_slots
 
 SELECTION, EXTRACTIVE = "selection", "extractive"
 # Below this a macro speaks of something else.
 LEAST_MATCH = 0.3
+# A model that thinks less of a reply does not bring it up.
+LEAST_PROBABILITY = 0.05
 MOST_SUGGESTIONS = 3
 
 
@@ -38,19 +41,27 @@ class Candidate:
 
 
 def fill_templates(
-    query: str, templates: Sequence[Evidence], values: Mapping[str, str], facts: frozenset[Claim]
+    query: str,
+    templates: Sequence[Evidence],
+    values: Mapping[str, str],
+    facts: frozenset[Claim],
+    probabilities: Mapping[str, float] | None = None,
 ) -> list[Candidate]:
     """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
 
-    What a past reply states was true of another customer: its claims count only where the order data makes them too.
+    `probabilities` is what a model says of them, by source; where it says nothing their words count. What a past reply
+    states was true of another customer: its claims count only where the order data makes them too.
     """
     found = []
     for passage in templates:
-        fits = match(query, passage)
-        if fits < LEAST_MATCH:
+        by_words = match(query, passage)
+        fits = (probabilities or {}).get(passage.source, by_words)
+        if by_words < LEAST_MATCH and (not probabilities or fits < LEAST_PROBABILITY):
             continue
         is_macro = passage.kind == SourceKind.MACRO
-        filled = fill_slots(passage.text, values) if is_macro else Filled(passage.text, (), ())
+        filled = fill_slots(passage.text, values)
+        if not is_macro:
+            filled = replace(filled, missing=(*filled.missing, *marks_in(filled.text)))
         loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts))
         sentences = [(sentence, passage) for sentence in sentences_of(filled.text)]
         found.append(Candidate(SELECTION, sentences, filled.text.strip(), fits, filled.missing, filled.used, loose))

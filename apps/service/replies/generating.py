@@ -13,6 +13,7 @@ from apps.service.replies.backends.base import (
     GenerationFailed,
     NumberedSource,
     ReplyRequest,
+    reckoned_tokens,
 )
 from apps.service.replies.composing import Candidate, fill_templates, join
 from apps.service.replies.evidence import Evidence, match_text
@@ -31,13 +32,15 @@ MOST_DROPPED_SHOWN = 5
 
 @dataclass
 class Generation:
-    """What came of one backend: the sentences that are backed, those that are not, and what went wrong."""
+    """What came of one backend: the sentences that are backed, those that are not, and what went wrong. `tokens` is
+    about how many it read and wrote."""
 
     backend: str
     kept: list[tuple[str, Evidence]] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     failure: str | None = None
     cut_off: str | None = None
+    tokens: int = 0
 
     def candidate(self, question: str) -> Candidate | None:
         if not self.kept:
@@ -95,9 +98,11 @@ def generate(
         language="zh" if gathered.understood.language == "zh" else gathered.asked.language or "en",
     )
     sources = [Source(number, f"{each.title}\n{each.text}") for number, each in enumerate(passages, start=1)]
-    result = Generation(backend.name)
+    asked = sum(reckoned_tokens(message["content"]) for message in request.messages())
+    result = Generation(backend.name, tokens=asked)
     try:
         for raw in _whole_sentences(backend.generate(request, cancel)):
+            result.tokens += reckoned_tokens(raw)
             judged = check_sentence(mask.show(raw), sources, gathered.known)
             if isinstance(judged, Sentence):
                 result.kept.append((judged.text, passages[judged.source - 1]))

@@ -49,12 +49,14 @@ def run_job(reply_id: UUID) -> None:
     if job is None:
         return
     failures: list[str] = []
+    tokens = 0
     for backend in job.backends:
         with task_scope():
             if not _is_wanted(reply_id):
                 job.stream.tell(ENDED, {})
                 return
         written = generate(job.gathered, job.turns, backend, job.stream, Event())
+        tokens += written.tokens
         if written.kept:
             break
         failures.append(f"{written.backend}: {written.failure or written.cut_off or 'nothing that is backed'}")
@@ -62,7 +64,8 @@ def run_job(reply_id: UUID) -> None:
     else:
         written = None
     with task_scope():
-        _finish(reply_id, _made(job, written, failures), started)
+        made = _made(job, written, failures)
+        _finish(reply_id, replace(made, notes={**made.notes, "tokens": tokens}), started)
     job.stream.tell(ENDED, {})
 
 

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from apps.service.replies import evidence
 from apps.service.replies.alarms import alarms_of
 from apps.service.replies.composing import (
+    SELECTION,
     Candidate,
     citations_of,
     extract,
@@ -22,6 +24,7 @@ from apps.service.replies.grounding.claims import Claim
 from apps.service.replies.grounding.promises import unbacked_promises
 from apps.service.replies.grounding.wording import words_of
 from apps.service.replies.models import ReplyAction
+from apps.service.replies.ranking import Ranking, rank_templates
 from apps.service.replies.settings import ServiceSettings
 from apps.service.replies.wishes import asks_for_human, blocked_topic
 
@@ -67,8 +70,17 @@ class Gathered:
     chosen: Chosen
     values: Mapping[str, str]
     known: frozenset[Claim]
-    templates: Sequence[Evidence]
     articles: Sequence[Evidence]
+    ranking: Ranking
+
+    @property
+    def templates(self) -> Sequence[Evidence]:
+        return self.ranking.templates
+
+    @property
+    def model_version(self) -> UUID | None:
+        """Of the model that chose the reply, or else of the one that understood the message."""
+        return self.ranking.model_version or self.understood.model_version
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,13 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = choose_order(facts, asked.texts)
     templates, articles = evidence.find_passages(asked.query, language=language)
+    ranking = rank_templates(
+        asked.texts,
+        asked.keys,
+        templates[:TEMPLATES_READ],
+        language=language,
+        control_share=settings.control_share,
+    )
     return Gathered(
         asked=asked,
         understood=understood,
@@ -107,15 +126,17 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         chosen=chosen,
         values={**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name},
         known=order_claims(chosen),
-        templates=templates[:TEMPLATES_READ],
         articles=articles[:ARTICLES_READ],
+        ranking=ranking,
     )
 
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
     """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
     question = gathered.asked.question
-    templates = fill_templates(question, gathered.templates, gathered.values, gathered.known)
+    templates = fill_templates(
+        question, gathered.templates, gathered.values, gathered.known, gathered.ranking.probabilities
+    )
     extracted = extract(question, gathered.articles)
     candidates = [*templates, *([extracted] if extracted else [])]
     return judge(gathered, settings, select(templates) or extracted, candidates)
@@ -148,6 +169,8 @@ def judge(
         doubts=[*doubts, *(_doubts(candidate, gathered) if candidate else ())],
     )
     verdict = decide(case, settings)
+    if candidate is not None and candidate.backend == SELECTION:
+        verdict = replace(verdict, reasons=[*verdict.reasons, *gathered.ranking.because])
     is_handed_off = verdict.action == ReplyAction.HAND_OFF
     return Made(
         gathered=gathered,
@@ -157,7 +180,7 @@ def judge(
         suggestions=suggestions_of(candidates, None if is_handed_off else candidate),
         summary=_summary(gathered, candidate) if is_handed_off else None,
         degraded=degraded or understood.degraded,
-        notes={"order": chosen.how, **(notes or {})},
+        notes={"order": chosen.how, **gathered.ranking.notes(), **(notes or {})},
     )
 
 

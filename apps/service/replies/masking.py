@@ -94,6 +94,11 @@ class Mask:
         return mark
 
 
+def marks_in(text: str) -> tuple[str, ...]:
+    """Marks that stand in a text for what was masked, without their brackets, each once."""
+    return tuple(dict.fromkeys(_MARK.findall(text)))
+
+
 def names_in(text: str) -> set[str]:
     """Names that people give themselves: "my name is ...", "我叫...", below a closing."""
     return {match["name"] for pattern in (_NAME, _CHINESE_NAME) for match in pattern.finditer(text)}

@@ -48,10 +48,22 @@ class Reply(TenantOwned):
     reasons = models.JSONField(default=list)
     summary = models.JSONField(null=True)
     intent = models.CharField(max_length=200, null=True)
+    sentiment = models.CharField(max_length=10, blank=True, default="", db_default="")
+    urgency = models.CharField(max_length=10, blank=True, default="", db_default="")
     confidence = models.FloatField()
     backend = models.CharField(max_length=100, help_text="what wrote it: selection, extractive, or a backend's name")
     model_version = models.UUIDField(null=True)
     degraded = models.CharField(max_length=50, null=True)
+    variant = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="what chose it: model or words, where there is a model",
+    )
+    tokens = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="that language models read and wrote for it, reckoned"
+    )
     final_text = models.TextField(blank=True)
     edit_distance = models.FloatField(null=True)
     judged_by = models.CharField(max_length=200, blank=True)

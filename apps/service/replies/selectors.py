@@ -1,11 +1,13 @@
 """Reads of replies."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from apps.service.replies.models import JUDGED, Reply
+from decisions.counting import first_id_since
 
 
 def replies(
@@ -20,6 +22,11 @@ def replies(
 def get_reply(reply_id: UUID) -> Reply:
     """Raises Reply.DoesNotExist."""
     return Reply.objects.get(id=reply_id)
+
+
+def replies_since(moment: datetime) -> int:
+    """How many were made since."""
+    return Reply.objects.filter(id__gte=first_id_since(moment), created_at__gte=moment).count()
 
 
 def labels(*, most: int) -> QuerySet[Reply]:

@@ -11,7 +11,9 @@ from apps.service.conversations.models import Role
 from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReplyReasonSerializer, SummarySerializer
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
+from apps.service.replies.settings import MOST_COST, MOST_LABELS
 from behavior.parsing import Invalid
+from serving.schedules import RETRAIN
 
 MOST_INLINE = 50
 JUDGEMENTS = ("accept", "edit", "reject")
@@ -189,6 +191,24 @@ class ServiceSettingsSerializer(StrictSerializer):
     business_name = serializers.CharField(
         required=False, allow_blank=True, max_length=200, help_text="fills the slot business.name"
     )
+    learn_past_replies = serializers.BooleanField(
+        required=False, help_text="replies that agents accepted or edited join the knowledge"
+    )
+    retrain = serializers.ChoiceField(RETRAIN, required=False, help_text="how often a model is trained anew")
+    retrain_least_labels = serializers.IntegerField(
+        required=False, min_value=0, max_value=MOST_LABELS, help_text="new labels that a training waits for"
+    )
+    control_share = serializers.FloatField(
+        required=False, min_value=0, max_value=1, help_text="of customers, for whom no model chooses the reply"
+    )
+    minutes_per_answer = serializers.FloatField(
+        required=False, min_value=0, max_value=MOST_COST, help_text="of an agent, as reports reckon"
+    )
+    cost_agent_minute = serializers.FloatField(required=False, min_value=0, max_value=MOST_COST)
+    cost_per_1000_tokens = serializers.FloatField(
+        required=False, min_value=0, max_value=MOST_COST, help_text="of a language model"
+    )
+    currency = serializers.RegexField("^[A-Z]{3}$", required=False, help_text="of the costs")
 
 
 class CoveragePointSerializer(serializers.Serializer):

@@ -130,9 +130,12 @@ def take(reply: Reply, made: Made) -> None:
     reply.reasons = made.verdict.reasons
     reply.summary = made.summary
     reply.intent = understood.intent
+    reply.sentiment, reply.urgency = understood.sentiment, understood.urgency
     reply.confidence = made.confidence
     reply.backend = made.candidate.backend if made.candidate else "none"
-    reply.model_version = understood.model_version
+    reply.model_version = made.gathered.model_version
+    reply.tokens = made.notes.get("tokens", 0)
+    reply.variant = made.gathered.ranking.variant
     reply.degraded = made.degraded
 
 
@@ -176,12 +179,14 @@ def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: f
         scenario=SCENARIO,
         policy=POLICY,
         subject_key=subject_key,
-        model_version=gathered.understood.model_version,
+        model_version=gathered.model_version,
+        variant=gathered.ranking.variant or None,
         degraded=made.degraded,
         latency_ms=1000 * (time.perf_counter() - started),
         request={
             **names,
             "intent": gathered.understood.intent,
+            "intent_model_version": str(gathered.understood.model_version or "") or None,
             "intent_confidence": gathered.understood.confidence,
             "alternatives": alternatives_as_json(gathered.understood),
             "language": gathered.understood.language,

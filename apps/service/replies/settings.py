@@ -3,13 +3,15 @@ settings of one scenario."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
+from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
 from decisions.models import Scenario
+from serving.schedules import RETRAIN
 from tenancy.kept import Kept
 
 APPLICATION = "service"
@@ -19,6 +21,8 @@ MODEL = "replies"
 MOST_NAMES = 500
 LONGEST_NAME = 200
 MOST_MINUTES = 10_080  # a week
+MOST_COST = 1_000
+MOST_LABELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class ServiceSettings:
     the behaviour log say how the customer's orders stand. `answers_inbound` lets messages that come from a help desk be
     answered without being asked. `business_name` fills the slot business.name. Within `first_response_minutes` a
     customer's message is to be answered; the inbox runs its clock by it.
+
+    What agents accept and edit becomes past replies in knowledge where `learn_past_replies`, and a model of replies is
+    trained on it as `retrain` says, once `retrain_least_labels` came since the last run. To a `control_share` of the
+    customers replies are chosen without that model, so that the two can be compared.
+
+    Reports reckon an answer of an agent at `minutes_per_answer`, a minute at `cost_agent_minute` and a thousand tokens
+    of a language model at `cost_per_1000_tokens`, in `currency`.
     """
 
     send_above: float | None = None
@@ -54,6 +65,14 @@ class ServiceSettings:
     answers_inbound: bool = True
     business_name: str = ""
     first_response_minutes: int = 60
+    learn_past_replies: bool = True
+    retrain: Literal["off", "daily", "weekly"] = "off"
+    retrain_least_labels: int = 100
+    control_share: float = 0.0
+    minutes_per_answer: float = 3.0
+    cost_agent_minute: float = 0.5
+    cost_per_1000_tokens: float = 0.0
+    currency: str = "EUR"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ServiceSettings":
@@ -73,11 +92,19 @@ class ServiceSettings:
 def _problem(name: str, value: Any) -> str | None:
     if name == "send_above" and value is None:
         return None
-    if name in ("send_above", "draft_above", "error_rate"):
-        is_number = type(value) in (int, float)
-        return None if is_number and 0 <= value <= 1 else "must be a number from 0 to 1"
-    if name == "answers_inbound":
+    if name in ("send_above", "draft_above", "error_rate", "control_share"):
+        return None if _is_number(value, 1) else "must be a number from 0 to 1"
+    if name in ("minutes_per_answer", "cost_agent_minute", "cost_per_1000_tokens"):
+        return None if _is_number(value, MOST_COST) else f"must be a number from 0 to {MOST_COST:,}"
+    if name in ("answers_inbound", "learn_past_replies"):
         return None if type(value) is bool else "must be true or false"
+    if name == "retrain":
+        return None if value in RETRAIN else f"must be one of {', '.join(RETRAIN)}"
+    if name == "retrain_least_labels":
+        is_count = type(value) is int and 0 <= value <= MOST_LABELS
+        return None if is_count else f"must be a whole number from 0 to {MOST_LABELS:,}"
+    if name == "currency":
+        return None if value in CURRENCIES else "must be a currency of ISO 4217, such as EUR"
     if name == "first_response_minutes":
         is_minutes = type(value) is int and 1 <= value <= MOST_MINUTES
         return None if is_minutes else f"must be a whole number of minutes from 1 to {MOST_MINUTES:,}"
@@ -90,6 +117,10 @@ def _problem(name: str, value: Any) -> str | None:
     if name in ("auto_send_intents", "blocked_topics", "order_event_types"):
         return _problem_of_names(name, value)
     return f"is not a setting; known are {', '.join(each.name for each in fields(ServiceSettings))}"
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
 
 
 def _problem_of_names(name: str, value: Any) -> str | None:
@@ -126,15 +157,21 @@ def read_settings() -> ServiceSettings:
         return ServiceSettings()
 
 
+def obtain_scenario() -> Scenario:
+    """The scenario that holds the settings; made with its defaults where there is none. Safe to race."""
+    known = Scenario.objects.filter(key=SCENARIO)
+    if (scenario := known.first()) is not None:
+        return scenario
+    Scenario.objects.bulk_create(
+        [Scenario(key=SCENARIO, name="Replies", application=APPLICATION, kind=KIND, model=MODEL)],
+        ignore_conflicts=True,
+    )
+    return known.get()
+
+
 def put_settings(values: Mapping[str, Any], *, actor: str) -> ServiceSettings:
     """Replace all settings; what `values` leaves out takes its default. Raises ValidationError."""
     settings = ServiceSettings.from_dict(values)
-    known = Scenario.objects.filter(key=SCENARIO)
-    if not known.exists():
-        Scenario.objects.bulk_create(
-            [Scenario(key=SCENARIO, name="Replies", application=APPLICATION, kind=KIND, model=MODEL)],
-            ignore_conflicts=True,
-        )
-    change_scenario(scenario_id=known.get().id, values={"settings": settings.to_dict()}, actor=actor)
+    change_scenario(scenario_id=obtain_scenario().id, values={"settings": settings.to_dict()}, actor=actor)
     _kept.forget(SCENARIO)
     return settings

@@ -33,6 +33,7 @@ SEEN_BY = {
     "risk/entitylist": EVERYBODY,
     "risk/case": EVERYBODY,
     "service/conversation": EVERYBODY,
+    "service/servicereport": EVERYBODY,
     "webhooks/webhook": EVERYBODY,
     "webhooks/webhookdelivery": EVERYBODY,
     "risk/digest": FROM_OPERATOR,

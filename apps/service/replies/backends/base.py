@@ -19,6 +19,16 @@ LONGEST_REPLY = 8_000
 MOST_TOKENS = 400
 
 
+# A word of English is rather more than a token, and four characters are about one; of other scripts each is one.
+CHARACTERS_OF_TOKEN = 4
+
+
+def reckoned_tokens(text: str) -> int:
+    """About how many tokens a text is, for reckoning what it costs: servers need not tell."""
+    plain = sum(each.isascii() for each in text)
+    return -(-plain // CHARACTERS_OF_TOKEN) + len(text) - plain
+
+
 class GenerationFailed(Exception):
     """The backend gave nothing that can be used; the message is a word for programs and logs."""
 

@@ -62,6 +62,22 @@ def put_backends(*, wanted: Sequence[Mapping[str, Any]], actor: str) -> list[Rep
     return ReplyBackend.objects.bulk_create(rows)
 
 
+def set_backend(*, wanted: Mapping[str, Any], place: int, actor: str) -> ReplyBackend:
+    """Add the backend, or replace the one of its name, at `place` in the order (from 1). Raises ValidationError."""
+    others = [as_wanted(row) for row in backends() if row.name != wanted["name"]]
+    at = max(0, min(place - 1, len(others)))
+    return put_backends(wanted=[*others[:at], wanted, *others[at:]], actor=actor)[at]
+
+
+def remove_backend(*, name: str, actor: str) -> None:
+    put_backends(wanted=[as_wanted(row) for row in backends() if row.name != name], actor=actor)
+
+
+def as_wanted(row: ReplyBackend) -> dict[str, Any]:
+    """As `put_backends` takes it; without its key, which so stays as it is."""
+    return {name: getattr(row, name) for name in ("name", "kind", "base_url", "model", "timeout_seconds", "is_active")}
+
+
 def _row(place: int, wanted: Mapping[str, Any], before: ReplyBackend | None, actor: str) -> ReplyBackend:
     values = {name: value for name, value in wanted.items() if name != "key"}
     sealed = None
@@ -70,7 +86,10 @@ def _row(place: int, wanted: Mapping[str, Any], before: ReplyBackend | None, act
     elif "key" not in wanted and before is not None and before.base_url == wanted.get("base_url", ""):
         # A key that went to another server would be given away.
         sealed = bytes(before.sealed_key) if before.sealed_key is not None else None
-    return ReplyBackend(position=place, sealed_key=sealed, changed_by=actor, **values)
+    row = ReplyBackend(position=place, sealed_key=sealed, changed_by=actor, **values)
+    if before is not None:
+        row.id = before.id
+    return row
 
 
 def _problem(wanted: Mapping[str, Any]) -> str | None:

@@ -198,3 +198,45 @@ def test_viewers_read_and_do_nothing(desk: Desk, agent: Callable[..., Agent], te
     assert 'value="answer"' not in viewer.open(desk)["page"]
     viewer.act(desk, "answer", 403, text="Hi", seen="1", answer_id=str(uuid4()))
     assert len(texts(tenant)) == 1
+
+
+def test_the_queue_shows_the_tone_and_finds_words(
+    open_desk: Callable[..., Desk], shop: Any, agent: Callable[..., Agent]
+) -> None:
+    upset, urgent, calm = (open_desk({"user_id": f"u-{number}"}) for number in range(3))
+    upset.ask("This is terrible, I am furious")
+    urgent.ask("I need it today, it is urgent")
+    calm.ask("Where is my parcel with the 50%_off lamp?")
+    ann = agent("ann")
+
+    def found(query: str) -> set[str]:
+        page = ann.read(f"?{query}")
+        return {desk.id for desk in (upset, urgent, calm) if desk.id in page}
+
+    assert found("") == {upset.id, urgent.id, calm.id}
+    assert found("tone=upset") == {upset.id}
+    assert found("tone=urgent") == {urgent.id}
+    assert "Upset" in ann.read(f"{upset.id}/change/")
+    assert found("words=FURIOUS") == {upset.id}
+    assert found("words=50%25_off") == {calm.id}
+    assert found("words=%25%25") == set()
+    assert "give 2 characters or more" in ann.read("?words=x")
+    # What is closed is found by its words, too.
+    ann.act(upset, "close", version=ann.open(upset)["version"])
+    assert found("") == {urgent.id, calm.id}
+    assert found("words=furious") == {upset.id}
+
+
+def test_closing_ends_the_wait_and_an_agents_message_by_the_api_supersedes_the_draft(
+    tenant: Tenant, open_desk: Callable[..., Desk], shop: Any, agent: Callable[..., Agent]
+) -> None:
+    desk, ann = open_desk(), agent("ann")
+    assert desk.ask("Where is my order?")["status"] == "waiting"
+    desk.say("It left us this morning.", role="agent")
+    with tenant_scope(tenant.id):
+        assert Reply.objects.get(conversation_id=desk.id).status == "superseded"
+    desk.say("And when does it arrive?")
+    ann.act(desk, "close", version=ann.open(desk)["version"])
+    with tenant_scope(tenant.id):
+        closed = Conversation.objects.get(id=desk.id)
+    assert (closed.status, closed.waiting_since) == ("closed", None)

@@ -11,7 +11,7 @@ from tenancy.operations import protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("service", "0003_conversations"),
+        ("service", "0005_tone"),
         ("tenancy", "0004_key_creators"),
     ]
 

@@ -1,0 +1,50 @@
+"""Training on schedule: when a line of models is due, and starting its run once."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from behavior.models import LogPosition
+from serving.models import TrainingRun
+from serving.selectors import training_runs
+from serving.services import request_training
+
+log = structlog.get_logger(__name__)
+
+RETRAIN = ("off", "daily", "weekly")
+EVERY = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
+ACTOR = "retraining schedule"
+
+
+def next_run_at(every: str, last: TrainingRun | None) -> datetime | None:
+    """When the schedule asks for the next run: at once where there was none, never where it is off."""
+    if every not in EVERY:
+        return None
+    return timezone.now() if last is None else last.created_at + EVERY[every]
+
+
+def train_if_due(
+    *, model: str, task: str, every: str, reader: str, has_enough: Callable[[TrainingRun | None], bool]
+) -> TrainingRun | None:
+    """Start a run of the line where it is due and `has_enough(last run)` says that there is enough new to learn from;
+    None where it is not, or nothing can start.
+
+    Safe to race: the schedule's own row, named `reader`, is locked while it is judged, and a line has one active run at
+    most.
+    """
+    if every not in EVERY:
+        return None
+    LogPosition.objects.get_or_create(reader=reader, defaults={"position": timezone.now()})
+    LogPosition.objects.select_for_update().get(reader=reader)
+    last = training_runs(model).first()
+    due = next_run_at(every, last)
+    if due is None or due > timezone.now() or not has_enough(last):
+        return None
+    try:
+        return request_training(model=model, task=task, requested_by=ACTOR)
+    except ValidationError as error:
+        log.info("retraining_not_started", model=model, reason="; ".join(error.messages))
+        return None
