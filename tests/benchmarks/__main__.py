@@ -31,8 +31,9 @@ MODULES = {
     "fraud": "tests.benchmarks.fraud",
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
+    "bidding": "tests.benchmarks.bidding",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
+FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies", "bidding"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
 
 

@@ -101,6 +101,13 @@ knows the words alone gets beyond `best_of_words_alone` but by chance; `attentio
 on events of the deciding type."""
 
 
+BIDDING = """iPinYou's campaign 2997 in the protocol of RLB: rounds of 1,000 auctions at the second price, each with a
+budget of 1/32 to 1/2 of what the training log's auctions cost, over when the money is gone. The value is the clicks of
+all rounds; prices, the mean pCTR and a click's cost are known from the training log, and nothing is tuned on the test
+log. The floor is truthful bidding, `parity` the published RLB; `learning` is the same programme over the pCTRs seen on
+the way, `dual` and `pid` the other controllers."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A record belongs to the section that has the longest prefix of its id."""
@@ -125,6 +132,7 @@ SECTIONS = (
     Section("Intents", ("service.",), INTENTS),
     Section("Retrieval", ("service.tau2.",), RETRIEVAL),
     Section("Choosing replies", ("service.jddc.", "service.replies."), REPLIES),
+    Section("Bidding under a budget", ("ads.bidding.",), BIDDING),
     Section("Others", ("",), ""),
 )
 
