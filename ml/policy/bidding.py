@@ -116,9 +116,10 @@ def _mean_gain(values: Doubles) -> tuple[NDArray[np.float32], float]:
 
 @dataclass
 class DynamicBidder:
-    """Bids by a ValueTable for rounds of `auctions` with the same `budget`, in which all auctions to come are taken to be
-    worth `mean_value` (RLB). One that `learns` does so in its first round alone: later the table rests on the values
-    seen, made anew when they have become four times as many.
+    """Bids by a ValueTable in rounds of `auctions` with the same `budget`.
+
+    Auctions to come are taken to be worth `mean_value` each (RLB). One that `learns` does so in its first round alone:
+    later its table rests on the values seen, and is made anew when they have become four times as many.
     """
 
     chances: Doubles

@@ -1,8 +1,8 @@
 """Bidding for iPinYou's campaign 2997 under budgets, beside truthful, dual and PID bids.
 
-Protocol of H. Cai et al. (2017): rounds of 1,000 auctions at the second price, each with the same budget, a share of what
-the training log's auctions cost; a round is over when its money is gone. Prices, the mean pCTR and what a click costs
-are those of the training log; nothing is tuned on the test log.
+Protocol of H. Cai et al. (2017): rounds of 1,000 auctions at the second price, each with the same budget, a share of
+what the training log's auctions cost; a round is over when its money is gone. Prices, the mean pCTR and what a click
+costs are those of the training log; nothing is tuned on the test log.
 """
 
 import json
