@@ -32,8 +32,21 @@ MODULES = {
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
     "bidding": "tests.benchmarks.bidding",
+    "frappe": "tests.benchmarks.frappe",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies", "bidding"}
+FULL_ONLY = {
+    "replay",
+    "loop",
+    "intents",
+    "retrieval",
+    "replies",
+    "recsys",
+    "fraud",
+    "reasons",
+    "anomalies",
+    "bidding",
+    "frappe",
+}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
 
 
