@@ -1,4 +1,5 @@
-"""Shown ads, or whatever else can be clicked, as memory-mapped columns in the order of their time."""
+"""Shown ads that were clicked or not, or clicks that led to a conversion or not, as memory-mapped columns in the order
+of their time."""
 
 import json
 import os
@@ -10,7 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-COLUMNS = {"time": np.float64, "clicked": np.int8, "fields": np.int32, "numbers": np.float32, "history": np.int32}
+COLUMNS = {
+    "time": np.float64,
+    "clicked": np.int8,
+    "delay": np.float64,
+    "fields": np.int32,
+    "numbers": np.float32,
+    "history": np.int32,
+}
 FORMAT = 1
 
 Codes = NDArray[np.int32]
@@ -19,7 +27,8 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Impressions:
-    """n impressions: time (n,) in Unix seconds, ascending, and clicked (n,), 1 or 0.
+    """n impressions: time (n,) in Unix seconds, ascending, and clicked (n,), 1 or 0. Of a log of clicks these are their
+    times and whether they led to a conversion, which came delay (n,) seconds later; NaN for none or at once.
 
     fields: (n, F) codes from 0, in the order of `names`; code c of field f stands for values[f][c - 1], and 0 for none
     or an unknown one. numbers: (n, M) in the order of `number_names`, NaN where not known. history: (n, L) what the
@@ -28,6 +37,7 @@ class Impressions:
 
     time: NDArray[np.float64]
     clicked: NDArray[np.int8]
+    delay: NDArray[np.float64]
     fields: Codes
     numbers: Floats
     history: Codes
@@ -46,6 +56,7 @@ class Impressions:
         target: str,
         numbers: Mapping[str, ArrayLike] | None = None,
         history: Sequence[Sequence[str]] | None = None,
+        delay: ArrayLike | None = None,
     ) -> "Impressions":
         """From columns of values by name, in any order of time; None is an unknown value. Raises ValueError where
         `target` is no field or columns differ in length."""
@@ -65,6 +76,7 @@ class Impressions:
         made = cls(
             time=moment,
             clicked=np.asarray(clicked, dtype=np.int8),
+            delay=np.full(len(moment), np.nan) if delay is None else np.asarray(delay, dtype=np.float64),
             fields=np.array(codes, dtype=np.int32).reshape(len(codes), -1).T,
             numbers=np.array([np.asarray(column, dtype=np.float32) for column in numbers.values()], dtype=np.float32)
             .reshape(len(numbers), len(moment))
@@ -134,9 +146,20 @@ class Impressions:
         missing = np.full((len(self), 1), np.nan, dtype=np.float32)
         found = [self.number_names.index(name) if name in self.number_names else -1 for name in number_names]
         numbers = np.concatenate([self.numbers, missing], axis=1)[:, found]
-        return Impressions(
-            self.time, self.clicked, fields, numbers, history, list(names), values, list(number_names), target
+        return replace(
+            self,
+            fields=fields,
+            numbers=numbers,
+            history=history,
+            names=list(names),
+            values=values,
+            number_names=list(number_names),
+            target=target,
         )
+
+    def known_at(self, moment: float) -> NDArray[np.int8]:
+        """clicked (n,) as it looked then, of what was shown before."""
+        return np.where(self.time + self.delay > moment, 0, self.clicked).astype(np.int8)
 
 
 def _padded(rows: Sequence[Sequence[int]], count: int) -> Codes:

@@ -1,4 +1,4 @@
-"""The click-rate predictor: candidates for one place in, the chance that each is clicked out.
+"""The predictor of click and conversion rates: candidates for one place in, the chance of each out.
 
 Its artifact: model.safetensors (weights), vocabulary.json (values of the fields in code order), config.json (format,
 task, names, network arguments, calibrator), report.json.
@@ -21,7 +21,7 @@ from ml.nn.click_network import ClickBatch, ClickNetwork
 from ml.serving.artifact import write_json
 from ml.serving.requests import ClickRatePrediction, ClickRateRequest
 
-TASK = "click_rate"
+TASKS = ("click_rate", "conversion_rate")
 FORMAT = 1
 ROWS_AT_ONCE = 8_192
 # Keeps log-odds finite where all members are certain.
@@ -43,7 +43,7 @@ class ClickRatePredictor:
     history_length: int
     shape: dict[str, Any]
     calibrator: Calibrator
-    task: str = TASK
+    task: str
 
     @classmethod
     def load(cls, path: Path) -> "ClickRatePredictor":
@@ -52,8 +52,8 @@ class ClickRatePredictor:
 
         path = Path(path)
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if config["task"] != TASK or config["format"] != FORMAT:
-            raise ValueError(f"{path} holds task {config['task']}, format {config['format']}, and no click-rate model")
+        if config["task"] not in TASKS or config["format"] != FORMAT:
+            raise ValueError(f"{path} holds task {config['task']}, format {config['format']}, and no model of rates")
         values = json.loads((path / "vocabulary.json").read_text(encoding="utf-8"))
         model = network_of(config["names"], values, config["number_names"], config["target"], config["shape"])
         model.load_state_dict(load_file(path / "model.safetensors"))
@@ -61,7 +61,7 @@ class ClickRatePredictor:
             model=model.eval(),
             values=values,
             calibrator=calibrator_from_dict(config["calibrator"]),
-            **{name: config[name] for name in ("names", "number_names", "target", "history_length", "shape")},
+            **{name: config[name] for name in ("names", "number_names", "target", "history_length", "shape", "task")},
         )
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
@@ -72,9 +72,11 @@ class ClickRatePredictor:
         save_file({name: weight.contiguous() for name, weight in self.model.state_dict().items()}, partial)
         partial.replace(path / "model.safetensors")
         write_json(path / "vocabulary.json", self.values)
-        kept = {name: getattr(self, name) for name in ("names", "number_names", "target", "history_length", "shape")}
+        kept = {
+            name: getattr(self, name) for name in ("names", "number_names", "target", "history_length", "shape", "task")
+        }
         calibrator = self.calibrator.to_dict()
-        about = {"format": FORMAT, "task": TASK, **kept, "calibrator": calibrator, "settings": settings}
+        about = {"format": FORMAT, **kept, "calibrator": calibrator, "settings": settings}
         write_json(path / "config.json", about)
 
     @property

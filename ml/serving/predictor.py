@@ -26,7 +26,7 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.anomaly import AnomalyPredictor
 
         return AnomalyPredictor.load(path)
-    if task == "click_rate":
+    if task in ("click_rate", "conversion_rate"):
         from ml.serving.click_rate import ClickRatePredictor
 
         return ClickRatePredictor.load(path)

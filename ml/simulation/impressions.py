@@ -53,3 +53,22 @@ def simulate_impressions(count: int, *, creatives: int = 12, seed: int) -> Simul
         target="creative",
     )
     return SimulatedImpressions(log, chance)
+
+
+def simulate_conversions(count: int, *, mean_delay_days: float, seed: int) -> SimulatedImpressions:
+    """`count` clicks of one month on two creatives, of which "good" converts three times in ten and "poor" once in ten,
+    after exponential delays; conversions after the last click are not in the log."""
+    generator = np.random.default_rng(seed)
+    creative = generator.choice(["good", "poor"], count)
+    chance = np.where(creative == "good", 0.3, 0.1)
+    time = np.sort(generator.random(count)) * 30 * DAY
+    delay = generator.exponential(mean_delay_days * DAY, count)
+    converted = (generator.random(count) < chance) & (time + delay <= time[-1])
+    log = Impressions.of(
+        time=time,
+        clicked=converted,
+        delay=np.where(converted, delay, np.nan),
+        fields={"creative": creative},
+        target="creative",
+    )
+    return SimulatedImpressions(log, chance)

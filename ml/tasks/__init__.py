@@ -6,7 +6,7 @@ from ml.tasks.anomaly import AnomalyTask
 from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.base import FitReport, Task
 from ml.tasks.click_rate import ClickRateTask
-from ml.tasks.click_rate_config import ClickRateConfig
+from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
 from ml.tasks.config import NextItemConfig
 from ml.tasks.intents import IntentsTask
 from ml.tasks.intents_config import IntentsConfig
@@ -26,7 +26,8 @@ TASKS: dict[str, Task[Any]] = {
     "anomaly": AnomalyTask(),
     "intents": IntentsTask(),
     "replies": RepliesTask(),
-    "click_rate": ClickRateTask(),
+    "click_rate": ClickRateTask("click_rate", ClickRateConfig),
+    "conversion_rate": ClickRateTask("conversion_rate", ConversionRateConfig),
 }
 Configuration = (
     NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig | RepliesConfig | ClickRateConfig
@@ -39,6 +40,7 @@ CONFIGURATIONS: dict[str, type[Configuration]] = {
     "intents": IntentsConfig,
     "replies": RepliesConfig,
     "click_rate": ClickRateConfig,
+    "conversion_rate": ConversionRateConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

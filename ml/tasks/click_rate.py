@@ -1,8 +1,9 @@
-"""Click rate: how likely is it that what is shown will be clicked?"""
+"""Click and conversion rates: how likely is a click on what is shown, and a conversion after a click?"""
 
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from ml.evaluation.ranking import bootstrap_spread
 from ml.serving.artifact import write_json
 from ml.serving.click_rate import ClickRatePredictor, log_odds, network_of
 from ml.tasks.base import FitReport
-from ml.tasks.click_rate_config import ClickRateConfig
-from ml.tasks.click_rate_training import METRIC, choose_calibrator, fit_network, information_gains
+from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
+from ml.tasks.click_rate_training import DAY, METRIC, choose_calibrator, fit_network, information_gains
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
 
@@ -29,7 +30,11 @@ Rows = NDArray[np.int64]
 
 
 class ClickRateTask:
-    """A calibrated network that learns from shown impressions; see `ml.tasks.base.Task`."""
+    """A calibrated network that learns from shown impressions, or from clicks and the conversions that came within a
+    window; see `ml.tasks.base.Task`."""
+
+    def __init__(self, name: str, config_type: type[ClickRateConfig]) -> None:
+        self.name, self.config_type = name, config_type
 
     def fit(
         self,
@@ -41,13 +46,13 @@ class ClickRateTask:
         initial: Path | None = None,
     ) -> FitReport:
         """`initial` is not gone on from: within few epochs a fresh network has learned all, and the values change."""
-        settings, out = ClickRateConfig.from_dict(config), Path(out)
+        settings, out = self.config_type.from_dict(config), Path(out)
         finished = out / "report.json"
         if finished.exists():
             return FitReport(**json.loads(finished.read_text(encoding="utf-8")))
         out.mkdir(parents=True, exist_ok=True)
         with seeded(settings.seed, settings.threads):
-            report, predictor = _fit(columns, settings, out, progress)
+            report, predictor = _fit(self.name, _settled(columns, settings), settings, out, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
         predictor.save(out, settings.to_dict())
         # The report comes last: with it the artifact is complete.
@@ -57,7 +62,9 @@ class ClickRateTask:
 
     def evaluate(self, artifact: Path, columns: Impressions, *, since: float, until: float) -> dict[str, float]:
         """information_gain, auc, average_precision, log_loss and calibration_error of the impressions in the window."""
-        window = columns.rows(np.flatnonzero((columns.time >= since) & (columns.time < until)))
+        stored = json.loads((Path(artifact) / "config.json").read_text(encoding="utf-8"))["settings"]
+        settled = _settled(columns, self.config_type.from_dict(stored))
+        window = settled.rows(np.flatnonzero((settled.time >= since) & (settled.time < until)))
         if len(np.unique(window.clicked)) < 2:
             raise ValueError("the window needs impressions with and without a click; nothing to evaluate on")
         chances = ClickRatePredictor.load(artifact).probabilities(window)
@@ -65,8 +72,18 @@ class ClickRateTask:
         return {"cases": len(window), METRIC: gain, **binary_metrics(chances, window.clicked)}
 
 
+def _settled(columns: Impressions, settings: ClickRateConfig) -> Impressions:
+    """Of conversions, which count within a window only, the clicks whose window is over."""
+    if not isinstance(settings, ConversionRateConfig) or not len(columns):
+        return columns
+    window = settings.window_days * DAY
+    now = float(np.nanmax([np.max(columns.time), np.nanmax(columns.time + np.nan_to_num(columns.delay))]))
+    settled = columns.rows(np.flatnonzero(columns.time <= now - window))
+    return replace(settled, clicked=np.where(settled.delay > window, 0, settled.clicked).astype(np.int8))
+
+
 def _fit(
-    impressions: Impressions, settings: ClickRateConfig, out: Path, progress: Report
+    task: str, impressions: Impressions, settings: ClickRateConfig, out: Path, progress: Report
 ) -> tuple[FitReport, ClickRatePredictor]:
     started = time.monotonic()
     progress(Progress("baselines"))
@@ -81,11 +98,16 @@ def _fit(
     progress(Progress("evaluating"))
     logit = log_odds(network, log.fields[validation], log.numbers[validation], log.history[validation])
     calibrator = choose_calibrator(logit, log.clicked[validation], settings.seed)
-    predictor = ClickRatePredictor(network, log.names, values, log.number_names, log.target, length, shape, calibrator)
+    predictor = ClickRatePredictor(
+        network, log.names, values, log.number_names, log.target, length, shape, calibrator, task
+    )
     clicked = np.asarray(log.clicked[test])
     chances = predictor.probabilities(impressions.rows(test))
     gains = information_gains(chances, clicked)
-    untrained = {name: information_gains(rates, clicked) for name, rates in untrained_rates(log, train, test).items()}
+    untrained = {
+        name: information_gains(rates, clicked)
+        for name, rates in untrained_rates(log, train, test, log.known_at(log.time[validation[0]])).items()
+    }
     best = max(untrained.values(), key=lambda each: each.mean())
     report = FitReport(
         metric=METRIC,
@@ -140,14 +162,16 @@ def _split(impressions: Impressions, settings: ClickRateConfig) -> tuple[Rows, R
     return parts
 
 
-def untrained_rates(log: Impressions, train: Rows, cases: Rows) -> dict[str, NDArray[np.float64]]:
-    """Chances of a click on the cases by counting in training: the mean rate, and each field's own smoothed rates (the
-    posterior mean under a Beta prior of PRIOR_WEIGHT impressions)."""
-    mean = float(log.clicked[train].mean())
+def untrained_rates(
+    log: Impressions, train: Rows, cases: Rows, known: NDArray[np.int8]
+) -> dict[str, NDArray[np.float64]]:
+    """Chances of a click on the cases by counting what is known in training: the mean rate, and each field's own rates,
+    smoothed (the posterior mean under a Beta prior of PRIOR_WEIGHT impressions)."""
+    mean = float(known[train].mean())
     rates = {"mean_rate": np.full(len(cases), mean)}
     for place, name in enumerate(log.names):
         codes, size = log.fields[:, place], len(log.values[place]) + 1
         shown = np.bincount(codes[train], minlength=size)
-        clicks = np.bincount(codes[train], weights=log.clicked[train], minlength=size)
+        clicks = np.bincount(codes[train], weights=known[train], minlength=size)
         rates[f"{name}_rate"] = ((clicks + mean * PRIOR_WEIGHT) / (shown + PRIOR_WEIGHT))[codes[cases]]
     return rates

@@ -1,4 +1,4 @@
-"""The configuration of the click-rate task: defaults with their reasons."""
+"""The configuration of the tasks click_rate and conversion_rate: defaults with their reasons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,3 +81,11 @@ class ClickRateConfig(TaskSettings):
         names = ("dimension", "hidden", "layers", "members", "attention")
         dropouts = ("dropout", "embedding_dropout", "number_dropout")
         return {name: getattr(self, name) for name in (*names, *dropouts)}
+
+
+@dataclass(frozen=True)
+class ConversionRateConfig(ClickRateConfig):
+    # After so many days a conversion does not count any more.
+    window_days: float = 7.0
+
+    checks: ClassVar[Mapping[str, Requirement]] = {**ClickRateConfig.checks, "window_days": POSITIVE}

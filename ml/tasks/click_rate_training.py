@@ -13,11 +13,13 @@ from ml.evaluation.calibration import Calibrator, Kind, fit_calibrator
 from ml.evaluation.classification import log_loss
 from ml.nn.click_network import ClickBatch, ClickNetwork
 from ml.serving.click_rate import log_odds
-from ml.tasks.click_rate_config import ClickRateConfig
+from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
+from ml.training.delayed_feedback import DelayedConversions
 from ml.training.progress import Report
 from ml.training.trainer import Trainer, TrainerSettings
 
 METRIC = "information_gain"
+DAY = 86_400.0
 
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -43,17 +45,27 @@ def fit_network(
     folder: Path | None,
     progress: Report,
 ) -> list[dict[str, float]]:
-    """Train to the best validation score, and give the curve."""
+    """Train to the best validation score, with what was known when validation began, and give the curve."""
+    now = float(log.time[validation[0]])
+    known = log.known_at(now).astype(np.float32)
+    window = settings.window_days * DAY if isinstance(settings, ConversionRateConfig) else 1.0
+    delay = np.nan_to_num(np.asarray(log.delay) / window).astype(np.float32)
+    elapsed = ((now - np.asarray(log.time)) / window).astype(np.float32)
+    learner = DelayedConversions(network) if isinstance(settings, ConversionRateConfig) else network
 
     def batches(epoch: int) -> list[Rows]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(train)
         return [order[begin : begin + settings.batch_size] for begin in range(0, len(order), settings.batch_size)]
 
     def loss(rows: Rows) -> torch.Tensor:
+        batch = ClickBatch.of(log.fields[rows], log.numbers[rows], log.history[rows])
+        clicked = torch.from_numpy(known[rows])
         # Each member learns by itself; their mean is only taken where they answer.
-        logit = network(ClickBatch.of(log.fields[rows], log.numbers[rows], log.history[rows]))
-        clicked = torch.from_numpy(log.clicked[rows].astype(np.float32))
-        error = functional.binary_cross_entropy_with_logits(logit, clicked.expand_as(logit))
+        if isinstance(learner, DelayedConversions):
+            error = learner.loss(batch, clicked, *(torch.from_numpy(times[rows]) for times in (delay, elapsed)))
+        else:
+            logit = network(batch)
+            error = functional.binary_cross_entropy_with_logits(logit, clicked.expand_as(logit))
         return error + settings.ridge * network.penalty()
 
     def evaluate() -> dict[str, float]:
@@ -61,7 +73,7 @@ def fit_network(
         return {METRIC: float(information_gains(1 / (1 + np.exp(-logit)), log.clicked[validation]).mean())}
 
     trainer = Trainer(
-        network,
+        learner,
         batches=batches,
         loss=loss,
         evaluate=evaluate,

@@ -99,6 +99,7 @@ def read_frappe(data: Path | None) -> tuple[Impressions, dict[str, float]]:
     return Impressions(
         time=np.arange(len(table), dtype=np.float64),
         clicked=clicked,
+        delay=np.full(len(table), np.nan),
         fields=fields,
         numbers=np.log1p(before)[:, None].astype(np.float32),
         history=history,

@@ -111,10 +111,10 @@ the way, `dual` and `pid` the other controllers."""
 CLICK_RATES = """Frappe_x1: validation and test rows are the published ones (by their MD5), the training rows' negatives
 drawn anew from the same distribution. The validation rows choose the epoch and the calibrator, the test rows are read
 once a seed. The model also reads what a row's user clicked in the training rows, the row itself left out: how often
-this very item, and its 30 most clicked ones. The published models read a row's fields alone, as `fields_alone` does, one
-seed of ours. In this set a negative is never an item that its user clicked, so that earlier clicks say much. `parity`
-is DeepFM's published figure, the aims are the best of 36 published models. `ece` is the expected calibration error in
-15 bins."""
+this very item, and its 30 most clicked ones. The published models read a row's fields alone; so does `fields_alone`,
+one seed of ours. In this set a negative is never an item that its user clicked, so that earlier clicks say much.
+`parity` is DeepFM's published figure, the aims are the best of 36 published models. `ece` is the expected calibration
+error in 15 bins."""
 
 
 @dataclass(frozen=True)
