@@ -33,8 +33,22 @@ MODULES = {
     "fraud": "tests.benchmarks.fraud",
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
+    "bidding": "tests.benchmarks.bidding",
+    "frappe": "tests.benchmarks.frappe",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
+FULL_ONLY = {
+    "replay",
+    "loop",
+    "intents",
+    "retrieval",
+    "replies",
+    "recsys",
+    "fraud",
+    "reasons",
+    "anomalies",
+    "bidding",
+    "frappe",
+}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop", "reply_speed"}
 
 
