@@ -30,8 +30,8 @@ MOST_KEPT = 20  # keywords and categories that a decision keeps
 DELIVER = """
     INSERT INTO ads_delivery (tenant_id, delivery_id, flight_id, creative_id, placement_id, subject_key, bid_kind,
         price_micros, reserved_micros, day, status, click_url, post_click_days, post_view_hours, placed_at, expires_at,
-        conversions, revenue_micros)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', %s, %s, %s, %s, %s, 0, 0)"""
+        conversions, revenue_micros, country, device, consent)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', %s, %s, %s, %s, %s, 0, 0, %s, %s, %s)"""
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,9 @@ def _store(
             lead.ad.post_view_hours,
             now,
             expires_at,
+            ask.country,
+            ask.device,
+            ask.consent,
         ]
         for contest in contests
         if (lead := leads.get(contest.decision_id)) is not None
