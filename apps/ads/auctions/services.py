@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -22,6 +21,7 @@ from apps.ads.tracking.traffic import is_bot
 from decisions.models import Decision
 from decisions.services import store_decisions
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 # How often another flight is tried where a budget refused.
 MOST_ROUNDS = 6
@@ -175,7 +175,7 @@ def _store(
         if (lead := leads.get(contest.decision_id)) is not None
     ]
     if rows:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.executemany(DELIVER, rows) if len(rows) > 1 else cursor.execute(DELIVER, rows[0])
 
 
