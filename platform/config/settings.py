@@ -279,6 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     "pace-ads": {"task": "ads.pace", "schedule": 30.0},
     "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},
     "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},
+    "log-ad-deliveries": {"task": "ads.log_deliveries", "schedule": 15.0},
     "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 60.0},
     "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
