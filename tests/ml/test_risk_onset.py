@@ -56,7 +56,7 @@ def test_training_tells_the_onset_from_what_the_features_tell() -> None:
     rate, share = split_causes(cases, ["amount", EXPOSURE], settings)
     assert rate == pytest.approx(RATE, rel=0.25)
     assert share[told].mean() > 0.95
-    assert share[(cases.fraud == 1) & (cases.features[:, 0] < 100.0)].mean() < 0.1
+    assert share[(cases.fraud == 1) & (cases.features[:, 0] < 100.0)].mean() < 0.2
     assert not share[cases.fraud == 0].any()
 
 
