@@ -59,7 +59,7 @@ class RiskPredictor:
         if self.ensemble.network is not None and self.ensemble.weight > 0.0:
             shares = self.ensemble.network.shares(RiskBatch.of(table, self._sides(requests, whole)))
             logits["network"] = shares.logit.double().numpy()
-        probability = self.ensemble.calibrator(self.ensemble.mix(logits))
+        probability = self.ensemble.calibrator(self.ensemble.mix(logits, table))
         parts = (1.0 - self.ensemble.weight) * parts[:, :-1]
         return [
             RiskPrediction(

@@ -1,7 +1,7 @@
 """Gradient-boosted trees beside a network that reads both sides' events, mixed and calibrated.
 
 Its artifact: trees.json (XGBoost's own format), network.safetensors where there is a network, config.json (format,
-task, names of features and types, shape of the network, its weight, the calibrator), report.json.
+task, names of features and types, shape of the network, its weight, the onset's rate, the calibrator), report.json.
 """
 
 import json
@@ -18,6 +18,7 @@ from ml.data.party_sequences import SideSequences
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
 from ml.nn.two_sided import RiskBatch, TwoSidedNetwork
 from ml.serving.artifact import write_json
+from ml.serving.risk_onset import EXPOSURE, exposure_of, with_onset
 
 TASK = "risk"
 FORMAT = 1
@@ -34,7 +35,8 @@ class RiskEnsemble:
     """features: names of the columns that both members read. types: of transactions, in the order of their codes.
 
     weight is the network's share of the mixed log-odds, in [0, 1]; shape holds the network's arguments. Without a
-    network, shape is empty and weight 0.
+    network, shape is empty and weight 0. onset_rate is how many counterparties turn bad a second (`risk_onset`), 0
+    where that is not reckoned with.
     """
 
     features: list[str]
@@ -43,6 +45,7 @@ class RiskEnsemble:
     network: TwoSidedNetwork | None
     shape: dict[str, Any]
     weight: float
+    onset_rate: float
     calibrator: Calibrator
 
     @classmethod
@@ -68,6 +71,7 @@ class RiskEnsemble:
             network=network,
             shape=config["network"],
             weight=config["weight"],
+            onset_rate=config.get("onset_rate", 0.0),
             calibrator=calibrator_from_dict(config["calibrator"]),
         )
 
@@ -85,6 +89,7 @@ class RiskEnsemble:
             "types": self.types,
             "network": self.shape,
             "weight": self.weight,
+            "onset_rate": self.onset_rate,
             "calibrator": self.calibrator.to_dict(),
             "settings": settings,
         }
@@ -102,15 +107,18 @@ class RiskEnsemble:
             found["network"] = network_logits(self.network, features, sides)
         return found
 
-    def mix(self, logits: dict[str, Doubles]) -> Doubles:
-        """The mixed log-odds, not yet calibrated."""
-        if "network" not in logits:
-            return logits["trees"]
-        return (1.0 - self.weight) * logits["trees"] + self.weight * logits["network"]
+    def mix(self, logits: dict[str, Doubles], features: Table) -> Doubles:
+        """The mixed log-odds with the onset's, not yet calibrated."""
+        mixed = logits["trees"]
+        if "network" in logits:
+            mixed = (1.0 - self.weight) * mixed + self.weight * logits["network"]
+        if self.onset_rate == 0.0:
+            return mixed
+        return with_onset(mixed, self.onset_rate, exposure_of(features[:, self.features.index(EXPOSURE)]))
 
     def probability(self, features: Table, sides: Sides | None) -> Doubles:
         """Calibrated probabilities of fraud, (rows,)."""
-        return self.calibrator(self.mix(self.logits(features, sides)))
+        return self.calibrator(self.mix(self.logits(features, sides), features))
 
 
 def tree_logits(trees: xgboost.Booster, features: Table) -> Doubles:

@@ -17,8 +17,9 @@ from ml.evaluation.drift import Reference, reference_of, references_of
 from ml.serving.artifact import write_json
 from ml.serving.risk_ensemble import RiskEnsemble, Table
 from ml.tasks.base import FitReport
+from ml.tasks.risk_cases import RiskCases, cases_of
 from ml.tasks.risk_config import RiskConfig
-from ml.tasks.risk_training import METRIC, RiskCases, cases_of, fit_ensemble
+from ml.tasks.risk_training import METRIC, fit_ensemble
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
 

@@ -1,88 +1,27 @@
 """Training of the risk ensemble: trees, network, their mixture and its calibration."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import xgboost
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from ml.data.party_sequences import sequences_of_log
-from ml.data.transactions import TransactionColumns
-from ml.data.velocity import FEATURES, velocity_features
-from ml.evaluation.calibration import fit_calibrator
+from ml.data.velocity import FEATURES
+from ml.evaluation.calibration import PlattCalibrator, fit_calibrator
 from ml.evaluation.classification import average_precision, binary_metrics
-from ml.nn.two_sided import RiskBatch, TwoSidedNetwork
-from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table, network_logits, tree_logits
-from ml.tasks.risk_config import MODEL_FEATURES, RiskConfig
+from ml.nn.two_sided import TwoSidedNetwork
+from ml.serving.risk_ensemble import RiskEnsemble, network_logits, tree_logits
+from ml.tasks.risk_cases import RiskCases, telling_columns
+from ml.tasks.risk_config import RiskConfig
+from ml.tasks.risk_trees import fit_trees_and_onset
 from ml.training.progress import Report
 from ml.training.trainer import Trainer, TrainerSettings
 
 METRIC = "average_precision"
 # Shares of the network that are tried in the mixture.
 WEIGHTS = np.linspace(0.0, 1.0, 11)
-
-
-@dataclass(frozen=True)
-class RiskCases:
-    """Transactions with what was known of them then, features (n, F), and what is known now, fraud (n,) of 0 and 1.
-
-    weight (n,) is how many transactions each stands for. sides are None where no network asks for them.
-    """
-
-    features: Table
-    sides: Sides | None
-    fraud: NDArray[np.int64]
-    weight: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.fraud)
-
-    def columns(self, chosen: list[int]) -> "RiskCases":
-        return RiskCases(np.ascontiguousarray(self.features[:, chosen]), self.sides, self.fraud, self.weight)
-
-    def followed_by(self, newer: "RiskCases") -> "RiskCases":
-        """Both together, without sequences."""
-        return RiskCases(
-            np.concatenate([self.features, newer.features]),
-            None,
-            np.concatenate([self.fraud, newer.fraud]),
-            np.concatenate([self.weight, newer.weight]),
-        )
-
-    def batch(self, rows: NDArray[np.int64]) -> RiskBatch:
-        assert self.sides is not None
-        return RiskBatch.of(self.features[rows], {side: each.rows(rows) for side, each in self.sides.items()})
-
-
-def cases_of(
-    transactions: TransactionColumns,
-    at: NDArray[np.int64],
-    *,
-    fraud: NDArray[np.int64],
-    settings: RiskConfig,
-    genuine_share: float = 1.0,
-    features: Table | None = None,
-) -> RiskCases:
-    """The transactions `at`, whose outcomes are fraud (len(at),), with all frauds and a share of the genuine ones.
-
-    `features` are those of the whole log, where they are at hand.
-    """
-    kept = (fraud == 1) | (np.random.default_rng(settings.seed).random(len(at)) < genuine_share)
-    rows, outcome = at[kept], fraud[kept]
-    table = velocity_features(transactions, rows) if features is None else features[rows]
-    sides = None if settings.encoder == "none" else sequences_of_log(transactions, rows, limit=settings.max_length)
-    weight = np.where(outcome == 1, 1.0, 1.0 / genuine_share).astype(np.float32)
-    return RiskCases(table, sides, outcome, weight)
-
-
-def telling_columns(features: Table) -> list[int]:
-    """The columns of MODEL_FEATURES that hold at least two different values."""
-    columns = [FEATURES.index(name) for name in MODEL_FEATURES]
-    low, high = np.fmin.reduce(features[:, columns], axis=0), np.fmax.reduce(features[:, columns], axis=0)
-    return [column for column, tells in zip(columns, low < high, strict=True) if tells]
 
 
 def fit_ensemble(
@@ -102,7 +41,8 @@ def fit_ensemble(
     """
     columns = telling_columns(train.features)
     train, validation = train.columns(columns), validation.columns(columns)
-    trees = fit_trees(train, settings)
+    names = [FEATURES[column] for column in columns]
+    trees, onset_rate = fit_trees_and_onset(train, names, settings)
     logits = {"trees": tree_logits(trees, validation.features)}
     network, weight = None, 0.0
     shape: dict[str, int | float | str] = {}
@@ -112,31 +52,12 @@ def fit_ensemble(
         network, curve = fit_network(train, validation, shape, settings, folder, progress)
         logits["network"] = network_logits(network, validation.features, validation.sides)
         weight = best_weight(logits["trees"], logits["network"], validation.fraud)
-    mixed = (1.0 - weight) * logits["trees"] + weight * logits.get("network", 0.0)
+    unfinished = RiskEnsemble(names, types, trees, network, shape, weight, onset_rate, PlattCalibrator(1.0, 0.0))
+    mixed = unfinished.mix(logits, validation.features)
     calibrator = fit_calibrator("isotonic" if settings.calibrator == "isotonic" else "platt", mixed, validation.fraud)
     metrics = binary_metrics(calibrator(mixed), validation.fraud)
-    trees = fit_trees(train.followed_by(validation), settings)
-    names = [FEATURES[column] for column in columns]
-    return RiskEnsemble(names, types, trees, network, shape, weight, calibrator), curve, metrics
-
-
-def fit_trees(train: RiskCases, settings: RiskConfig) -> xgboost.Booster:
-    """Gradient-boosted trees (Chen and Guestrin, 2016) for log-loss."""
-    parameters = {
-        "objective": "binary:logistic",
-        "tree_method": "hist",
-        "max_bin": 128,
-        "max_depth": settings.depth,
-        "learning_rate": settings.tree_learning_rate,
-        "min_child_weight": settings.leaf_weight,
-        "subsample": 0.8,
-        "colsample_bytree": 0.5,
-        "base_score": float(np.average(train.fraud, weights=train.weight)),
-        "nthread": settings.threads or 1,
-        "seed": settings.seed,
-    }
-    data = xgboost.DMatrix(train.features, label=train.fraud, weight=train.weight)
-    return xgboost.train(parameters, data, num_boost_round=settings.trees)
+    trees, onset_rate = fit_trees_and_onset(train.followed_by(validation), names, settings)
+    return replace(unfinished, trees=trees, onset_rate=onset_rate, calibrator=calibrator), curve, metrics
 
 
 def network_shape(features: int, types: int, settings: RiskConfig) -> dict[str, int | float | str]:

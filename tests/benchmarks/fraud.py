@@ -31,8 +31,10 @@ from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES, velocity_features
 from ml.evaluation.fraud import WEEK, Fold, fraud_metrics, unknown_rows, within
 from ml.serving.risk_ensemble import Table, tree_logits
+from ml.serving.risk_onset import EXPOSURE, exposure_of, with_onset
+from ml.tasks.risk_cases import cases_of, telling_columns
 from ml.tasks.risk_config import RiskConfig
-from ml.tasks.risk_training import cases_of, fit_trees, telling_columns
+from ml.tasks.risk_trees import fit_trees, fit_trees_and_onset
 from ml.training.environment import seeded
 from tests.benchmarks.records import Record, measured_commit
 from tests.benchmarks.runner import HOME, Runner
@@ -208,7 +210,7 @@ def week_alone(world: World, fold: Fold, rows: Rows) -> dict[str, NDArray]:
     week = np.flatnonzero(within(world.day, fold.train))
     cases = cases_of(world.columns, week, fraud=world.fraud[week], settings=settings, features=world.features)
     columns = telling_columns(cases.features)
-    trees = fit_trees(cases.columns(columns), settings)
+    trees = fit_trees(cases.columns(columns), cases.fraud, settings)
     return {"week": tree_logits(trees, np.ascontiguousarray(world.features[rows][:, columns]))}
 
 
@@ -225,8 +227,11 @@ def all_labels(world: World, fold: Fold, rows: Rows) -> dict[str, NDArray]:
         features=world.features,
     )
     columns = telling_columns(cases.features)
-    trees = fit_trees(cases.columns(columns), settings)
-    return {"trees": tree_logits(trees, np.ascontiguousarray(world.features[rows][:, columns]))}
+    names = [FEATURES[column] for column in columns]
+    trees, onset_rate = fit_trees_and_onset(cases.columns(columns), names, settings)
+    table = np.ascontiguousarray(world.features[rows][:, columns])
+    exposure = exposure_of(table[:, names.index(EXPOSURE)])
+    return {"trees": with_onset(tree_logits(trees, table), onset_rate, exposure)}
 
 
 MODELS: dict[str, Model] = {

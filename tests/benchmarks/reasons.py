@@ -13,8 +13,9 @@ from ml.data.velocity import FEATURES
 from ml.evaluation.fraud import Fold, unknown_rows, within
 from ml.explain.reason_faithfulness import measure_reason_faithfulness
 from ml.serving.risk_ensemble import tree_logits
+from ml.tasks.risk_cases import cases_of, telling_columns
 from ml.tasks.risk_config import RiskConfig
-from ml.tasks.risk_training import cases_of, fit_trees, telling_columns
+from ml.tasks.risk_trees import fit_trees_and_onset
 from ml.training.environment import seeded
 from tests.benchmarks.fraud import FIRST_DAY, history_weeks, read_world
 from tests.benchmarks.records import Record
@@ -43,7 +44,7 @@ def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
     )
     columns = telling_columns(train.features)
     with seeded(settings.seed, None):
-        trees = fit_trees(train.columns(columns), settings)
+        trees, _ = fit_trees_and_onset(train.columns(columns), [FEATURES[column] for column in columns], settings)
     rows = unknown_rows(FOLD, world.day, world.columns.customer, world.fraud)
     table = np.ascontiguousarray(world.features[rows][:, columns])
     table = table[np.argsort(-tree_logits(trees, table), kind="stable")[:CASES]]

@@ -19,8 +19,8 @@ from ml.serving.risk import RiskPredictor
 from ml.serving.risk_ensemble import RiskEnsemble
 from ml.serving.risk_requests import requests_of_log
 from ml.tasks import TASKS, FitReport
+from ml.tasks.risk_cases import RiskCases, cases_of
 from ml.tasks.risk_config import RiskConfig
-from ml.tasks.risk_training import RiskCases, cases_of
 
 DAY = 86_400.0
 SMALL = {"trees": 60, "tree_learning_rate": 0.1, "leaf_weight": 1.0, "dimension": 8, "epochs": 2, "max_length": 8}

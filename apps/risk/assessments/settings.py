@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
+from apps.risk.transactions.reading import parse_known_currency
 from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
@@ -135,8 +136,10 @@ def _problem_of_rates(value: Any) -> str | None:
     if not isinstance(value, Mapping):
         return 'must be rates by currency, e.g. {"USD": 0.92}'
     for currency, rate in value.items():
-        if currency not in CURRENCIES:
-            return f"'{str(currency)[:9]}' is not an ISO 4217 code in use, e.g. 'USD'"
+        try:
+            parse_known_currency(currency)
+        except Invalid as problem:
+            return problem.message
         if type(rate) not in (int, float) or not LEAST_RATE <= rate <= MOST_RATE:
             return f"the rate of {currency} must be a number from {LEAST_RATE:g} to {MOST_RATE:g}"
     return None

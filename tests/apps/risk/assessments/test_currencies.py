@@ -124,6 +124,7 @@ def test_a_later_rate_counts_for_what_comes_then(api: ApiClient, tenant: Tenant)
     ("given", "message"),
     [
         ({"XXX": 1.0}, "not an ISO 4217 code"),
+        ({"\ud800": 1.0}, "not an ISO 4217 code"),
         ({"USD": 0}, "greater than or equal to"),
         ({"USD": "NaN"}, "number"),
         ({"EUR": 1.0}, "own currency"),
