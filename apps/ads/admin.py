@@ -1,4 +1,5 @@
 """The console's part of this application."""
 
+from apps.ads import settings_admin  # noqa: F401
 from apps.ads.campaigns import admin as campaign_admin  # noqa: F401
 from apps.ads.reports import admin as report_admin  # noqa: F401

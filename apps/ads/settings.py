@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
@@ -38,7 +38,7 @@ class AdSettings:
     prior_click_rate: float = 0.005
     prior_conversion_rate: float = 0.02
     prior_weight: int = 500
-    policy: str = "greedy"
+    policy: Literal["greedy", "softmax"] = "greedy"
     temperature: float = 0.3
     fastest_click_ms: int = 500
     most_clicks_an_hour: int = 10

@@ -5,6 +5,7 @@ from celery import shared_task
 from apps.ads.pacing.services import expire_steps, pace_flights
 from apps.ads.tracking.conversions import settle_conversions
 from apps.ads.tracking.counting import count_creatives
+from apps.ads.tracking.event_log import log_deliveries
 from apps.ads.tracking.services import return_expired
 from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
 
@@ -43,6 +44,19 @@ def settle_conversions_of_tenant() -> None:
     while True:
         with task_scope():
             if settle_conversions() == 0:
+                return
+
+
+@shared_task(name="ads.log_deliveries", queue="default")
+def log_deliveries_of_all() -> None:
+    enqueue_for_each_tenant(log_deliveries_of_tenant)
+
+
+@tenant_task(name="ads.log_deliveries_of_tenant", queue="default", scoped=False)
+def log_deliveries_of_tenant() -> None:
+    while True:
+        with task_scope():
+            if log_deliveries() == 0:
                 return
 
 

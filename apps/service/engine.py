@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
 from behavior.selectors import RecentEvent
 from ml.data.chunking import Chunk, chunk_text, sentences
 from ml.data.labelled_texts import LabelledTexts, language_of
 from ml.data.reply_pairs import CustomerEvent, ReplyPairs
 from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
+from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
+from ml.serving.passages import sentences as question_sentences
 from ml.serving.reply_requests import Candidate, ReplyPrediction, ReplyRequest, sample_reply_requests
 from serving import gateway
 
@@ -24,6 +29,7 @@ __all__ = [
     "chunk_text",
     "open_reply_pairs",
     "open_snapshot",
+    "question_sentences",
     "rerank",
     "script_language",
     "send_threshold",
@@ -34,6 +40,9 @@ __all__ = [
 # The line of models that answers what a customer wants.
 INTENT_MODEL = "intents"
 
+# As the benchmark chose them for long questions (docs/benchmarks.md).
+WEIGHING = Weighing()
+Vector = NDArray[np.float32]
 # The line of models that chooses among macros and past replies, and the task that trains it.
 REPLY_MODEL, REPLY_TASK = "replies", "replies"
 # So many candidates a model of replies is offered, in training as in answering.
@@ -122,12 +131,16 @@ def sample_ranking_requests(pairs: ReplyPairs, count: int) -> list[ReplyRequest]
     return sample_reply_requests(pairs, count, MOST_CANDIDATES)
 
 
-def rerank(query: str, texts: Sequence[str]) -> list[float] | None:
-    """How well each text answers the query, higher is better; None while no re-ranker is there to ask.
-
-    A cross-encoder enters here, and nothing else has to change: searches then go by its scores.
-    """
-    return None
+def rerank(
+    asked: Sequence[Vector], passages: Sequence[Vector | None], by_words: Sequence[float], usual: Vector | None
+) -> list[float]:
+    """How well each passage answers the query: its vector, None where it has none yet, beside each sentence's of the
+    query, `asked`, and the relevance of its words. `usual` is what queries have in common."""
+    unread = np.zeros_like(asked[0])
+    moved = distinct_sentences(np.stack(list(asked)), usual, WEIGHING)
+    rows = np.stack([unread if passage is None else passage for passage in passages])
+    scores: list[float] = weigh_passages(moved, rows, np.array(by_words), WEIGHING).tolist()
+    return scores
 
 
 @cache

@@ -1,7 +1,7 @@
 """All tables of the application; each topic keeps its own."""
 
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
-from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount
+from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount, UsualQuestion
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.models import Reply, ReplyBackend
 from apps.service.reports.models import ServiceReport
@@ -23,4 +23,5 @@ __all__ = [
     "SourceVersion",
     "TermCount",
     "UnderstandingSettings",
+    "UsualQuestion",
 ]

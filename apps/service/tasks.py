@@ -8,7 +8,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from apps.service.conversations.models import Conversation
-from apps.service.knowledge import encoding
+from apps.service.knowledge import encoding, usual
 from apps.service.learning.retraining import retrain_if_due
 from apps.service.learning.services import learn_lately
 from apps.service.replies import jobs
@@ -44,6 +44,16 @@ def count_knowledge_terms() -> None:
 @tenant_task(name="service.count_knowledge_terms_of_tenant", queue="default", expires=60.0)
 def count_knowledge_terms_of_tenant() -> None:
     encoding.count_terms()
+
+
+@shared_task(name="service.learn_usual_questions", queue="default")
+def learn_usual_questions() -> None:
+    enqueue_for_each_tenant(learn_usual_question_of_tenant)
+
+
+@tenant_task(name="service.learn_usual_question_of_tenant", queue="default", scoped=False, expires=600.0)
+def learn_usual_question_of_tenant() -> None:
+    usual.learn_usual_question()
 
 
 @worker_ready.connect

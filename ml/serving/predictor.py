@@ -26,6 +26,10 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.anomaly import AnomalyPredictor
 
         return AnomalyPredictor.load(path)
+    if task in ("click_rate", "conversion_rate"):
+        from ml.serving.click_rate import ClickRatePredictor
+
+        return ClickRatePredictor.load(path)
     if task == "intents":
         from ml.serving.intents import IntentPredictor
 

@@ -211,10 +211,10 @@ class ReplyPredictor:
             self._keep(found)
         if not texts:
             return self.model.replies(read_replies([], self.model.encoder))
-        vectors, parts = zip(*(found[text] for text in texts), strict=True)
-        counts = vstack([part.counts for part in parts], format="csr")
-        text = np.concatenate([part.text for part in parts])
-        return EncodedReplies(np.stack(vectors), text, Bm25Index.of(self.model.words, counts))
+        wanted = [found[text] for text in texts]
+        counts = vstack([part.counts for _, part in wanted], format="csr")
+        text = np.concatenate([part.text for _, part in wanted])
+        return EncodedReplies(np.stack([vector for vector, _ in wanted]), text, Bm25Index.of(self.model.words, counts))
 
     def _asked(self, requests: list[ReplyRequest]) -> EncodedAsked:
         texts = read_conversations([request["conversation"] for request in requests], self.model.encoder)

@@ -101,6 +101,23 @@ class RankingPrediction(TypedDict):
     parts: dict[str, list[float]]
 
 
+class ClickRateRequest(TypedDict):
+    """Candidates for one place, as columns of equal length: `candidates` values by field, `numbers` by name with None
+    for unknown. `context` has one value by field for all of them, and `history` what the subject did before, oldest
+    first, as values of the model's target field."""
+
+    candidates: dict[str, list[str]]
+    numbers: NotRequired[dict[str, list[float | None]]]
+    context: NotRequired[dict[str, str]]
+    history: NotRequired[list[str]]
+
+
+class ClickRatePrediction(TypedDict):
+    """The chance of a click on each candidate, in (0, 1), in their order."""
+
+    probabilities: list[float]
+
+
 class Outlook(TypedDict):
     """How likely a subject's outcomes are after the last event of a request, as far as the model has heads for them.
 

@@ -5,6 +5,8 @@ from typing import Any
 from ml.tasks.anomaly import AnomalyTask
 from ml.tasks.anomaly_config import AnomalyConfig
 from ml.tasks.base import FitReport, Task
+from ml.tasks.click_rate import ClickRateTask
+from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
 from ml.tasks.config import NextItemConfig
 from ml.tasks.intents import IntentsTask
 from ml.tasks.intents_config import IntentsConfig
@@ -24,8 +26,12 @@ TASKS: dict[str, Task[Any]] = {
     "anomaly": AnomalyTask(),
     "intents": IntentsTask(),
     "replies": RepliesTask(),
+    "click_rate": ClickRateTask("click_rate", ClickRateConfig),
+    "conversion_rate": ClickRateTask("conversion_rate", ConversionRateConfig),
 }
-Configuration = NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig | RepliesConfig
+Configuration = (
+    NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig | RepliesConfig | ClickRateConfig
+)
 CONFIGURATIONS: dict[str, type[Configuration]] = {
     "next_item": NextItemConfig,
     "search_ranking": SearchRankingConfig,
@@ -33,6 +39,8 @@ CONFIGURATIONS: dict[str, type[Configuration]] = {
     "anomaly": AnomalyConfig,
     "intents": IntentsConfig,
     "replies": RepliesConfig,
+    "click_rate": ClickRateConfig,
+    "conversion_rate": ConversionRateConfig,
 }
 
 __all__ = ["CONFIGURATIONS", "TASKS", "FitReport", "Progress", "Task"]

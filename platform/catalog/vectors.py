@@ -1,14 +1,22 @@
-"""Vectors of pgvector as a column: read and written as text, compared in SQL alone."""
+"""Vectors of pgvector as a column: read and written as text, and read as vector_send() gives them."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from django.db import models
+from numpy.typing import NDArray
 
 
 def as_text(vector: Sequence[float]) -> str:
     """As pgvector reads it: [0.1,0.2]."""
     return f"[{','.join(map('{:.6g}'.format, vector))}]"
+
+
+def from_sent(sent: bytes) -> NDArray[np.float32]:
+    """What vector_send() gives: two numbers of two bytes, then a float of four bytes for each dimension, the highest
+    byte first."""
+    return np.frombuffer(sent, dtype=">f4", offset=4).astype(np.float32)
 
 
 class VectorField(models.Field):

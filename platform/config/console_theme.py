@@ -116,6 +116,7 @@ UNFOLD: dict[str, Any] = {
                     page("Report", "monitoring", "ads_adreport_changelist"),
                     page("Auctions", "gavel", "ads_addecision_changelist"),
                     page("Ledger", "account_balance", "ads_reconciliation_changelist"),
+                    page("Settings", "tune", "ads_adreport_settings"),
                 ],
             },
             {

@@ -233,6 +233,8 @@ API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
 # Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
 IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
+# Of one customer in all conversations together: nobody types faster, and each costs a reply.
+CUSTOMER_MESSAGES_PER_MINUTE = int(env("CUSTOMER_MESSAGES_PER_MINUTE", "30"))
 
 # Queues --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = ADDRESSES["CELERY_BROKER_URL"]
@@ -269,6 +271,7 @@ CELERY_BEAT_SCHEDULE = {
     "project-transactions": {"task": "risk.project_transactions", "schedule": 5.0},
     "encode-knowledge": {"task": "service.encode_knowledge", "schedule": 15.0},
     "count-knowledge-terms": {"task": "service.count_knowledge_terms", "schedule": 60.0},
+    "learn-usual-questions": {"task": "service.learn_usual_questions", "schedule": 600.0},
     "count-risk-rule-hits": {"task": "risk.count_rule_hits", "schedule": 60.0},
     "learn-from-agents": {"task": "service.learn", "schedule": 60.0},
     "retrain-reply-models": {"task": "service.retrain", "schedule": 900.0},
@@ -276,6 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     "pace-ads": {"task": "ads.pace", "schedule": 30.0},
     "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},
     "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},
+    "log-ad-deliveries": {"task": "ads.log_deliveries", "schedule": 15.0},
     "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 60.0},
     "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},

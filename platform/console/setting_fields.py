@@ -129,7 +129,7 @@ class WeightsField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return "\n".join(f"{name}: {number:g}" for name, number in value.items())
+        return "\n".join(f"{name}: {number:.15g}" for name, number in value.items())
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, dict):

@@ -66,6 +66,14 @@ def draw(policy: Policy, scores: Sequence[float], generator: np.random.Generator
     return int(positions[0]), float(propensities[0])
 
 
+def chance_of_best(policy: Policy, scores: Sequence[float]) -> float:
+    """The probability with which the policy takes the best of these scores, which are shares or other ratios."""
+    if policy.name == "greedy":
+        return 1.0
+    weights = np.exp(_logits(scores) / policy.temperature - (_logits(scores) / policy.temperature).max())
+    return float(weights.max() / weights.sum())
+
+
 def generator_of(decision_id: UUID) -> np.random.Generator:
     """Seeded with the decision's id, so that a stored decision can be drawn again and checked."""
     return np.random.default_rng(decision_id.int)

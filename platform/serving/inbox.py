@@ -56,13 +56,13 @@ class Question:
 
 @dataclass(frozen=True)
 class TextQuestion:
-    """A text whose vector is asked for."""
+    """Texts whose vectors are asked for."""
 
-    text: str
+    texts: Sequence[str]
     reply_key: str
 
     def encode(self) -> str:
-        return json.dumps([self.text, self.reply_key])
+        return json.dumps([self.texts, self.reply_key])
 
 
 def decode(raw: str | bytes) -> Question | TextQuestion:
@@ -86,9 +86,9 @@ def ask(*, tenant_id: int, artifact: str, request: Mapping[str, Any], seconds: f
     return _ask(Question(tenant_id, artifact, request, REPLY + uuid4().hex), seconds)["prediction"]
 
 
-def ask_vector(text: str, *, seconds: float) -> list[float]:
-    """A worker's vector of a text. Raises as `ask` does."""
-    return cast(list[float], _ask(TextQuestion(text, REPLY + uuid4().hex), seconds)["vector"])
+def ask_vectors(texts: Sequence[str], *, seconds: float) -> list[list[float]]:
+    """A worker's vectors of texts, in their order. Raises as `ask` does."""
+    return cast(list[list[float]], _ask(TextQuestion(list(texts), REPLY + uuid4().hex), seconds)["vectors"])
 
 
 def _ask(question: Question | TextQuestion, seconds: float) -> dict[str, Any]:

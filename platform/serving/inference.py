@@ -32,7 +32,7 @@ def drain() -> int:
 
 
 def answer(questions: Sequence[Question | TextQuestion]) -> list[tuple[Question | TextQuestion, dict[str, Any]]]:
-    """Each question with {"prediction"}, {"vector"} or {"error"}."""
+    """Each question with {"prediction"}, {"vectors"} or {"error"}."""
     groups: dict[tuple[int, str], list[Question]] = defaultdict(list)
     texts: list[TextQuestion] = []
     for question in questions:
@@ -50,13 +50,14 @@ def _answer_texts(questions: list[TextQuestion]) -> list[tuple[TextQuestion, dic
     if not questions:
         return []
     try:
-        vectors = text_vectors.encode_if_loaded([question.text for question in questions])
+        vectors = text_vectors.encode_if_loaded([text for question in questions for text in question.texts])
     except Exception as error:
         log.exception("texts_not_encoded", texts=len(questions))
         return [(question, {"error": f"{type(error).__name__}: {error}"}) for question in questions]
     if vectors is None:
         return [(question, {"error": "the text encoder is not loaded"}) for question in questions]
-    return [(question, {"vector": vector.tolist()}) for question, vector in zip(questions, vectors, strict=True)]
+    rows = iter(vectors.tolist())
+    return [(question, {"vectors": [next(rows) for _ in question.texts]}) for question in questions]
 
 
 def _answer_group(group: list[Question]) -> list[tuple[Question, dict[str, Any]]]:

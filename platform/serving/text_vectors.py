@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from catalog.models import VECTOR_DIMENSION
 from catalog.vector_index import forget_other_encoders, has_vectors, store_vectors, waiting_texts
+from ml.serving.gathering import Gatherer
 from serving import engine, inbox
 from serving.breaker import CircuitBreaker
 from serving.inbox import AnswerFailed, NoAnswer
@@ -103,28 +104,35 @@ def query_vector(text: str) -> Vector | None:
 
 def text_vector(text: str) -> Vector | None:
     """The text's vector of length 1, (VECTOR_DIMENSION,); None where none can be had in time, or the text is blank."""
-    text = text[:QUERY_READ]
+    return text_vectors([text])[0]
+
+
+def text_vectors(texts: Sequence[str]) -> list[Vector | None]:
+    """As `text_vector`, for several texts at once, in their order."""
+    cut = [text[:QUERY_READ] for text in texts]
     with _lock:
-        known = _kept.get(text)
-        if known is not None:
+        found = {text: _kept[text] for text in cut if text in _kept}
+        for text in found:
             _kept.move_to_end(text)
-    vector = known if known is not None else _encode(text)
-    if vector is None or not vector.any():
-        return None
-    with _lock:
-        _kept[text] = vector
-        if len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
-    return vector
+    missing = [text for text in dict.fromkeys(cut) if text not in found]
+    if missing:
+        new = dict(zip(missing, _encode(missing) or (), strict=False))
+        found |= new
+        with _lock:
+            _kept.update((text, vector) for text, vector in new.items() if vector.any())
+            while len(_kept) > MOST_KEPT:
+                _kept.popitem(last=False)
+    return [vector if (vector := found.get(text)) is not None and vector.any() else None for text in cut]
 
 
-def _encode(text: str) -> Vector | None:
+def _encode(texts: list[str]) -> Sequence[Vector] | None:
+    """A vector for each text; None where nobody gives any."""
     if settings.GATEWAY_TRANSPORT == "inline":
-        return _encode_inline(text)
+        return _encode_inline(texts)
     if not _workers.allows():
         return None
     try:
-        answer = inbox.ask_vector(text, seconds=settings.GATEWAY_DEADLINE)
+        answer = inbox.ask_vectors(texts, seconds=settings.GATEWAY_DEADLINE)
     except NoAnswer as error:
         _workers.failed()
         log.info("no_query_vector", reason=str(error))
@@ -134,16 +142,27 @@ def _encode(text: str) -> Vector | None:
         log.warning("query_not_encoded", reason=str(error))
         return None
     _workers.succeeded()
-    return np.array(answer, dtype=np.float32)
+    return list(np.array(answer, dtype=np.float32))
 
 
-def _encode_inline(text: str) -> Vector | None:
+def _encode_inline(texts: list[str]) -> Sequence[Vector] | None:
     try:
-        vectors = encode_if_loaded([text])
+        return _gatherer.ask(texts)
     except Exception:
         log.exception("query_not_encoded")
         return None
-    return None if vectors is None else vectors[0]
+
+
+def _encode_together(asked: list[list[str]]) -> list[Sequence[Vector] | None]:
+    """What several threads ask of the encoder at the same time, in one pass: it reads its weights once for all."""
+    vectors = encode_if_loaded([text for texts in asked for text in texts])
+    if vectors is None:
+        return [None] * len(asked)
+    ends = np.cumsum([len(texts) for texts in asked])
+    return [list(part) for part in np.split(vectors, ends[:-1])]
+
+
+_gatherer: Gatherer[list[str], Sequence[Vector] | None] = Gatherer(_encode_together)
 
 
 def encode_if_loaded(texts: Sequence[str]) -> Vector | None:

@@ -23,17 +23,33 @@ MODULES = {
     "alerts": "tests.benchmarks.alerts",
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
+    "generation": "tests.benchmarks.generation",
     "loop": "tests.benchmarks.loop",
     "intents": "tests.benchmarks.intents",
     "retrieval": "tests.benchmarks.retrieval",
     "replies": "tests.benchmarks.replies",
+    "reply_speed": "tests.benchmarks.reply_speed",
     "recsys": "tests.benchmarks.recsys",
     "fraud": "tests.benchmarks.fraud",
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
+    "bidding": "tests.benchmarks.bidding",
+    "frappe": "tests.benchmarks.frappe",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
+FULL_ONLY = {
+    "replay",
+    "loop",
+    "intents",
+    "retrieval",
+    "replies",
+    "recsys",
+    "fraud",
+    "reasons",
+    "anomalies",
+    "bidding",
+    "frappe",
+}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop", "reply_speed"}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.ads.campaigns.targeting import ATTRIBUTE, normal
 from apps.ads.tracking.traffic import device_of
+from behavior.models import Consent
 from behavior.subjects import Subject
 
 # Names of the context's fields to the dimensions of targeting.
@@ -24,6 +25,20 @@ class Ask:
     keywords: Sequence[str] = ()
     user_agent: str = ""
     has_consent: bool = False
+    may_train: bool = False
+
+    @property
+    def consent(self) -> int:
+        """Purposes that the subject agreed to, as bits of `Consent`."""
+        return self.has_consent * Consent.PERSONALISATION | self.may_train * Consent.TRAINING
+
+    @property
+    def country(self) -> str:
+        return normal(self.context.get("country", ""))
+
+    @cached_property
+    def device(self) -> str:
+        return self.context.get("device") or device_of(self.user_agent)
 
     @cached_property
     def facts(self) -> dict[str, list[str]]:
@@ -32,7 +47,7 @@ class Ask:
         found = {ours: [normal(context[name])] for name, ours in ONE_VALUE.items() if context.get(name)}
         found["categories"] = [normal(each) for each in context.get("categories", ())]
         found["keywords"] = [normal(each) for each in self.keywords]
-        found["devices"] = [context.get("device") or device_of(self.user_agent)]
+        found["devices"] = [self.device]
         if self.has_consent:
             found["segments"] = [normal(each) for each in context.get("segments", ())]
             found |= {

@@ -8,12 +8,11 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
-
 from apps.ads.auctions.snapshot import Snapshot
 from behavior.selectors import PERSON, person_values
 from behavior.subjects import Subject
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
 PLACED = f"""
@@ -26,7 +25,7 @@ def capped_flights(snapshot: Snapshot, subject: Subject, now: datetime) -> set[U
     """Flights that may not be shown to the subject now. Locks the subject until the transaction ends."""
     if not snapshot.longest_memory:
         return set()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         for key in sorted(set(subject.keys)):
             cursor.execute(LOCK, [f"ads:{key.hex()}", current_tenant_id()])
         since = now - snapshot.longest_memory

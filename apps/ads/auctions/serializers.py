@@ -117,7 +117,8 @@ class AdDecisionsSerializer(serializers.Serializer):
 
 
 def ask_of(body: dict[str, Any]) -> Ask:
-    has_consent = bool(body.get("consent", {}).get("personalisation"))
+    consent = body.get("consent", {})
+    has_consent = bool(consent.get("personalisation"))
     return Ask(
         placements=body["placements"],
         subject=body.get("subject") if has_consent else None,
@@ -125,4 +126,5 @@ def ask_of(body: dict[str, Any]) -> Ask:
         keywords=body.get("keywords", ()),
         user_agent=body.get("user_agent", ""),
         has_consent=has_consent,
+        may_train=bool(consent.get("training")),
     )

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -22,6 +21,7 @@ from apps.ads.tracking.traffic import is_bot
 from decisions.models import Decision
 from decisions.services import store_decisions
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 # How often another flight is tried where a budget refused.
 MOST_ROUNDS = 6
@@ -30,8 +30,8 @@ MOST_KEPT = 20  # keywords and categories that a decision keeps
 DELIVER = """
     INSERT INTO ads_delivery (tenant_id, delivery_id, flight_id, creative_id, placement_id, subject_key, bid_kind,
         price_micros, reserved_micros, day, status, click_url, post_click_days, post_view_hours, placed_at, expires_at,
-        conversions, revenue_micros)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', %s, %s, %s, %s, %s, 0, 0)"""
+        conversions, revenue_micros, country, device, consent)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', %s, %s, %s, %s, %s, 0, 0, %s, %s, %s)"""
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,15 @@ def _store(
             lead.ad.post_view_hours,
             now,
             expires_at,
+            ask.country,
+            ask.device,
+            ask.consent,
         ]
         for contest in contests
         if (lead := leads.get(contest.decision_id)) is not None
     ]
     if rows:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.executemany(DELIVER, rows) if len(rows) > 1 else cursor.execute(DELIVER, rows[0])
 
 

@@ -21,6 +21,7 @@ from apps.ads.engine import Prior, smoothed_rates
 from apps.ads.settings import AdSettings, current_settings
 from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 FRESH_SECONDS = 1.0
 # A flight whose budget refused is not asked again for a moment.
@@ -211,7 +212,7 @@ def read_snapshot(version: int = 0) -> Snapshot:
 
 
 def _read_version() -> int:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(VERSION, [current_tenant_id()])
         row = cursor.fetchone()
     return row[0] if row else 0

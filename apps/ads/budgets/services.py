@@ -17,6 +17,7 @@ from django.db import connection
 
 from apps.ads.campaigns.models import BidKind, Flight
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 OPEN = """
     INSERT INTO ads_flightbudget (tenant_id, flight_id, budget_micros, daily_budget_micros, reserved_micros,
@@ -112,7 +113,9 @@ def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dic
         "amounts": [amounts[flight] for flight in flights],
         "day": day,
     }
-    return dict(_run(RESERVE, values))
+    with prepared_cursor() as cursor:
+        cursor.execute(RESERVE, values)
+        return dict(cursor.fetchall())
 
 
 def bill(reservation: Reservation, *, at: datetime) -> int:

@@ -48,11 +48,12 @@ class AdObjectForm(ServiceForm):
         super().__init__(*args, **kwargs)
         for name, (label, help_text) in MONEY.items():
             if name in self.fields:
-                required = self.fields[name].required
+                plain = self.fields[name]
                 self.fields[name] = MoneyField(
                     label=label,
                     help_text=help_text,
-                    required=required,
+                    required=plain.required,
+                    initial=plain.initial,
                     max_digits=16,
                     decimal_places=6,
                     max_value=HIGHEST_BUDGET // MICROS,

@@ -6,6 +6,7 @@ from apps.ads.budgets.models import FlightBudget
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import MICROS, AdObject, Creative, Flight
 from apps.ads.campaigns.selectors import changes_of, differences
+from apps.ads.pacing.goals import Progress, progress_of
 from apps.ads.pacing.models import FlightPacing
 from apps.ads.pacing.selectors import steps_of
 from console.charts import chart_data, chart_options
@@ -26,6 +27,18 @@ def object_context(found: AdObject) -> dict[str, Any]:
         "facts": _facts(found),
         "history": [(each, differences(each)) for each in changes_of(found.id)[:HISTORY_SHOWN]],
     }
+
+
+def goal_text(progress: Progress | None) -> str | None:
+    """Such as "240 of 1,000 clicks: behind an even delivery, which would have 300"."""
+    if progress is None:
+        return None
+    state = "on track" if progress.is_on_track else "behind"
+    expected = "" if progress.expected is None else f"; {progress.expected:,} by its end if it goes on like this"
+    return (
+        f"{progress.achieved:,} of {progress.goal:,} {progress.kind}: {state}, an even delivery would have "
+        f"{progress.planned:,}{expected}"
+    )
 
 
 def _facts(found: AdObject) -> list[tuple[str, str]]:
@@ -56,6 +69,7 @@ def flight_context(flight: Flight) -> dict[str, Any]:
     return {
         "account": [(name, money(micros, currency)) for name, micros in amounts.items()],
         "billed_events": budget.billed_events,
+        "goal": goal_text(progress_of([flight.id]).get(flight.id)),
         "problems": account.problems,
         "pacing": pacing,
         "chart": _chart([(step.stepped_at, step.planned_micros, step.spent_micros) for step in steps], currency),

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.ads.campaigns.models import PacingKind
 from apps.ads.campaigns.services import announce_change
 from apps.ads.engine import PidState, adaptive_step, bid_factor, pid_step
+from apps.ads.pacing.goals import Progress, elapsed_share, progress_of
 from apps.ads.pacing.models import FlightPacing, PacingStep
 from apps.ads.settings import current_settings
 from tenancy.scope import current_tenant_id
@@ -23,7 +24,7 @@ SHORTEST_STEP = timedelta(seconds=5)
 FLIGHTS = """
     SELECT flight.id, flight.pacing, flight.starts_at, flight.ends_at, budget.budget_micros,
         budget.daily_budget_micros, budget.spent_micros,
-        CASE WHEN budget.day = %(day)s THEN budget.day_spent_micros ELSE 0 END
+        CASE WHEN budget.day = %(day)s THEN budget.day_spent_micros ELSE 0 END, flight.bid_kind, flight.bid_micros
     FROM ads_flight AS flight
         JOIN ads_flightbudget AS budget ON budget.tenant_id = %(tenant)s AND budget.flight_id = flight.id
     WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live'
@@ -43,6 +44,16 @@ class Plan:
     daily_budget: int | None
     spent: int
     spent_today: int
+    bid_kind: str
+    bid: int
+
+    def rate_for_goal(self, progress: Progress) -> float:
+        """What is to be spent a second so that the goal is reached at the end and not before; an event is taken to cost
+        what it has cost so far, and the bid before there was one."""
+        one = (
+            self.spent / progress.achieved if progress.achieved else self.bid / (1000 if self.bid_kind == "cpm" else 1)
+        )
+        return progress.left * one / max((self.ends_at - progress.now).total_seconds(), 1.0)
 
     def rate(self, now: datetime, end_of_day: datetime) -> float:
         """What is to be spent a second from now on: what is left over the time that is left, of the day and in all.
@@ -58,8 +69,7 @@ class Plan:
 
     def planned(self, now: datetime) -> int:
         """What an even spending over all its days would have spent by now."""
-        share = (now - self.starts_at) / (self.ends_at - self.starts_at)
-        return int(self.budget * min(max(share, 0.0), 1.0))
+        return int(self.budget * elapsed_share(self.starts_at, self.ends_at, now))
 
 
 def pace_flights(now: datetime | None = None) -> int:
@@ -69,6 +79,7 @@ def pace_flights(now: datetime | None = None) -> int:
     local = now.astimezone(current_settings().zone)
     midnight = datetime.combine(local.date() + timedelta(days=1), time(), tzinfo=local.tzinfo)
     plans = _read_plans(now, local.date())
+    goals = progress_of([plan.flight_id for plan in plans], now)
     known = {each.flight_id: each for each in FlightPacing.objects.filter(flight_id__in=[p.flight_id for p in plans])}
     changed, steps = [], []
     for plan in plans:
@@ -76,7 +87,7 @@ def pace_flights(now: datetime | None = None) -> int:
         if state is None:
             state = FlightPacing(flight_id=plan.flight_id, spent_micros=plan.spent, stepped_at=now)
         elif now - state.stepped_at >= SHORTEST_STEP:
-            _step(state, plan, now, midnight)
+            _step(state, plan, goals.get(plan.flight_id), now, midnight)
         changed.append(state)
         steps.append(_kept(plan, state, now))
     FlightPacing.objects.bulk_create(
@@ -102,9 +113,11 @@ def _read_plans(now: datetime, day: Any) -> list[Plan]:
         return [Plan(*row) for row in cursor.fetchall()]
 
 
-def _step(state: FlightPacing, plan: Plan, now: datetime, midnight: datetime) -> None:
-    elapsed = (now - state.stepped_at).total_seconds()
-    target = max(plan.rate(now, midnight) * elapsed, 1.0)
+def _step(state: FlightPacing, plan: Plan, goal: Progress | None, now: datetime, midnight: datetime) -> None:
+    rate = plan.rate(now, midnight)
+    if goal is not None:
+        rate = min(rate, plan.rate_for_goal(goal))
+    target = max(rate * (now - state.stepped_at).total_seconds(), 1.0)
     spent = float(max(plan.spent - state.spent_micros, 0))
     if plan.pacing == PacingKind.ADAPTIVE:
         state.dual = adaptive_step(state.dual, target=target, spent=spent)

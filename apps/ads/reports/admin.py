@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 
 from apps.ads.models import AdDecision, AdReport, Reconciliation
 from apps.ads.reports.api import csv_of
 from apps.ads.reports.view import auction_context, ledger_context, report_context, report_rows
-from apps.ads.settings import APPLICATION
+from apps.ads.settings import APPLICATION, obtain_scenario
 from console.base import LogAdmin
 from console.page_admin import PageAdmin
 from console.search import DecisionField
@@ -30,7 +30,12 @@ class AdReportAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         export = path("export/", self.admin_site.admin_view(self.export_view), name="ads_adreport_export")
-        return [export, *super().get_urls()]
+        settings = path("settings/", self.admin_site.admin_view(self.settings_view), name="ads_adreport_settings")
+        return [export, settings, *super().get_urls()]
+
+    def settings_view(self, request: HttpRequest) -> HttpResponse:
+        """The settings are those of the one scenario of ads, which is made when it is first looked at."""
+        return HttpResponseRedirect(reverse("admin:decisions_scenario_change", args=[obtain_scenario().pk]))
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         if not (self.has_view_permission(request) and self.has_analyst_permission(request)):

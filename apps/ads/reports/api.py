@@ -47,7 +47,7 @@ EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 class AdReportRowSerializer(serializers.Serializer):
-    key = serializers.CharField(help_text="id, or the hour in the tenant's time zone")
+    key = serializers.CharField(help_text="id, country, device, or the day or hour in the tenant's time zone")
     name = serializers.CharField()
     currency = serializers.CharField()
     placed = serializers.IntegerField()

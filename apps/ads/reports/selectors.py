@@ -1,6 +1,6 @@
-"""Delivery and spend, by flight, creative, placement or hour, read from the deliveries and the ledger themselves.
+"""Delivery and spend by any of CUTS, read from the deliveries and the ledger themselves.
 
-An event counts in the hour in which it happened; a conversion in that of its purchase.
+An event counts in the hour in which it happened; a conversion in that of its purchase, however late the log has it.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,19 +12,30 @@ from django.db import connection
 
 from tenancy.scope import current_tenant_id
 
-CUTS = ("flight", "creative", "placement", "hour")
+CUTS = ("advertiser", "campaign", "flight", "creative", "placement", "country", "device", "day", "hour")
 MOST_ROWS = 10_000
 KEYS = {
+    "advertiser": "advertiser.id::text",
+    "campaign": "campaign.id::text",
     "flight": "delivery.flight_id::text",
     "creative": "delivery.creative_id::text",
     "placement": "delivery.placement_id::text",
+    "country": "delivery.country",
+    "device": "delivery.device",
+    "day": "to_char(moment AT TIME ZONE %(zone)s, 'YYYY-MM-DD')",
     "hour": "to_char(date_trunc('hour', moment, %(zone)s) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:00')",
 }
+UNNAMED = "SELECT NULL::text, NULL::text LIMIT 0"
 NAMES = {
+    "advertiser": "SELECT id::text, name FROM ads_advertiser WHERE tenant_id = %(tenant)s",
+    "campaign": "SELECT id::text, name FROM ads_campaign WHERE tenant_id = %(tenant)s",
     "flight": "SELECT id::text, name FROM ads_flight WHERE tenant_id = %(tenant)s",
     "creative": "SELECT id::text, name FROM ads_creative WHERE tenant_id = %(tenant)s",
     "placement": "SELECT id::text, key FROM ads_placement WHERE tenant_id = %(tenant)s",
-    "hour": "SELECT NULL::text, NULL::text LIMIT 0",
+    "country": UNNAMED,
+    "device": UNNAMED,
+    "day": UNNAMED,
+    "hour": UNNAMED,
 }
 # One row of `happened` for each thing that happened, with its moment.
 REPORT = """
@@ -132,7 +143,7 @@ def report(
         cursor.execute(NAMES[by], values)
         names = dict(cursor.fetchall())
         cursor.execute(REPORT.format(key=KEYS[by]), values)
-        return [ReportRow(key, names.get(key, key), *row) for key, *row in cursor.fetchall()]
+        return [ReportRow(key, names.get(key, key or "unknown"), *row) for key, *row in cursor.fetchall()]
 
 
 def filtered_traffic(*, since: datetime, until: datetime, flight_id: UUID | None = None) -> list[dict[str, Any]]:

@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import MICROS, Flight
-from apps.ads.campaigns.view import money
+from apps.ads.campaigns.view import goal_text, money
 from apps.ads.models import AdDecision
+from apps.ads.pacing.goals import progress_of
 from apps.ads.reports.selectors import CUTS, ReportRow, filtered_traffic, report
 from apps.ads.settings import current_settings
 from console.charts import chart_data, chart_options
@@ -45,6 +47,7 @@ def report_context(by: str | None, days: str | None) -> dict[str, Any]:
         "days": _days(days),
         "ranges": RANGES,
         "rows": [_shown(row) for row in rows],
+        "goals": _goals(rows) if _cut(by) == "flight" else [],
         "filtered": filtered,
         "chart": _chart(report_rows("hour", days)),
     }
@@ -114,6 +117,12 @@ def _cut(by: str | None) -> str:
 
 def _days(days: str | None) -> str:
     return days if days in RANGES else "7"
+
+
+def _goals(rows: list[ReportRow]) -> list[tuple[str, str | None]]:
+    """Flights of the report that have a goal, and where they stand."""
+    goals = progress_of([UUID(row.key) for row in rows])
+    return [(row.name, goal_text(goals[UUID(row.key)])) for row in rows if UUID(row.key) in goals]
 
 
 def _shown(row: ReportRow) -> dict[str, Any]:

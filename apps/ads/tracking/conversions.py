@@ -1,9 +1,11 @@
 """Conversions: purchases of the behaviour log, each credited to the newest ad that its subject clicked, or else saw.
 
 The log is followed by its time of receipt. An event that names the decision of an ad counts for it; others count by
-subject. A click counts for the flight's `post_click_days`, a view alone for its `post_view_hours`.
+subject. A click counts for the flight's `post_click_days`, a view alone for its `post_view_hours`. Each conversion is
+an event of the log itself.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,8 +13,11 @@ from uuid import UUID
 from django.db import connection
 
 from apps.ads.budgets.services import Reservation
+from apps.ads.campaigns.models import MICROS
+from apps.ads.tracking.event_log import SOURCE, ad_event
 from apps.ads.tracking.services import charge
 from behavior.clock import EPOCH
+from behavior.direct import JudgedEvent, store_judged
 from behavior.event_types import PURCHASES
 from behavior.models import LogPosition
 from behavior.storing import try_settle_log
@@ -23,7 +28,7 @@ SLICE = 5_000  # events
 MOST_REVENUE = 10**15  # micro-units of one event
 
 EVENTS = """
-    SELECT event_id, received_at, occurred_at, subject_key, decision_id,
+    SELECT event_id, received_at, occurred_at, subject_key, decision_id, currency, consent,
         least(greatest(coalesce(value, 0) * coalesce(quantity, 1) * 1e6, 0), %(most)s)::bigint
     FROM behavior_event
     WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s AND type = ANY(%(types)s)
@@ -51,6 +56,19 @@ COUNT = """
     WHERE tenant_id = %s AND delivery_id = %s"""
 
 
+@dataclass(frozen=True)
+class Purchase:
+    """One event of the log that may be an ad's merit."""
+
+    event_id: UUID
+    occurred_at: datetime
+    subject_key: bytes
+    decision_id: UUID | None
+    currency: str | None
+    consent: int
+    value_micros: int
+
+
 def settle_conversions(*, limit: int = SLICE) -> int:
     """Credit the next purchases of the log; how many events were read. 0 means that nothing is left, or that the log
     was busy. The position moves in the same transaction, so a slice that is repeated changes nothing."""
@@ -75,26 +93,40 @@ def settle_conversions(*, limit: int = SLICE) -> int:
             settled = events[-1][1] + timedelta(microseconds=1)
             cursor.execute(EVENTS, values | {"until": settled, "slice": None})
             events = cursor.fetchall()
-    for event_id, _, occurred_at, subject_key, decision_id, value in events:
-        _credit(event_id, occurred_at, bytes(subject_key), decision_id, value)
+    credited = [_credit(Purchase(event_id, *rest)) for event_id, _, *rest in events]
+    store_judged([event for event in credited if event], source=SOURCE)
     place.position = settled
     place.save(update_fields=["position"])
     return len(events)
 
 
-def _credit(event_id: UUID, at: datetime, subject_key: bytes, decision_id: UUID | None, value: int) -> None:
-    tenant = current_tenant_id()
+def _credit(bought: Purchase) -> JudgedEvent | None:
+    """What the log is told of the conversion; None where no ad may claim it, or one has done so before."""
+    tenant, key = current_tenant_id(), bytes(bought.subject_key)
     with connection.cursor() as cursor:
-        cursor.execute(TOUCH, {"tenant": tenant, "decision": decision_id, "subject": subject_key, "at": at})
+        values = {"tenant": tenant, "decision": bought.decision_id, "subject": key, "at": bought.occurred_at}
+        cursor.execute(TOUCH, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None:
-            return
+            return None
         *reserved, touch = row
         reservation = Reservation(*reserved)
-        conversion = (event_id, reservation.delivery_id, reservation.flight_id, touch, value, at)
+        delivery, flight = reservation.delivery_id, reservation.flight_id
+        conversion = (bought.event_id, delivery, flight, touch, bought.value_micros, bought.occurred_at)
         cursor.execute(ATTRIBUTE, [tenant, *conversion])
         if cursor.rowcount == 0:
-            return
-        cursor.execute(COUNT, [at, value, tenant, reservation.delivery_id])
+            return None
+        cursor.execute(COUNT, [bought.occurred_at, bought.value_micros, tenant, delivery])
     if reservation.bid_kind == "cpa":
-        charge(reservation, at=at)
+        charge(reservation, at=bought.occurred_at)
+    return ad_event(
+        "conversion",
+        of=bought.event_id,
+        delivery_id=delivery,
+        subject_key=key,
+        consent=bought.consent,
+        at=bought.occurred_at,
+        properties={"flight": str(flight), "touch": touch, "event": str(bought.event_id)},
+        value=bought.value_micros / MICROS,
+        currency=bought.currency,
+    )

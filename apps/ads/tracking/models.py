@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.ads.campaigns.models import BidKind
-from behavior.models import tenant_of_log
+from behavior.models import Consent, tenant_of_log
 
 
 class DeliveryStatus(models.TextChoices):
@@ -42,6 +42,15 @@ class Delivery(models.Model):
     converted_at = models.DateTimeField(null=True)
     conversions = models.IntegerField(default=0)
     revenue_micros = models.BigIntegerField(default=0)
+    # Normalised, as targeting compares them; empty where the request said nothing.
+    country = models.CharField(max_length=100, default="", db_default="")
+    device = models.CharField(max_length=10, default="", db_default="")
+    consent = models.SmallIntegerField(
+        default=Consent.PERSONALISATION, db_default=Consent.PERSONALISATION, help_text="of the subject, as bits"
+    )
+    to_log = models.SmallIntegerField(
+        default=0, db_default=0, help_text="events that the behaviour log does not hold yet, as bits of TO_LOG"
+    )
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -50,6 +59,7 @@ class Delivery(models.Model):
             models.Index(fields=["tenant", "flight_id", "placed_at"], name="delivery_flight"),
             models.Index(fields=["tenant", "placed_at"], name="delivery_placed"),
             models.Index(fields=["tenant", "expires_at"], name="delivery_open", condition=Q(status="open")),
+            models.Index(fields=["tenant", "delivery_id"], name="delivery_to_log", condition=Q(to_log__gt=0)),
         ]
 
     def __str__(self) -> str:
@@ -60,6 +70,10 @@ class EventKind(models.TextChoices):
     IMPRESSION = "impression", "Impression"
     VIEWABLE = "viewable", "Viewable"
     CLICK = "click", "Click"
+
+
+# Kinds that join the behaviour log, as bits of `Delivery.to_log`.
+TO_LOG = {EventKind.IMPRESSION: 1, EventKind.VIEWABLE: 0, EventKind.CLICK: 2}
 
 
 class FilteredEvent(models.Model):

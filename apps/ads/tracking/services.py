@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.ads.budgets.services import Reservation, bill, give_back
 from apps.ads.campaigns.models import BidKind
 from apps.ads.settings import AdSettings, current_settings
-from apps.ads.tracking.models import EventKind
+from apps.ads.tracking.models import TO_LOG, EventKind
 from apps.ads.tracking.tokens import Token
 from apps.ads.tracking.traffic import click_problem, visitor_problem
 from tenancy.scope import current_tenant_id
@@ -44,7 +44,8 @@ CLICKS = """
     SELECT count(*) FROM ads_delivery
     WHERE tenant_id = %s AND subject_key = %s AND placed_at > %s AND clicked_at > %s"""
 CLAIM = """
-    UPDATE ads_delivery SET {column} = %(now)s, expires_at = greatest(expires_at, %(expires_at)s)
+    UPDATE ads_delivery SET {column} = %(now)s, expires_at = greatest(expires_at, %(expires_at)s),
+        to_log = CASE WHEN subject_key IS NULL THEN 0 ELSE to_log | %(to_log)s END
     WHERE tenant_id = %(tenant)s AND delivery_id = %(delivery)s AND {column} IS NULL AND status <> 'returned'"""
 BILLED = "UPDATE ads_delivery SET status = 'billed' WHERE tenant_id = %s AND delivery_id = %s AND status = 'open'"
 FILTER = """
@@ -163,6 +164,7 @@ def _claim(delivery: dict[str, Any], kind: EventKind, now: datetime, settings: A
         "tenant": current_tenant_id(),
         "delivery": delivery["delivery_id"],
         "expires_at": now + _time_left(delivery, kind, settings),
+        "to_log": TO_LOG[kind],
     }
     with connection.cursor() as cursor:
         cursor.execute(CLAIM.format(column=COLUMN[kind]), values)

@@ -28,7 +28,10 @@ WORDS = {
     "review_catch_share": Words("Frauds that a review recognises", "As a share, 0 to 1."),
     "daily_capacity": Words("Reviews a day", "How many the desk can do."),
     "event_types": Words("Events that are transactions", "Types in the behaviour log, separated by commas."),
-    "currency": Words("Currency of the desk", "ISO 4217; of costs, and of events that name none."),
+    "currency": Words("Currency of the desk", "ISO 4217; of costs, sums and rules, and of events that name none."),
+    "exchange_rates": Words(
+        "Exchange rates", "What one unit of another currency is worth in the desk's, one a line, such as USD: 0.92."
+    ),
     "shadow_share": Words("Share asked of a challenger", "Of the assessments, 0 to 1."),
     "challenger_version": Words("Version of the challenger", "Its number; 0 for the newest candidate."),
     "retrain": Words("Training on schedule", "Once enough labels have matured."),

@@ -5,10 +5,10 @@ from dataclasses import fields
 from typing import Any
 
 from apps.risk.assessments.selectors import Answer
+from apps.risk.transactions.amounts import as_given
 from apps.risk.transactions.reading import NewTransaction
 
 COMPARED = (
-    "amount",
     "currency",
     "type",
     "counterparty",
@@ -37,6 +37,8 @@ def difference(transaction: NewTransaction, stored: Mapping[str, Any], answer: A
     was_imported = answer is None or answer.was_imported
     if transaction.subject_key != stored["subject_key"]:
         return "subject"
+    if as_given(transaction) != (stored["amount"] if stored["given_amount"] is None else stored["given_amount"]):
+        return "amount"
     for name in COMPARED:
         said, kept = getattr(transaction, name), stored[name]
         if said != kept and not (was_imported and (None in (said, kept) or name == "type")):

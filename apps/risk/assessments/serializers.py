@@ -59,7 +59,7 @@ class RuleHitSerializer(serializers.Serializer):
 
 
 class NoticeSerializer(serializers.Serializer):
-    code = serializers.CharField(help_text="clock_ahead or out_of_order")
+    code = serializers.CharField(help_text="clock_ahead, out_of_order or no_rate")
     text = serializers.CharField()
 
 

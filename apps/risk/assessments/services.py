@@ -19,6 +19,7 @@ from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.rules.evaluation import Judgement, RuleHit, judge
 from apps.risk.rules.fields import facts_of
 from apps.risk.rules.models import RiskAction
+from apps.risk.transactions.amounts import as_given, in_desk_currency
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories
 from apps.risk.transactions.services import claim_transactions, store_transactions
@@ -61,16 +62,19 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
     Raises MessageIdTaken.
     """
     started = time.perf_counter()
+    settings = live_settings()
     stored = find_transactions([each.transaction_id for each in transactions])
     answers = stored_answers(stored.values())
     outcomes: list[Outcome | None] = []
     fresh: dict[str, NewTransaction] = {}
     for transaction in transactions:
-        outcome = _judge(transaction, stored.get(transaction.transaction_id), answers, fresh)
+        before = stored.get(transaction.transaction_id)
+        kept = _as_stored(transaction, before, settings)
+        outcome = _judge(transaction, kept, before, answers, fresh)
         outcomes.append(outcome)
         if outcome is None and transaction.transaction_id not in fresh:
-            fresh[transaction.transaction_id] = _as_stored(transaction, stored.get(transaction.transaction_id))
-    made = _assess(list(fresh.values()), stored, started) if fresh else {}
+            fresh[transaction.transaction_id] = kept
+    made = _assess(list(fresh.values()), stored, settings, started) if fresh else {}
     lost = [name for name in fresh if name not in made]
     if lost:
         # Another call was faster with these; it has committed, or they would not be known to be there.
@@ -86,14 +90,16 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
 
 def _judge(
     transaction: NewTransaction,
+    kept: NewTransaction,
     stored: Mapping[str, Any] | None,
     answers: Mapping[str, Answer],
     fresh: Mapping[str, NewTransaction],
 ) -> Outcome | None:
-    """The outcome of a transaction that need not be assessed; None for one that must be, or is in this call."""
+    """The outcome of a transaction that need not be assessed, which would be `kept` so; None for one that must be, or
+    is in this call."""
     name = transaction.transaction_id
     if (before := fresh.get(name)) is not None:
-        field = difference_within(before, _as_stored(transaction, stored))
+        field = difference_within(before, kept)
         return None if field is None else _conflict(name, field)
     if stored is None:
         if transaction.occurred_at < timezone.now() - OLDEST:
@@ -111,12 +117,14 @@ def _conflict(name: str, field: str) -> Outcome:
     return Outcome(name, reason=reason_of(field, "conflict", message), conflict=True)
 
 
-def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None) -> NewTransaction:
-    """One that was imported keeps its time and type, which a call need not repeat."""
+def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None, settings: RiskSettings) -> NewTransaction:
+    """One that was imported keeps its time and type, which a call need not repeat, and the rate of its import."""
     if stored is None:
-        return transaction
+        return in_desk_currency(transaction, settings)
     return replace(
         transaction,
+        amount=stored["amount"],
+        given_amount=stored["given_amount"],
         occurred_at=stored["occurred_at"],
         type=stored["type"],
         counterparty=transaction.counterparty or stored["counterparty"],
@@ -124,10 +132,12 @@ def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None) ->
 
 
 def _assess(
-    transactions: list[NewTransaction], stored: Mapping[str, Mapping[str, Any]], started: float
+    transactions: list[NewTransaction],
+    stored: Mapping[str, Mapping[str, Any]],
+    settings: RiskSettings,
+    started: float,
 ) -> dict[str, Outcome]:
     """Outcomes by transaction id; none for those that somebody else has assessed meanwhile."""
-    settings = live_settings()
     pasts = histories(transactions, stored)
     table = engine.velocity(pasts)
     features, scores = engine.named(table), engine.score(MODEL, pasts, table)
@@ -198,6 +208,7 @@ def _decide(
         "was_imported": was_imported,
         "amount": transaction.amount,
         "currency": transaction.currency,
+        "given_amount": transaction.given_amount,
         "type": transaction.type,
         "counterparty": transaction.counterparty,
         "features": features,
@@ -206,7 +217,7 @@ def _decide(
         "events": list(scored.events),
         "rules": [_hit(hit) for hit in judgement.hits],
         "shadow_rules": [_hit(hit) for hit in judgement.shadow_hits],
-        "notices": _notices(transaction, is_late=is_late),
+        "notices": _notices(transaction, settings, is_late=is_late),
     }
     decision = Decision(
         decision_id=uuid7(),
@@ -242,8 +253,17 @@ def _hit(hit: RuleHit) -> dict[str, Any]:
     return {"key": hit.key, "name": hit.name, "version": hit.version, "action": hit.action, "severity": hit.severity}
 
 
-def _notices(transaction: NewTransaction, *, is_late: bool) -> list[dict[str, str]]:
+def _notices(transaction: NewTransaction, settings: RiskSettings, *, is_late: bool) -> list[dict[str, str]]:
     notices = []
+    if transaction.given_amount is None and transaction.currency != settings.currency:
+        own = settings.currency
+        notices.append(
+            {
+                "code": "no_rate",
+                "text": f"the desk has no rate from {transaction.currency} to {own}; the amount counts as if it were "
+                f"{own} until there is one in exchange_rates of the risk settings",
+            }
+        )
     if transaction.time_quality == TimeQuality.CLAMPED:
         notices.append({"code": "clock_ahead", "text": "your clock is ahead of ours; the time of receipt was taken"})
     if is_late:
@@ -268,7 +288,7 @@ def _alert(assessed: Assessed) -> NewAlert:
         subject_key=transaction.subject_key,
         verdict=item["id"],
         score=item["score"],
-        amount=transaction.amount,
+        amount=as_given(transaction),
         currency=transaction.currency,
         reasons=item["reasons"],
         rules=assessed.decision.request["rules"],

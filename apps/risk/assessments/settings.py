@@ -1,7 +1,7 @@
 """How a tenant's risk desk decides: thresholds, costs, capacity. Kept as the settings of one scenario."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
@@ -34,7 +34,7 @@ class RiskSettings:
     the frauds;
     `daily_capacity` is how many reviews the desk can do a day. `label_delay_days` is how long after a transaction its
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
-    in `currency`.
+    in `currency`. One unit of another currency counts as `exchange_rates` says, in `currency`.
 
     A card, device or address ties the cases of those who used it, unless more than `link_most_subjects` did.
 
@@ -54,6 +54,7 @@ class RiskSettings:
     daily_capacity: int = 100
     event_types: tuple[str, ...] = ("transaction", "payment", "transfer", "withdrawal")
     currency: str = "EUR"
+    exchange_rates: Mapping[str, float] = field(default_factory=dict)
     shadow_share: float = 0.1
     challenger_version: int = 0
     retrain: Literal["off", "daily", "weekly"] = "off"
@@ -72,10 +73,12 @@ class RiskSettings:
         changed = replace(cls(), **given)
         if changed.review_above > changed.decline_above:
             raise ValidationError({"review_above": "must not be above decline_above"})
+        if changed.currency in changed.exchange_rates:
+            raise ValidationError({"exchange_rates": f"must not name {changed.currency}, the desk's own currency"})
         return changed
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"event_types": list(self.event_types)}
+        return asdict(self) | {"event_types": list(self.event_types), "exchange_rates": dict(self.exchange_rates)}
 
 
 _settings: Kept[RiskSettings] = Kept(SETTINGS_SECONDS)
@@ -96,6 +99,8 @@ RANGES = {
     "link_most_subjects": (0, 1_000),
 }
 WHOLE = {"daily_capacity", "challenger_version", "retrain_least_labels", "link_most_subjects"}
+# Of one unit of any currency in any other, with room to spare.
+LEAST_RATE, MOST_RATE = 1e-9, 1e9
 
 
 def _problem(name: str, value: Any) -> str | None:
@@ -106,6 +111,8 @@ def _problem(name: str, value: Any) -> str | None:
         return None if is_number and least <= value <= most else f"must be a {whole}number from {least:g} to {most:g}"
     if name == "currency":
         return None if value in CURRENCIES else "must be an ISO 4217 code in use, e.g. 'EUR'"
+    if name == "exchange_rates":
+        return _problem_of_rates(value)
     if name == "event_types":
         return _problem_of_types(value)
     if name == "retrain":
@@ -121,6 +128,17 @@ def _problem_of_types(value: Any) -> str | None:
             parse_type(each)
     except Invalid as problem:
         return problem.message
+    return None
+
+
+def _problem_of_rates(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return 'must be rates by currency, e.g. {"USD": 0.92}'
+    for currency, rate in value.items():
+        if currency not in CURRENCIES:
+            return f"'{str(currency)[:9]}' is not an ISO 4217 code in use, e.g. 'USD'"
+        if type(rate) not in (int, float) or not LEAST_RATE <= rate <= MOST_RATE:
+            return f"the rate of {currency} must be a number from {LEAST_RATE:g} to {MOST_RATE:g}"
     return None
 
 

@@ -11,7 +11,13 @@ from rest_framework.views import APIView
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import StrictSerializer
-from apps.risk.assessments.settings import MOST_TYPES, change_settings, current_settings
+from apps.risk.assessments.settings import (
+    LEAST_RATE,
+    MOST_RATE,
+    MOST_TYPES,
+    change_settings,
+    current_settings,
+)
 from apps.risk.assessments.thresholds import TooFewAssessments, suggest_thresholds
 from serving.schedules import RETRAIN
 
@@ -35,7 +41,11 @@ class RiskSettingsSerializer(StrictSerializer):
     event_types = serializers.ListField(
         child=serializers.RegexField(TYPE), max_length=MOST_TYPES, help_text="events of the log that are transactions"
     )
-    currency = serializers.RegexField("^[A-Z]{3}$", help_text="of events that name none")
+    currency = serializers.RegexField("^[A-Z]{3}$", help_text="of costs, sums and rules, and of events that name none")
+    exchange_rates = serializers.DictField(
+        child=serializers.FloatField(min_value=LEAST_RATE, max_value=MOST_RATE),
+        help_text="what one unit of another currency is worth in `currency`; counts for what is stored from then on",
+    )
     shadow_share = serializers.FloatField(min_value=0, max_value=1, help_text="of assessments asked of a challenger")
     challenger_version = serializers.IntegerField(
         min_value=0, max_value=1_000_000, help_text="number of the version; 0 for the newest candidate"

@@ -36,7 +36,7 @@ COLUMNS = f"""
     hashtextextended(counterparty, 0) & 9223372036854775807 AS counterparty_number,
     coalesce(extract(epoch FROM fraud_known_at)::float8, 'Infinity') AS fraud_known_at,
     coalesce(extract(epoch FROM cleared_at)::float8, 'Infinity') AS cleared_at,
-    currency, type, counterparty, country, latitude, longitude,
+    currency, coalesce(given_amount, amount) AS given_amount, type, counterparty, country, latitude, longitude,
     {", ".join(f"CASE WHEN {name}_key IS NOT NULL THEN 'known' END AS {name}" for name in KEYS)}"""
 SCORE = """(
     SELECT (decision.items -> 0 ->> 'score')::float8 FROM decisions_decision AS decision
@@ -53,7 +53,8 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 READ_TYPES = {
     "transaction_id": pa.string(),
     **{name: pa.int64() for name in ("subject_number", "device_number", "card_number", "counterparty_number")},
-    **{name: pa.float64() for name in ("time", "amount", "fraud_known_at", "cleared_at", "latitude", "longitude")},
+    **dict.fromkeys(("time", "amount", "given_amount", "fraud_known_at", "cleared_at"), pa.float64()),
+    **dict.fromkeys(("latitude", "longitude"), pa.float64()),
     **dict.fromkeys((*TEXTS, *KEYS), DICTIONARY),
     "score": pa.float64(),
     "properties": pa.string(),

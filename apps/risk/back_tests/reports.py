@@ -44,7 +44,7 @@ class BackTestReport:
 
     precision      share of the alerts that are known to be fraud; what has no label counts as genuine
     recall         share of the known frauds that were caught
-    amount_recall  share of their amount, whatever the currency
+    amount_recall  share of their amount
     new_alerts     alerts that no live rule hits
     """
 
@@ -156,7 +156,8 @@ def _share(part: float, whole: float) -> float | None:
 def _sample(history: History, rows: Any, fraud: Booleans) -> list[dict[str, Any]]:
     """The newest hits."""
     chosen = rows[-MOST_SHOWN:][::-1]
-    part = history.table.select(["transaction_id", "amount", "currency"]).take(chosen).to_pylist()
+    part = history.table.select(["transaction_id", "given_amount", "currency"]).take(chosen)
+    part = part.rename_columns(["transaction_id", "amount", "currency"]).to_pylist()
     times = (datetime.fromtimestamp(history.log.time[row], UTC).isoformat() for row in chosen)
     return [
         each | {"occurred_at": time, "fraud": bool(fraud[row])}

@@ -10,12 +10,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from apps.risk.cases import services
+from apps.risk.cases.alerts_admin import AlertDecisions, telling
 from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Case, CaseStatus
 from apps.risk.cases.page import SEVERITY_COLOURS, STATUS_COLOURS, case_context, clock_of
 from apps.risk.cases.selectors import cases, workload
 from apps.risk.rules.models import RiskSeverity
-from console.base import TenantModelAdmin, go_to
+from console.base import go_to
 from console.rights import actor_name
 from console.search import choice_field
 from console.site import register
@@ -53,7 +54,7 @@ class MergeForm(BaseDialogForm):
 
 
 @register(Case)
-class CaseAdmin(TenantModelAdmin):
+class CaseAdmin(AlertDecisions):
     list_title = "Cases"
     list_display = (
         *("number_label", "status_label", "severity_label", "subject", "alerts_label", "clock", "assignee_label"),
@@ -113,6 +114,7 @@ class CaseAdmin(TenantModelAdmin):
         context = extra_context or {}
         if case is not None and request.method == "GET":
             context |= case_context(case)
+            context["may_decide"] = case.closed_at is None and self.has_operator_permission(request)
         return super().changeform_view(request, object_id, form_url, context)
 
     @display(description="Case", ordering="number")
@@ -148,14 +150,8 @@ class CaseAdmin(TenantModelAdmin):
     ) -> HttpResponse:
         """Do something with the case, and come back to it with what became of that."""
         case = self.row(request, object_id)
-        try:
+        with telling(request, words):
             change(case)
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
-        except (services.CaseChanged, services.SameEyes) as error:
-            messages.error(request, str(error))
-        else:
-            messages.success(request, words)
         return go_to(self.page_of(case))
 
     def move(self, request: HttpRequest, object_id: str, to: str, words: str) -> HttpResponse:

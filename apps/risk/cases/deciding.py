@@ -17,6 +17,7 @@ from apps.risk.cases.services import (
     keep_event,
     label_transactions,
 )
+from apps.risk.notifications.outbox import tell_alert_change
 from apps.risk.transactions.models import Label
 
 Kind = CaseEvent.Kind
@@ -118,8 +119,11 @@ def _change(alert: Alert, version: int | None, change: Callable[[Alert, Case], C
             raise CaseChanged("the alert was moved to another case meanwhile; look at it again")
         if case.status in CLOSED:
             raise ValidationError({"status": f"its case is {case.status}; bring the case back to in_review first"})
+        current.case = case
         event = change(current, case)
         current.save(update_fields=["outcome", "release_asked_by", "release_person"])
+        if event is not None:
+            tell_alert_change(current, event)
         if event is None or event.kind != Kind.ALERT_DECIDED:
             return event
         return _close_decided(case, event.actor) or event

@@ -13,6 +13,7 @@ from apps.risk.cases.models import UNDER_WAY, Alert, Case, CaseEvent, CaseStatus
 from apps.risk.cases.raising import lock_cases, worst
 from apps.risk.cases.services import CaseChanged, keep_event
 from apps.risk.links.selectors import sharing_subjects
+from apps.risk.notifications.outbox import tell_change
 
 MOST_LINKED = 50
 
@@ -64,8 +65,9 @@ def merge(*, case_id: UUID, other_id: UUID, actor: str, version: int | None = No
             if each.status not in UNDER_WAY:
                 raise ValidationError({"case": f"case {each.number} is {each.status}; only cases under way are merged"})
         _bring_over(case, other)
-        keep_event(case, CaseEvent.Kind.MERGED, actor, before=f"case {other.number}", after=f"case {case.number}")
-        keep_event(other, CaseEvent.Kind.MERGED, actor, before=f"case {other.number}", after=f"case {case.number}")
+        for each in (other, case):
+            before, after = f"case {other.number}", f"case {case.number}"
+            tell_change(each, keep_event(each, CaseEvent.Kind.MERGED, actor, before=before, after=after))
     return case
 
 

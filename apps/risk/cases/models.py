@@ -109,6 +109,11 @@ class Alert(TenantOwned):
     def __str__(self) -> str:
         return self.transaction_id
 
+    @property
+    def status(self) -> str:
+        """What was said of this one alone, else that of its case."""
+        return self.outcome or self.case.status
+
 
 class CaseEvent(TenantOwned):
     """One thing that was done with a case. Append-only."""

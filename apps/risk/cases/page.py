@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
 from apps.risk.cases.merging import linked_cases
-from apps.risk.cases.models import Case
+from apps.risk.cases.models import Alert, Case, Outcome
 from apps.risk.cases.selectors import events_of, transactions_around
 from apps.risk.cases.timeline import timeline_of
 from apps.risk.links.picture import picture_of
@@ -22,8 +22,17 @@ STATUS_COLOURS = {
     "Merged": None,
 }
 SEVERITY_COLOURS = {"Low": None, "Medium": "info", "High": "warning", "Critical": "danger"}
+OUTCOME_DECISIONS = {str(Outcome.CONFIRMED): "Confirm fraud", str(Outcome.FALSE_ALARM): "False alarm"}
+RELEASE_DECISIONS = {"approve": "Approve release", "refuse": "Refuse release"}
 ALERTS_SHOWN = 50
 EVENTS_SHOWN = 200
+
+
+def decisions_on(alert: Alert) -> list[tuple[str, str]]:
+    """What can be said of the alert alone, with the words of its button."""
+    if alert.release_asked_by:
+        return list(RELEASE_DECISIONS.items())
+    return [(outcome, words) for outcome, words in OUTCOME_DECISIONS.items() if outcome != alert.outcome]
 
 
 def clock_of(case: Case) -> str:
@@ -46,7 +55,7 @@ def case_context(case: Case) -> dict[str, Any]:
         "severity_type": SEVERITY_COLOURS[case.get_severity_display()],
         "subject": public_subject_id(bytes(case.subject_key)),
         "clock": clock_of(case),
-        "alerts": [(alert, _weighed(alert.reasons)) for alert in alerts],
+        "alerts": [(alert, _weighed(alert.reasons), decisions_on(alert)) for alert in alerts],
         "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
         "linked": linked_cases(case) if case.closed_at is None else [],
         "links": picture_of(links_of(bytes(case.subject_key))),

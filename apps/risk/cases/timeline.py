@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.risk.transactions.amounts import as_given
 from apps.risk.transactions.models import Transaction
 
 WIDTH, HEIGHT = 920, 220
@@ -84,4 +85,4 @@ def _kind(transaction: Transaction, alerted: Collection[str]) -> str:
 def _words(transaction: Transaction) -> str:
     where = f" to {transaction.counterparty}" if transaction.counterparty else ""
     when = f"{transaction.occurred_at:%Y-%m-%d %H:%M}"
-    return f"{transaction.amount:,.2f} {transaction.currency}{where}, {when} ({transaction.transaction_id})"
+    return f"{as_given(transaction):,.2f} {transaction.currency}{where}, {when} ({transaction.transaction_id})"

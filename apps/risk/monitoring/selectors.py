@@ -28,9 +28,10 @@ WEEKS = f"""
     WITH judged AS (
         SELECT date_trunc('week', occurred_at AT TIME ZONE 'UTC')::date AS week,
             occurred_at <= %(mature_until)s AS matured, items -> 0 ->> 'id' <> 'approve' AS flagged,
-            {IS_FRAUD} AS fraud, CASE WHEN currency = %(currency)s THEN amount ELSE 0 END AS amount
+            {IS_FRAUD} AS fraud,
+            CASE WHEN currency = %(currency)s OR given_amount IS NOT NULL THEN amount ELSE 0 END AS amount
         FROM (
-            SELECT decision_id, occurred_at, amount, currency, fraud_known_at, cleared_at
+            SELECT decision_id, occurred_at, amount, currency, given_amount, fraud_known_at, cleared_at
             FROM risk_transaction WHERE {IN_PERIOD}
         ) AS transaction JOIN (
             SELECT decision_id, items FROM decisions_decision
@@ -57,7 +58,7 @@ class Week:
     """How right the verdicts on a week's transactions were (week of `occurred_at`, from Monday, UTC).
 
     `matured` of its assessed transactions are older than the label delay; `flagged` (not approved), `frauds` and
-    `caught` count among these, and so do the values, in the desk's currency alone.
+    `caught` count among these, and so do the values, in the desk's currency, without what had no rate.
     """
 
     begins: date

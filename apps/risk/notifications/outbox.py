@@ -7,11 +7,13 @@ from apps.risk.cases.models import Alert, Case, CaseEvent
 from tenancy.secrets import public_subject_id
 from webhooks.outbox import tell
 
-ALERT_RAISED, CASE_OPENED, CASE_CHANGED = "alert.raised", "case.opened", "case.changed"
+ALERT_RAISED, ALERT_CHANGED = "alert.raised", "alert.changed"
+CASE_OPENED, CASE_CHANGED = "case.opened", "case.changed"
 EVENTS = {
     ALERT_RAISED: "Alert raised",
+    ALERT_CHANGED: "Alert decided alone, or its release asked for or refused",
     CASE_OPENED: "Case opened",
-    CASE_CHANGED: "Case assigned, moved, or its release asked for or refused",
+    CASE_CHANGED: "Case assigned, moved, merged, or its release asked for or refused",
 }
 
 # Notes stay at the desk: they are free text about people.
@@ -20,6 +22,7 @@ TOLD_CHANGES = {
     CaseEvent.Kind.MOVED,
     CaseEvent.Kind.RELEASE_ASKED,
     CaseEvent.Kind.RELEASE_REFUSED,
+    CaseEvent.Kind.MERGED,
 }
 
 
@@ -33,8 +36,16 @@ def tell_alerts(alerts: Sequence[Alert], opened: Collection[Case]) -> None:
 def tell_change(case: Case, event: CaseEvent) -> None:
     if event.kind not in TOLD_CHANGES:
         return
-    change = {"kind": event.kind, "actor": event.actor, "before": event.before, "after": event.after}
-    tell([(CASE_CHANGED, {"case": _case(case), "change": change})])
+    tell([(CASE_CHANGED, {"case": _case(case), "change": _change(event)})])
+
+
+def tell_alert_change(alert: Alert, event: CaseEvent) -> None:
+    """Tell of what was said of one alert alone."""
+    tell([(ALERT_CHANGED, {"alert": _alert(alert), "change": _change(event)})])
+
+
+def _change(event: CaseEvent) -> dict[str, Any]:
+    return {"kind": event.kind, "actor": event.actor, "before": event.before, "after": event.after}
 
 
 def _case(case: Case) -> dict[str, Any]:
@@ -49,6 +60,7 @@ def _case(case: Case) -> dict[str, Any]:
         "opened_at": case.opened_at.isoformat(),
         "due_at": case.due_at.isoformat(),
         "closed_at": case.closed_at.isoformat() if case.closed_at else None,
+        "merged_into": str(case.merged_into_id) if case.merged_into_id else None,
     }
 
 
@@ -60,6 +72,8 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "subject": public_subject_id(bytes(alert.subject_key)),
         "case_id": str(alert.case_id),
         "case_number": alert.case.number,
+        "status": alert.status,
+        "release_asked_by": alert.release_asked_by,
         "severity": alert.severity,
         "verdict": alert.verdict,
         "score": alert.score,

@@ -10,8 +10,8 @@ from apps.risk.rules.language.parser import parse
 from apps.risk.rules.language.syntax import Fact, Node, Type
 
 TRANSACTION = {
-    "amount": (Type.NUMBER, "amount in the transaction's currency"),
-    "currency": (Type.TEXT, "ISO 4217 code, such as 'EUR'"),
+    "amount": (Type.NUMBER, "amount in the desk's currency"),
+    "currency": (Type.TEXT, "ISO 4217 code, such as 'EUR', as the client named it"),
     "type": (Type.TEXT, "such as 'payment' or 'withdrawal'"),
     "counterparty": (Type.TEXT, "merchant, terminal or payee, as the client names it"),
     "country": (Type.TEXT, "ISO 3166 code, such as 'DE'"),

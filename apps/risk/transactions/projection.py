@@ -4,6 +4,7 @@ The log is followed by its time of receipt, a slice at a time: one INSERT ... SE
 keys of devices, cards and addresses are made here, each distinct one once, since the database has no secret.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from apps.risk.assessments.settings import current_settings
 from apps.risk.labels.services import NewLabel, record_labels
+from apps.risk.transactions.amounts import SQL_AMOUNT, SQL_GIVEN_AMOUNT
 from apps.risk.transactions.models import Label
 from apps.risk.transactions.reading import thing_key
 from apps.risk.transactions.selectors import as_bytea
@@ -64,9 +66,10 @@ LONGITUDE = _degrees("longitude", r"^-?\d{1,3}(\.\d{1,20})?$", 180)
 # DISTINCT ON: the log may tell of one transaction twice under two message ids; the earliest telling counts.
 PROJECT = f"""
     INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, occurred_at, received_at, subject_key, type,
-        amount, currency, counterparty, device_key, card_key, address_key, country, latitude, longitude, properties)
+        amount, currency, given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude,
+        properties)
     SELECT DISTINCT ON (transaction_id) %(tenant)s, {TRANSACTION_ID} AS transaction_id, event_id, occurred_at,
-        received_at, subject_key, type, value, coalesce(currency, %(currency)s),
+        received_at, subject_key, type, {SQL_AMOUNT}, coalesce(currency, %(currency)s), {SQL_GIVEN_AMOUNT},
         coalesce(item_id, CASE WHEN length(properties ->> 'counterparty') BETWEEN 1 AND 200
             THEN properties ->> 'counterparty' END),
         device.key, card.key, address.key,
@@ -107,6 +110,7 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
         "source": SOURCE,
         "slice": limit,
         "currency": settings.currency,
+        "rates": json.dumps(dict(settings.exchange_rates)),
         "own": list(OWN),
         "true": list(TRUE),
     }

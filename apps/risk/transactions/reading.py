@@ -44,7 +44,10 @@ class BadTransaction(ValueError):
 
 @dataclass(frozen=True)
 class NewTransaction:
-    """A transaction that can be assessed. The raw names of people's things are kept in memory alone, for rules."""
+    """A transaction that can be assessed. The raw names of people's things are kept in memory alone, for rules.
+
+    `given_amount` is in `currency` where `amount` was brought into the desk's own (`transactions.amounts`).
+    """
 
     transaction_id: str
     subject: Mapping[str, str]
@@ -62,6 +65,7 @@ class NewTransaction:
     longitude: float | None = None
     consent: int = 3
     properties: Mapping[str, Any] = field(default_factory=dict)
+    given_amount: float | None = None
     time_quality: str = TimeQuality.CLIENT
 
     @property

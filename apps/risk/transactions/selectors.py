@@ -20,6 +20,7 @@ STORED = (
     "type",
     "amount",
     "currency",
+    "given_amount",
     "counterparty",
     "device_key",
     "card_key",

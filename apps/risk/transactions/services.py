@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from apps.risk.transactions.amounts import as_given
 from apps.risk.transactions.reading import MESSAGE_PREFIX, NewTransaction
 from apps.risk.transactions.selectors import as_bytea
 from behavior.clock import to_micros
@@ -20,14 +21,14 @@ SOURCE = "risk"
 # In order of id, so that two writers of the same transactions wait for each other instead of deadlocking.
 INSERT = """
     INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, decision_id, occurred_at, received_at,
-        subject_key, type, amount, currency, counterparty, device_key, card_key, address_key, country, latitude,
-        longitude, properties)
+        subject_key, type, amount, currency, given_amount, counterparty, device_key, card_key, address_key, country,
+        latitude, longitude, properties)
     SELECT %s, transaction_id, event_id, decision_id, occurred_at, now(), subject_key, type, amount, currency,
-        counterparty, device_key, card_key, address_key, country, latitude, longitude, properties
+        given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude, properties
     FROM jsonb_to_recordset(%s::jsonb) AS new(transaction_id text, event_id uuid, decision_id uuid,
         occurred_at timestamptz, subject_key bytea, type text, amount double precision, currency text,
-        counterparty text, device_key bytea, card_key bytea, address_key bytea, country text,
-        latitude double precision, longitude double precision, properties jsonb)
+        given_amount double precision, counterparty text, device_key bytea, card_key bytea, address_key bytea,
+        country text, latitude double precision, longitude double precision, properties jsonb)
     ORDER BY transaction_id
     ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id"""
 CLAIM = """
@@ -94,6 +95,7 @@ def _row(transaction: NewTransaction, event_id: UUID, decision_id: UUID) -> dict
         "type": transaction.type,
         "amount": transaction.amount,
         "currency": transaction.currency,
+        "given_amount": transaction.given_amount,
         "counterparty": transaction.counterparty,
         "device_key": as_bytea(transaction.device_key),
         "card_key": as_bytea(transaction.card_key),
@@ -121,7 +123,7 @@ def _event(transaction: NewTransaction, event_id: UUID) -> JudgedEvent:
         created_at=None if transaction.given_at is None else to_micros(transaction.given_at),
         time_quality=transaction.time_quality,
         item_id=transaction.counterparty,
-        value=transaction.amount,
+        value=as_given(transaction),
         currency=transaction.currency,
         consent=transaction.consent,
         properties={**transaction.properties, **named},

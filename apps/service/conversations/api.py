@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,6 +50,8 @@ def conversation_refusals(conversation_id: UUID) -> Iterator[None]:
         raise NotFound(f"there is no conversation {conversation_id}") from None
     except (services.ConversationChanged, services.MessageConflict) as error:
         raise Conflict(str(error)) from error
+    except services.TooManyMessages as error:
+        raise Throttled(wait=error.wait, detail=str(error)) from error
     except CustomerUnknown as error:
         raise Unprocessable(str(error)) from error
 
@@ -158,7 +160,8 @@ class MessagesView(IdempotentWrites, GenericAPIView):
         tags=TAGS,
         summary="Add a message to a conversation",
         description="Stored once for each `id`: the same message again is answered with 200, another one under the "
-        "same id with 409. Attachments are refused.",
+        "same id with 409. Attachments are refused. A customer who writes more than CUSTOMER_MESSAGES_PER_MINUTE "
+        "is refused with 429 and Retry-After.",
         request=NewMessageSerializer,
         responses={201: MessageSerializer, 200: OpenApiResponse(MessageSerializer, "It was stored before")},
         examples=[OpenApiExample("a question", {"id": "m-1", "text": "Where is my order A-1029?"}, request_only=True)],

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
@@ -30,6 +32,17 @@ MOVES: dict[str, tuple[str, ...]] = {
 
 class ConversationChanged(Exception):
     """Somebody else was faster: the conversation is no longer as it was seen."""
+
+
+class TooManyMessages(Exception):
+    """The customer has written too much within a minute; more is taken after `wait` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(
+            f"a customer may send {settings.CUSTOMER_MESSAGES_PER_MINUTE} messages a minute, in all conversations "
+            "together; nothing was stored, so send it again later"
+        )
+        self.wait = wait
 
 
 class MessageConflict(Exception):
@@ -91,7 +104,7 @@ def add_message(
     what agent or bot says answers what waits. `reply` is the reply that it carries. Messages of one conversation follow
     each other, so two calls at once are stored one after the other.
 
-    Raises Conversation.DoesNotExist, ValidationError, MessageConflict and CustomerUnknown.
+    Raises Conversation.DoesNotExist, ValidationError, MessageConflict, TooManyMessages and CustomerUnknown.
     """
     try:
         cleaned = clean_text(text)
@@ -103,10 +116,27 @@ def add_message(
             return Added(_same(stored, role=role, text=cleaned), is_new=False)
         if conversation.message_count >= MOST_MESSAGES:
             raise ValidationError({"conversation": f"has {MOST_MESSAGES:,} messages, the most; open a new one"})
+        if role == Role.CUSTOMER:
+            _check_rate(conversation)
         message = _store(conversation, role=role, text=cleaned, client_id=client_id, author=author, reply=reply)
         if reply is None:
             supersede_replies(conversation)
     return Added(message, is_new=True)
+
+
+def _check_rate(conversation: Conversation) -> None:
+    """Raises TooManyMessages where the customer has sent the most of a minute already."""
+    now = timezone.now()
+    since = now - timedelta(minutes=1)
+    sent = Message.objects.filter(
+        conversation__subject_key=conversation.subject_key,
+        conversation__last_message_at__gt=since,
+        role=Role.CUSTOMER,
+        created_at__gt=since,
+    ).order_by("-created_at")
+    times = list(sent.values_list("created_at", flat=True)[: settings.CUSTOMER_MESSAGES_PER_MINUTE])
+    if len(times) >= settings.CUSTOMER_MESSAGES_PER_MINUTE:
+        raise TooManyMessages((times[-1] - since).total_seconds())
 
 
 def _same(stored: Message, *, role: str, text: str) -> Message:

@@ -11,8 +11,8 @@ from celery import signature
 from django.db import connection, transaction
 from django.db.models import Q
 
+from apps.service.knowledge.indexing import readable_languages
 from apps.service.knowledge.models import Chunk
-from apps.service.knowledge.searching import readable_languages
 from behavior.models import LogPosition
 from catalog.vectors import as_text
 from serving.text_vectors import encoder_setting, usable_encoder
@@ -81,7 +81,7 @@ def encode_waiting() -> int:
         with task_scope():
             chunks = _waiting(SLICE)
             if chunks:
-                _store([id for id, _ in chunks], encoder.encode([text for _, text in chunks]))
+                store_vectors([id for id, _ in chunks], encoder.encode([text for _, text in chunks]))
         encoded += len(chunks)
         if len(chunks) < SLICE:
             break
@@ -115,7 +115,7 @@ def _waiting(limit: int) -> list[tuple[UUID, str]]:
         return cursor.fetchall()
 
 
-def _store(ids: Sequence[UUID], vectors: Any) -> None:
+def store_vectors(ids: Sequence[UUID], vectors: Any) -> None:
     embeddings = [as_text(vector) if vector.any() else "" for vector in vectors]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_VECTORS, [encoder_setting(), list(ids), embeddings, current_tenant_id()])

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
@@ -61,6 +62,11 @@ def cut(source: Source) -> list[CutChunk]:
 def language_of(text: str, declared: str) -> str:
     """Chinese where most of a text is, whatever was said of it: no encoder of English may read it."""
     return SourceLanguage.CHINESE if is_mostly_cjk(text) else declared
+
+
+def readable_languages() -> list[str]:
+    """Languages that the text encoder was made for; chunks and queries in others have no vector."""
+    return [language for language in SourceLanguage.values if language in settings.TEXT_ENCODER_LANGUAGES]
 
 
 def _rows(source: Source) -> list[dict[str, Any]]:

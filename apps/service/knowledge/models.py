@@ -167,6 +167,27 @@ class TermCount(models.Model):
         return self.term
 
 
+class UsualQuestion(TenantOwned):
+    """What customers' questions have in common, told from the newest ones; one for each tenant.
+
+    `vector` is the mean of their sentences' vectors by `encoder`; `terms` says how many of `questions` have a term, of
+    those that several have. `newest` is the last message that was read.
+    """
+
+    questions = models.PositiveIntegerField()
+    terms = models.JSONField()
+    encoder = models.CharField(max_length=16, db_collation="C")
+    vector = VectorField(dimension=VECTOR_DIMENSION, null=True)
+    newest = models.UUIDField()
+    learned_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="usual_question_tenant")]
+
+    def __str__(self) -> str:
+        return f"of {self.questions} questions"
+
+
 class KnowledgeImport(TenantOwned):
     """Files that were brought in, and what became of each of their rows."""
 

@@ -1,37 +1,43 @@
-"""Finding passages: candidates by full text and by meaning, fused by rank, re-ranked; each stage timed and
-switchable."""
+"""Finding passages: candidates by full text and by meaning, fused by rank, re-ranked sentence by sentence; each stage
+timed and switchable."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.conf import settings
 from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.service.engine import chunk_text, rerank, sentences
-from apps.service.knowledge.indexing import PUBLIC, language_of, segment_reader
+from apps.service.engine import Vector, chunk_text, question_sentences, rerank, sentences
+from apps.service.knowledge.indexing import PUBLIC, language_of, readable_languages, segment_reader
 from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
+from apps.service.knowledge.usual import usual_question
 from catalog.text_analysis import analyse, pairs
-from catalog.vectors import as_text
-from serving.text_vectors import text_vector
+from catalog.vectors import as_text, from_sent
+from serving.text_vectors import encoder_setting, text_vectors
 from tenancy.scope import current_tenant_id
 
 FULL_TEXT, DENSE, FUSED, RERANK = "full_text", "dense", "fused", "rerank"
 STAGES = (FULL_TEXT, DENSE, RERANK)
 LONGEST_QUERY = 10_000
 MOST_PASSAGES = 50
-# Candidates of each list, and how many of the fused ones a re-ranker reads.
-CANDIDATES, RERANKED = 100, 30
+# Candidates of each list, and of the fused one, all of which are re-ranked.
+CANDIDATES = 200
+# Passages whose texts are read at most, for the asked-for number of passages: some may be left out.
+LEAST_READ, READ_SHARE = 30, 3
 # Terms that are read of a query, of words and of pairs each.
 MOST_TERMS = 600
-# The encoder reads a long message in pieces, so wide and so many at most; their mean is what it means.
-PIECE_WIDTH, MOST_PIECES = 300, 8
+# Sentences of a message that are read at most, in pieces of what the encoder reads at once; the neighbours of the whole
+# message are looked up, and those of its first sentences.
+PIECE_WIDTH, MOST_SENTENCES, MOST_LOOKUPS = 300, 48, 12
+# Neighbours of the whole message, and of each sentence.
+NEIGHBOURS, NEIGHBOURS_OF_SENTENCE = 100, 20
 # Chunks with one of the rarest terms, so many at most, are ranked by all terms.
 MOST_MATCHES = 300
 # Of one source so many passages at most, so that a long article leaves room for others.
@@ -42,7 +48,8 @@ FUSION = 60
 LEAST_SIMILARITY = 0.3
 LONGEST_QUOTE = 400
 
-# Weights are inverse frequencies as in BM25 (Robertson and Zaragoza, 2009). The rarest terms choose the candidates.
+# Weights are inverse frequencies as in BM25 (Robertson and Zaragoza, 2009), times how rare a term is in questions (as
+# `ml.serving.passages.rarity`). The weightiest terms choose the candidates.
 BY_WORDS = """
     WITH given AS (
         SELECT unnest(tsvector_to_array(to_tsvector('english', word))) AS term FROM unnest(%(words)s::text[]) AS word
@@ -50,13 +57,18 @@ BY_WORDS = """
     ),
     counted AS (
         SELECT given.term, coalesce(known.chunks, 1) AS chunks,
-            greatest((SELECT chunks FROM service_termcount WHERE tenant_id = %(tenant)s AND term = ''), 1) AS total
+            greatest((SELECT chunks FROM service_termcount WHERE tenant_id = %(tenant)s AND term = ''), 1) AS total,
+            CASE WHEN %(questions)s::integer = 0 THEN 1 ELSE greatest(0, ln((%(questions)s::integer + 1)
+                / (coalesce((%(usual)s::jsonb ->> given.term)::integer, 0) + 0.5))) END AS rarity
         FROM given LEFT JOIN service_termcount AS known ON known.tenant_id = %(tenant)s AND known.term = given.term
     ),
-    ordered AS (
-        SELECT term, ln(1 + (greatest(total, chunks) - chunks + 0.5) / (chunks + 0.5)) AS weight,
-            sum(chunks) OVER (ORDER BY chunks, term) AS reached, row_number() OVER (ORDER BY chunks, term) AS place
+    weighed AS (
+        SELECT term, chunks, rarity * ln(1 + (greatest(total, chunks) - chunks + 0.5) / (chunks + 0.5)) AS weight
         FROM counted
+    ),
+    ordered AS (
+        SELECT term, weight, sum(chunks) OVER heaviest AS reached, row_number() OVER heaviest AS place
+        FROM weighed WINDOW heaviest AS (ORDER BY weight DESC, term)
     ),
     asked AS (
         SELECT string_agg(quote_literal(term), ' | ') FILTER (WHERE place = 1 OR reached <= %(most)s) AS query,
@@ -67,9 +79,14 @@ BY_WORDS = """
         asked.query::tsquery, asked.terms, asked.weights, %(readers)s, %(kinds)s, %(language)s, %(most)s) AS found
     ORDER BY found.relevance DESC, found.id LIMIT %(candidates)s"""
 BY_MEANING = """
-    SELECT id, similarity
-    FROM service_match_meaning(%(vector)s::vector, %(readers)s, %(kinds)s, %(language)s, %(candidates)s)
-    ORDER BY similarity DESC, id"""
+    SELECT found.id, max(found.similarity) AS similarity
+    FROM unnest(%(vectors)s::text[], %(neighbours)s::integer[]) AS asked(vector, neighbours)
+    CROSS JOIN LATERAL service_match_meaning(
+        asked.vector::vector, %(readers)s, %(kinds)s, %(language)s, asked.neighbours) AS found
+    GROUP BY found.id ORDER BY similarity DESC, found.id LIMIT %(candidates)s"""
+VECTORS = """
+    SELECT id, vector_send(embedding) FROM service_chunk
+    WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND encoder = %(encoder)s AND embedding IS NOT NULL"""
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,21 @@ class _Ask:
             "candidates": CANDIDATES,
         } | others
 
+    @cached_property
+    def vectors(self) -> list[Vector]:
+        """Of the query's sentences, read once for all stages. Raises _NotRun without any."""
+        if language_of(self.query, self.language or SourceLanguage.ENGLISH) not in readable_languages():
+            raise _NotRun("no text encoder for this language is configured")
+        pieces = [
+            piece.text
+            for sentence in question_sentences(self.query)
+            for piece in chunk_text(sentence, width=PIECE_WIDTH)
+        ]
+        found = [vector for vector in text_vectors(pieces[:MOST_SENTENCES]) if vector is not None]
+        if not found:
+            raise _NotRun("the text encoder gave no vector in time")
+        return found
+
 
 Ranking = dict[UUID, float]
 
@@ -148,11 +180,12 @@ def search_in_stages(
     words = _run(did, FULL_TEXT, stages, lambda: _by_words(ask))
     meaning = _run(did, DENSE, stages, lambda: _by_meaning(ask))
     fused = _run(did, FUSED, (FUSED,), lambda: _fuse(words, meaning))
-    rows = _read(list(fused)[: max(RERANKED, 2 * count)])
-    judged = _run(did, RERANK, stages, lambda: _rerank(ask.query, [rows[id] for id in fused if id in rows]))
+    judged = _run(did, RERANK, stages, lambda: _rerank(ask, fused, words))
+    best = sorted(fused, key=lambda id: -judged[id]) if judged else list(fused)
+    rows = _read(best[: max(LEAST_READ, READ_SHARE * count)])
     passages = []
     of_source: Counter[UUID] = Counter()
-    for id in _in_order(fused, judged):
+    for id in best:
         if id not in rows or (id not in words and meaning[id] < LEAST_SIMILARITY):
             continue
         of_source[rows[id]["source_id"]] += 1
@@ -163,11 +196,6 @@ def search_in_stages(
         if len(passages) == count:
             break
     return Search(passages, did)
-
-
-def readable_languages() -> list[str]:
-    """Languages that the text encoder was made for; chunks and queries in others have no vector."""
-    return [language for language in SourceLanguage.values if language in settings.TEXT_ENCODER_LANGUAGES]
 
 
 def _run(did: list[Stage], name: str, wanted: Collection[str], work: Callable[[], Ranking]) -> Ranking:
@@ -189,7 +217,9 @@ def _by_words(ask: _Ask) -> Ranking:
     if not words and not terms:
         raise _NotRun("the query has no words")
     with connection.cursor() as cursor:
-        cursor.execute(BY_WORDS, ask.values(words=words, pairs=terms, most=MOST_MATCHES))
+        usual = usual_question()
+        values = ask.values(words=words, pairs=terms, most=MOST_MATCHES, questions=usual.questions, usual=usual.terms)
+        cursor.execute(BY_WORDS, values)
         return dict(cursor.fetchall())
 
 
@@ -202,16 +232,13 @@ def _terms(query: str) -> tuple[list[str], list[str]]:
 
 
 def _by_meaning(ask: _Ask) -> Ranking:
-    if language_of(ask.query, ask.language or SourceLanguage.ENGLISH) not in readable_languages():
-        raise _NotRun("no text encoder for this language is configured")
-    pieces = [text_vector(piece.text) for piece in chunk_text(ask.query, width=PIECE_WIDTH)[:MOST_PIECES]]
-    vectors = [vector for vector in pieces if vector is not None]
-    if not vectors:
-        raise _NotRun("the text encoder gave no vector in time")
+    asked = ask.vectors
     # Its length does not matter: what is compared is the angle.
-    mean = np.mean(vectors, axis=0)
+    lookups = [np.mean(asked, axis=0), *asked[:MOST_LOOKUPS]] if len(asked) > 1 else asked
+    vectors = [as_text(vector.tolist()) for vector in lookups]
+    neighbours = [NEIGHBOURS] + [NEIGHBOURS_OF_SENTENCE] * (len(lookups) - 1)
     with connection.cursor() as cursor:
-        cursor.execute(BY_MEANING, ask.values(vector=as_text(mean.tolist())))
+        cursor.execute(BY_MEANING, ask.values(vectors=vectors, neighbours=neighbours))
         return dict(cursor.fetchall())
 
 
@@ -238,17 +265,19 @@ def _read(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     return {row["id"]: dict(row) for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
 
 
-def _rerank(query: str, rows: Sequence[dict[str, Any]]) -> Ranking:
-    read = rows[:RERANKED]
-    scores = rerank(query, [f"{row['title']}\n{row['text']}" for row in read])
-    if scores is None:
-        raise _NotRun("there is no re-ranker yet")
-    return {row["id"]: score for row, score in zip(read, scores, strict=True)}
-
-
-def _in_order(fused: Ranking, judged: Ranking) -> list[UUID]:
-    """Best first; those that no re-ranker has read keep their order behind the others."""
-    return sorted(fused, key=lambda id: (id not in judged, -judged.get(id, 0.0)))
+def _rerank(ask: _Ask, fused: Ranking, words: Ranking) -> Ranking:
+    """Each sentence of the query beside each candidate."""
+    if not fused:
+        raise _NotRun("there is nothing to re-rank")
+    asked = ask.vectors
+    with connection.cursor() as cursor:
+        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(fused), "encoder": encoder_setting()})
+        vectors = {id: from_sent(sent) for id, sent in cursor.fetchall()}
+    if not vectors:
+        raise _NotRun("no candidate has a vector yet")
+    relevance = [words.get(id, 0.0) for id in fused]
+    scores = rerank(asked, [vectors.get(id) for id in fused], relevance, usual_question().vector)
+    return dict(zip(fused, scores, strict=True))
 
 
 def _passage(query: str, row: dict[str, Any], scores: dict[str, float | None]) -> Passage:

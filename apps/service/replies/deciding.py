@@ -12,17 +12,18 @@ ANY_INTENT = "*"
 
 @dataclass(frozen=True)
 class Case:
-    """All that the decision rests on. `doubts` are codes and words of what is not right with the text itself."""
+    """All that the decision rests on. `alarms` are codes and words of what in the customer's message is for a person,
+    `doubts` of what is not right with the text itself."""
 
     has_text: bool
     confidence: float
     intent: str | None
     asks_for_human: bool = False
     blocked_topic: str | None = None
-    is_upset: bool = False
-    is_urgent: bool = False
+    alarms: Sequence[tuple[str, str]] = ()
     is_out_of_scope: bool = False
     is_with_agent: bool = False
+    is_unhappy: bool = False
     doubts: Sequence[tuple[str, str]] = ()
 
 
@@ -50,10 +51,7 @@ def _why_hand_off(case: Case, settings: ServiceSettings) -> list[tuple[str, str]
         found.append(("asked_for_human", "the customer asks for a person"))
     if case.blocked_topic is not None:
         found.append(("blocked_topic", f"'{case.blocked_topic}' is not talked about without a person"))
-    if case.is_upset:
-        found.append(("upset", "the customer is upset"))
-    if case.is_urgent:
-        found.append(("urgent", "the matter is urgent"))
+    found.extend(case.alarms)
     if case.is_out_of_scope:
         found.append(("out_of_scope", "the question is none that the intents know"))
     if not case.has_text:
@@ -67,6 +65,8 @@ def _why_draft(case: Case, settings: ServiceSettings) -> list[tuple[str, str]]:
     found = list(case.doubts)
     if case.is_with_agent:
         found.append(("with_agent", "an agent has this conversation"))
+    if case.is_unhappy:
+        found.append(("unhappy", "the customer sounds unhappy; an agent reads it first"))
     if settings.send_above is None:
         found.append(("sending_off", "no threshold is set from which replies are sent"))
     elif case.confidence < settings.send_above:

@@ -95,14 +95,6 @@ def match_text(query: str, text: str) -> float:
     return coverage(words_of(query), words_of(text))
 
 
-def is_upset(understood: Understanding) -> bool:
-    return understood.sentiment == "negative"
-
-
-def is_urgent(understood: Understanding) -> bool:
-    return understood.urgency == "high"
-
-
 def is_out_of_scope(understood: Understanding) -> bool:
     """Only a model that was calibrated can tell; words in common with examples can not."""
     return understood.out_of_scope and understood.degraded in (None, "previous_version")

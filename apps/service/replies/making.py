@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.service.replies import evidence
+from apps.service.replies.alarms import alarms_of
 from apps.service.replies.composing import (
     SELECTION,
     Candidate,
@@ -161,10 +162,10 @@ def judge(
         intent=evidence.known_intent(understood),
         asks_for_human=asks_for_human(gathered.asked.texts[0]),
         blocked_topic=blocked_topic(text, settings.blocked_topics),
-        is_upset=evidence.is_upset(understood),
-        is_urgent=evidence.is_urgent(understood),
+        alarms=alarms_of(text),
         is_out_of_scope=evidence.is_out_of_scope(understood),
         is_with_agent=gathered.asked.is_with_agent,
+        is_unhappy=understood.sentiment == "negative",
         doubts=[*doubts, *(_doubts(candidate, gathered) if candidate else ())],
     )
     verdict = decide(case, settings)

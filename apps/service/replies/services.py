@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from apps.service.conversations import services as conversations
 from apps.service.conversations.events import store_event
 from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
+from apps.service.replies.alarms import ALARM_CODES
 from apps.service.replies.backends.choosing import generative_backends
 from apps.service.replies.composing import SELECTION
 from apps.service.replies.evidence import alternatives_as_json
@@ -33,7 +34,7 @@ STATUS_OF = {
 
 
 # Reasons to hand off that hold whatever a reply would say.
-WITHOUT_REPLY = {"asked_for_human", "blocked_topic", "upset", "urgent", "out_of_scope"}
+WITHOUT_REPLY = {"asked_for_human", "blocked_topic", "out_of_scope", *ALARM_CODES}
 
 
 class NothingToAnswer(Exception):

@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
 from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
 from apps.ads.budgets.models import FlightBudget
+from apps.ads.pacing.goals import progress_of
 from apps.ads.pacing.models import FlightPacing
 from apps.ads.pacing.selectors import steps_of
 from apps.ads.pacing.services import pace_flights
+from apps.ads.tracking.models import Delivery
 from ml.policy.pacing import LARGEST_DUAL, PidState, adaptive_step, bid_factor, pid_step
 from tenancy.models import Tenant
-from tests.apps.ads.world import UNIT, make_live_flight
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import BROWSER, UNIT, make_live_flight, make_placement, see
+from tests.conftest import ApiClient
 
 HOURS, STEPS_AN_HOUR = 24, 60
 
@@ -76,6 +82,56 @@ def test_what_an_outage_kept_back_is_made_good_and_shown(scope: Tenant) -> None:
     FlightBudget.objects.filter(flight_id=flight.id).update(spent_micros=10 * UNIT)
     pace_flights(now + timedelta(minutes=36))
     assert FlightPacing.objects.get(flight_id=flight.id).pass_rate == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_flight_with_a_goal_delivers_it_by_its_end_and_not_before(scope: Tenant) -> None:
+    now = timezone.now()
+    values = {"starts_at": now - timedelta(hours=5), "ends_at": now + timedelta(hours=5), "pacing": "pid"}
+    # 2 a thousand: 100 impressions are 0.2 of a budget of 100.
+    modest = make_live_flight(goal_kind="impressions", goal=100, **values)
+    plain = make_live_flight(**values)
+    pace_flights(now)
+    # In five minutes, where the goal asks for one or two and the budget for thousands.
+    FlightBudget.objects.update(spent_micros=24_000, billed_events=12)
+    pace_flights(now + timedelta(minutes=5))
+
+    rates = {each.flight_id: each.pass_rate for each in FlightPacing.objects.all()}
+    assert rates[modest.id] < 0.5
+    assert rates[plain.id] == 1.0
+    progress = progress_of([modest.id, plain.id], now)
+    assert progress.keys() == {modest.id}
+    assert (progress[modest.id].achieved, progress[modest.id].planned) == (12, 50)
+    assert (progress[modest.id].expected, progress[modest.id].is_on_track) == (24, False)
+
+
+@pytest.mark.parametrize(("kind", "achieved"), [("impressions", 2), ("clicks", 1), ("conversions", 0)])
+def test_what_was_not_bought_is_counted_in_the_deliveries(kind: str, achieved: int, scope: Tenant) -> None:
+    make_placement()
+    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, goal_kind=kind, goal=10)
+    placed = [each for _ in range(3) for each in decide(Ask(("top",), user_agent=BROWSER))]
+    for each in placed[:2]:
+        see(each.decision_id)
+    Delivery.objects.filter(delivery_id=placed[0].decision_id).update(clicked_at=timezone.now())
+    assert progress_of([flight.id])[flight.id].achieved == achieved
+
+
+def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
+    now = timezone.now()
+    ends = {"starts_at": now - timedelta(hours=5), "ends_at": now + timedelta(hours=5)}
+    with tenant_scope(tenant.id):
+        flight = make_live_flight(goal_kind="clicks", goal=10, bid_kind="cpc", **ends)
+        FlightBudget.objects.update(billed_events=5, spent_micros=40 * UNIT)
+    answer = api.get(f"ads/flights/{flight.id}/progress").json()
+    assert answer["spent_micros"] == 40 * UNIT
+    assert answer["make_good_micros"] == pytest.approx(10 * UNIT, rel=0.01)
+    assert answer["goal"] | {"planned": 5} == {
+        "kind": "clicks",
+        "goal": 10,
+        "achieved": 5,
+        "planned": 5,
+        "expected": 10,
+        "is_on_track": True,
+    }
 
 
 def test_a_flight_that_runs_ahead_is_slowed_and_decisions_hear_of_it(scope: Tenant) -> None:

@@ -20,10 +20,21 @@ from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
 
 COLUMN = {
+    "advertiser": "(SELECT c.advertiser_id FROM ads_flight f JOIN ads_campaign c ON c.id = f.campaign_id "
+    "WHERE f.id = d.flight_id)::text",
+    "campaign": "(SELECT f.campaign_id FROM ads_flight f WHERE f.id = d.flight_id)::text",
+    # From what the decision was told, not from the delivery.
+    "country": "coalesce((SELECT s.request #>> '{facts,countries,0}' FROM decisions_decision s "
+    "WHERE s.decision_id = d.delivery_id), '')",
+    "device": "(SELECT s.request #>> '{facts,devices,0}' FROM decisions_decision s "
+    "WHERE s.decision_id = d.delivery_id)",
     "flight": "d.flight_id::text",
     "creative": "d.creative_id::text",
     "placement": "d.placement_id::text",
 }
+
+
+PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) Mobile Safari/537.36"
 
 
 def numbers(statement: str, key: str) -> dict[str, int]:
@@ -44,7 +55,9 @@ def traffic(tenant: Tenant) -> Tenant:
         placed: list[UUID] = []
         for number in range(40):
             subject = read_subject({"user_id": f"u{number}"})
-            asked = Ask(("top", "side"), subject, user_agent=BROWSER, has_consent=True)
+            context = {"country": ("DE", "FR")[number % 2]} if number % 5 else {}
+            agent = PHONE if number % 3 == 0 else BROWSER
+            asked = Ask(("top", "side"), subject, context, user_agent=agent, has_consent=True)
             placed += [each.decision_id for each in decide(asked) if each.lead]
         for delivery in placed[:60]:
             see(delivery)
@@ -78,8 +91,11 @@ def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> No
     def hour(column: str) -> str:
         return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24') || ':00'"
 
+    def day(column: str) -> str:
+        return f"({column} AT TIME ZONE 'UTC')::date::text"
+
     def key(moment: str) -> str:
-        return COLUMN.get(by) or hour(moment)
+        return COLUMN.get(by) or {"day": day, "hour": hour}[by](moment)
 
     joined = "FROM {table} t JOIN ads_delivery d USING (delivery_id)"
     with tenant_scope(traffic.id):
@@ -107,6 +123,35 @@ def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> No
     assert sum(row.spend_micros for row in rows.values()) > UNIT
     for name, expected in counted.items():
         assert {found: getattr(row, name) for found, row in rows.items() if getattr(row, name)} == expected, name
+
+
+def test_a_purchase_that_the_log_hears_of_late_counts_in_its_own_hour(traffic: Tenant) -> None:
+    now = timezone.now()
+    bought_at = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2, minutes=30)
+    with tenant_scope(traffic.id):
+        # Seen and clicked just before.
+        early = bought_at - timedelta(minutes=5)
+        clicked = Delivery.objects.exclude(clicked_at=None)
+        clicked.update(placed_at=early, impression_at=early, clicked_at=early)
+    with tenant_scope(traffic.id):
+        store_events(
+            events=[
+                {
+                    "message_id": str(uuid4()),
+                    "type": "purchase",
+                    "item_id": "tent",
+                    "value": 55.5,
+                    "created_at": bought_at.isoformat(),
+                    "subject": {"user_id": "u0"},
+                }
+            ],
+            source="api",
+        )
+    with tenant_scope(traffic.id):
+        settle_conversions()
+        rows = {row.key: row for row in report(by="hour", since=now - timedelta(hours=6), until=now)}
+    row = rows[bought_at.strftime("%Y-%m-%d %H:00")]
+    assert (row.conversions, row.revenue_micros) == (1, 55_500_000)
 
 
 def test_rates_are_ratios_of_what_the_row_says(traffic: Tenant) -> None:

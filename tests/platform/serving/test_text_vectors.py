@@ -106,7 +106,7 @@ def test_a_worker_encodes_queries_and_a_process_keeps_them(
 
 
 def test_questions_of_both_kinds_survive_their_way() -> None:
-    text = TextQuestion("a tent", "reply")
+    text = TextQuestion(["a tent", "a lamp"], "reply")
     prediction = inbox.Question(1, "artifact", {"items": []}, "reply")  # type: ignore[typeddict-item]
 
     assert inbox.decode(text.encode()) == text

@@ -1,10 +1,12 @@
 """Conversations over the API: opened, written to, read, moved; each message stored once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
 from behavior.models import Event
@@ -205,3 +207,26 @@ def test_a_message_takes_few_statements(api: ApiClient, django_assert_max_num_qu
     say(api, conversation, "Hello")
     with django_assert_max_num_queries(16):
         assert say(api, conversation, "Hello again", "m-2").status_code == 201
+
+
+def test_a_customer_who_floods_is_refused_for_a_while_and_others_are_not(
+    api: ApiClient, tenant: Tenant, settings: Any
+) -> None:
+    settings.CUSTOMER_MESSAGES_PER_MINUTE = 3
+    first, second = opened(api), opened(api)
+    other = opened(api, subject={"user_id": "u-18"})
+    for number in range(3):
+        assert say(api, (first, second)[number % 2], "Hello?", f"m-{number}").status_code == 201
+
+    refused = say(api, second, "Hello?", "m-9")
+
+    assert refused.status_code == 429
+    assert "3 messages a minute" in refused.json()["detail"]
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert say(api, first, "Hello?", "m-0").status_code == 200
+    assert say(api, first, "We are on it.", "m-10", role="agent").status_code == 201
+    assert say(api, other, "Hello?").status_code == 201
+    with tenant_scope(tenant.id):
+        assert not Message.objects.filter(client_id="m-9").exists()
+        Message.objects.filter(client_id="m-0").update(created_at=timezone.now() - timedelta(seconds=61))
+    assert say(api, second, "Hello?", "m-9").status_code == 201

@@ -10,7 +10,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.service.knowledge import encoding, searching
+from apps.service.knowledge import encoding
 from apps.service.knowledge.models import Chunk, Source, TermCount
 from apps.service.knowledge.searching import quote_of, search_in_stages
 from apps.service.knowledge.selectors import Passage, search, similar_sources
@@ -133,7 +133,8 @@ def test_meaning_finds_what_words_do_not(tenant: Tenant, encoded: Any) -> None:
         assert passage.stages["full_text"] is None
         assert passage.stages["dense"] is not None
         assert passage.stages["dense"] > 0.3
-        assert [stage.name for stage in answer.stages if stage.ran] == ["full_text", "dense", "fused"]
+        assert passage.stages["rerank"] == pytest.approx(passage.stages["dense"], abs=1e-4)
+        assert [stage.name for stage in answer.stages if stage.ran] == ["full_text", "dense", "fused", "rerank"]
         assert found("reimbursement of a purchase", stages=["full_text"]) == []
         assert found("qwerty zxcvb uiop") == []
 
@@ -238,15 +239,15 @@ def test_rare_words_say_more_than_frequent_ones_once_they_are_counted() -> None:
 def test_a_search_asks_the_database_for_each_stage_once(settings: Any) -> None:
     for number in range(20):
         make(f"Returns {number}", RETURNS)
-    searching.text_vector("warm up")
+    text_vectors.text_vector("warm up")
 
     with CaptureQueriesContext(
         connection,
     ) as asked:
         search("How do I get a refund?", count=20)
 
-    # Words, meaning where the encoder is loaded, and the passages.
-    assert len(asked) <= 3
+    # What is usual, words, meaning and vectors where the encoder is loaded, and the passages.
+    assert len(asked) <= 5
 
 
 @pytest.mark.usefixtures("scope")

@@ -1,0 +1,83 @@
+"""How far flights are on the way to their goals: impressions, clicks or conversions by their end."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from tenancy.scope import current_tenant_id
+
+# A flight is on track while it has this share of what an even delivery would have by now.
+ON_TRACK = 0.95
+# What a flight bought is counted with its budget; other kinds are counted in the deliveries.
+PROGRESS = """
+    SELECT flight.id, flight.goal_kind, flight.goal, flight.starts_at, flight.ends_at,
+        CASE
+            WHEN (flight.goal_kind, flight.bid_kind) IN (('impressions', 'cpm'), ('clicks', 'cpc'))
+                THEN budget.billed_events
+            ELSE (
+                SELECT CASE flight.goal_kind WHEN 'impressions' THEN count(impression_at)
+                    WHEN 'clicks' THEN count(clicked_at) ELSE coalesce(sum(conversions), 0)::bigint END
+                FROM ads_delivery AS delivery
+                WHERE delivery.tenant_id = %(tenant)s AND delivery.flight_id = flight.id
+            )
+        END
+    FROM ads_flight AS flight
+        JOIN ads_flightbudget AS budget ON budget.tenant_id = %(tenant)s AND budget.flight_id = flight.id
+    WHERE flight.tenant_id = %(tenant)s AND flight.id = ANY(%(flights)s) AND flight.goal IS NOT NULL"""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Events of `kind` that a flight has, beside what an even delivery would have had by `now`."""
+
+    flight_id: UUID
+    kind: str
+    goal: int
+    starts_at: datetime
+    ends_at: datetime
+    achieved: int
+    now: datetime
+
+    @property
+    def elapsed(self) -> float:
+        """Share of the flight's time that is over, in [0, 1]."""
+        return elapsed_share(self.starts_at, self.ends_at, self.now)
+
+    @property
+    def planned(self) -> int:
+        return int(self.goal * self.elapsed)
+
+    @property
+    def expected(self) -> int | None:
+        """By the end, if it goes on like this; None before the start."""
+        return round(self.achieved / self.elapsed) if self.elapsed else None
+
+    @property
+    def is_on_track(self) -> bool:
+        return self.achieved >= ON_TRACK * self.planned
+
+    @property
+    def left(self) -> int:
+        return max(self.goal - self.achieved, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        names = ("kind", "goal", "achieved", "planned", "expected", "is_on_track")
+        return {name: getattr(self, name) for name in names}
+
+
+def elapsed_share(starts_at: datetime, ends_at: datetime, now: datetime) -> float:
+    return min(max((now - starts_at) / (ends_at - starts_at), 0.0), 1.0)
+
+
+def progress_of(flight_ids: Collection[UUID], now: datetime | None = None) -> dict[UUID, Progress]:
+    """Progress of those of the flights that have a goal."""
+    values = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
+    with connection.cursor() as cursor:
+        cursor.execute(PROGRESS, values)
+        found = [Progress(*row, now or timezone.now()) for row in cursor.fetchall()]
+    return {each.flight_id: each for each in found}

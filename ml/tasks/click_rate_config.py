@@ -1,0 +1,91 @@
+"""The configuration of the tasks click_rate and conversion_rate: defaults with their reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ml.tasks.settings import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_NULL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    Requirement,
+    TaskSettings,
+    is_whole,
+)
+
+
+@dataclass(frozen=True)
+class ClickRateConfig(TaskSettings):
+    # Data: how far back impressions are read, and how often a value must have been seen in training to be known.
+    days: int = 60
+    least_seen: int = 2
+    validation_quantile: float = 0.8
+    test_quantile: float = 0.9
+    # Network. attention: units that weigh the history for a target, 0 to leave the history out.
+    dimension: int = 16
+    hidden: int = 128
+    layers: int = 2
+    members: int = 4
+    attention: int = 36
+    dropout: float = 0.3
+    embedding_dropout: float = 0.1
+    number_dropout: float = 0.0
+    # Training. Ad networks overfit within few epochs; the ridge holds the embeddings of rare values down.
+    batch_size: int = 2048
+    learning_rate: float = 2e-3
+    ridge: float = 1.5e-5
+    averaging: float = 0.99
+    epochs: int = 8
+    patience: int = 1
+    checkpoint_seconds: float = 30.0
+    seed: int = 0
+    threads: int | None = None
+
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "days": COUNT,
+        "least_seen": COUNT,
+        "validation_quantile": QUANTILE,
+        "test_quantile": QUANTILE,
+        "dimension": COUNT,
+        "hidden": COUNT,
+        "layers": COUNT,
+        "members": COUNT,
+        "attention": (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more"),
+        "dropout": BELOW_ONE,
+        "embedding_dropout": BELOW_ONE,
+        "number_dropout": BELOW_ONE,
+        "batch_size": COUNT,
+        "learning_rate": POSITIVE,
+        "ridge": NOT_NEGATIVE,
+        "averaging": BELOW_ONE,
+        "epochs": COUNT,
+        "patience": COUNT,
+        "checkpoint_seconds": NOT_NEGATIVE,
+        "seed": SEED,
+        "threads": COUNT_OR_NULL,
+    }
+
+    def contradictions(self) -> list[str]:
+        return (
+            ["validation_quantile must be below test_quantile"]
+            if self.validation_quantile >= self.test_quantile
+            else []
+        )
+
+    def network(self) -> dict[str, Any]:
+        """The keyword arguments of ml.nn.click_network.ClickNetwork."""
+        names = ("dimension", "hidden", "layers", "members", "attention")
+        dropouts = ("dropout", "embedding_dropout", "number_dropout")
+        return {name: getattr(self, name) for name in (*names, *dropouts)}
+
+
+@dataclass(frozen=True)
+class ConversionRateConfig(ClickRateConfig):
+    # After so many days a conversion does not count any more.
+    window_days: float = 7.0
+
+    checks: ClassVar[Mapping[str, Requirement]] = {**ClickRateConfig.checks, "window_days": POSITIVE}
