@@ -19,13 +19,16 @@ from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
 from ml.serving.passages import sentences as question_sentences
 from ml.serving.reply_requests import Candidate, ReplyPrediction, ReplyRequest, sample_reply_requests
+from ml.simulation.replies import SITUATIONS, STARTED, simulate_replies
 from serving import gateway
 
 if TYPE_CHECKING:
     from ml.serving.generation import TextGenerator
 
 __all__ = [
+    "MADE_EVENTS_START",
     "Chunk",
+    "ReplyPairs",
     "chunk_text",
     "open_reply_pairs",
     "open_snapshot",
@@ -86,6 +89,16 @@ class RankedReplies:
     prediction: ReplyPrediction | None
     model_version: UUID | None
     degraded: str | None
+
+
+# The replies of a simulated desk by their situation, and when its first customer writes.
+MADE_SITUATIONS = {name: reply for name, (_, reply) in SITUATIONS.items()}
+MADE_EVENTS_START = STARTED
+
+
+def made_replies(count: int, *, seed: int) -> ReplyPairs:
+    """Conversations of a simulated desk with the reply that fits, a minute apart; for demonstrations."""
+    return simulate_replies(count, generator=np.random.default_rng(seed))
 
 
 def may_rank_replies() -> bool:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.service.demonstrations.history import publish_macros
 from apps.service.engine import open_reply_pairs
 from apps.service.knowledge.models import Source
 from apps.service.knowledge.services import set_status
@@ -27,7 +28,7 @@ from serving.models import ModelVersion, RunStatus, TrainingRun
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.service.conftest import Desk
-from tests.apps.service.learning.simulated_desk import QUICK, fill_desk, publish_macros
+from tests.apps.service.learning.simulated_desk import QUICK, fill_desk
 from tests.conftest import ApiClient
 from tests.processes import Process
 
@@ -108,7 +109,7 @@ def test_past_replies_can_be_switched_off(
 
 def test_learning_costs_the_same_for_many_replies(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
-        macros = publish_macros()
+        macros = publish_macros("test")
         fill_desk(5, macros=macros)
         current_settings()
         with CaptureQueriesContext(connection) as few:
