@@ -18,14 +18,23 @@ from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_l
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
 from ml.serving.passages import sentences as question_sentences
-from ml.serving.reply_requests import Candidate, ReplyPrediction, ReplyRequest, sample_reply_requests
+from ml.serving.reply_requests import (
+    MOST_CHARACTERS,
+    Candidate,
+    ReplyPrediction,
+    ReplyRequest,
+    sample_reply_requests,
+)
+from ml.simulation.replies import SITUATIONS, STARTED, simulate_replies
 from serving import gateway
 
 if TYPE_CHECKING:
     from ml.serving.generation import TextGenerator
 
 __all__ = [
+    "MADE_EVENTS_START",
     "Chunk",
+    "ReplyPairs",
     "chunk_text",
     "open_reply_pairs",
     "open_snapshot",
@@ -88,6 +97,16 @@ class RankedReplies:
     degraded: str | None
 
 
+# The replies of a simulated desk by their situation, and when its first customer writes.
+MADE_SITUATIONS = {name: reply for name, (_, reply) in SITUATIONS.items()}
+MADE_EVENTS_START = STARTED
+
+
+def made_replies(count: int, *, seed: int) -> ReplyPairs:
+    """Conversations of a simulated desk with the reply that fits, a minute apart; for demonstrations."""
+    return simulate_replies(count, generator=np.random.default_rng(seed))
+
+
 def may_rank_replies() -> bool:
     """Whether the tenant has a model of replies; asks the database once in a second."""
     return gateway.has_model(REPLY_MODEL)
@@ -98,12 +117,12 @@ def rank_replies(
 ) -> RankedReplies:
     """What the live model of the tenant says of the candidates, (id, text); messages and events are oldest first."""
     request = ReplyRequest(
-        conversation=conversation,
+        conversation=[text[:MOST_CHARACTERS] for text in conversation],
         events=[
             CustomerEvent(type=each.type, item=each.item_id, time=each.occurred_at.timestamp(), value=each.value)
             for each in events
         ],
-        candidates=[Candidate(id=name, text=text) for name, text in candidates],
+        candidates=[Candidate(id=name, text=text[:MOST_CHARACTERS]) for name, text in candidates],
     )
     answer = gateway.rank_replies(REPLY_MODEL, request)
     return RankedReplies(answer.prediction, answer.model_version, answer.degraded)

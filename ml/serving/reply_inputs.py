@@ -16,12 +16,12 @@ from ml.nn.bags import Bags
 from ml.nn.text_encoder import TextEncoder
 from ml.serving.bm25 import term_counts
 from ml.serving.intents import ENCODED
+from ml.serving.reply_requests import MOST_CHARACTERS
 
 # A term's place in the network's table is its bucket of BM25 modulo this.
 BUCKETS = 2**16
 # What was said longer ago, and what a message holds beyond, decides no reply.
 MOST_MESSAGES = 20
-MOST_CHARACTERS = 1_000
 MOST_EVENTS = 50
 # Messages before the last one that count as shortly before it.
 SHORTLY_BEFORE = 3

@@ -6,6 +6,8 @@ import numpy as np
 
 from ml.data.reply_pairs import CustomerEvent, ReplyPairs
 
+MOST_CHARACTERS = 1_000
+
 
 class Candidate(TypedDict):
     id: str

@@ -80,7 +80,7 @@ def test_an_edit_is_learned_and_the_next_suggestion_is_better(
     page.get_by_label("Settings").fill(TRAINING)
     page.locator("[name=_save]").click()
     expect(page.get_by_text("The run is queued; this page follows it.")).to_be_visible()
-    expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=480_000)
     with tenant_scope(tenant.id):
         live = live_version("replies")
         learned = LearnedReply.objects.select_related("source").get(reply=label)

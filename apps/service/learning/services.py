@@ -82,7 +82,7 @@ def _learn_batch(since: datetime | None) -> int:
                 reply=given.reply,
                 source_id=sources.get(given.reply.id),
                 text=texts[given.reply.id],
-                given_at=given.reply.settled_at,
+                given_at=given.reply.settled_at or given.reply.created_at,
             )
             for given in batch
         ],

@@ -38,7 +38,7 @@ def as_template(text: str, values: Mapping[str, str], said: Sequence[str] = ()) 
 
 def _with_slots(text: str, values: Mapping[str, str]) -> str:
     """Longer values first, so that none is cut by a shorter one; a value within a slot is left alone."""
-    slots = {value: name for name, value in reversed(values.items()) if len(value) >= SHORTEST}
+    slots = {value: name for name, value in reversed(list(values.items())) if len(value) >= SHORTEST}
     if not slots:
         return text
     longest_first = sorted(slots, key=lambda value: (-len(value), value))

@@ -124,7 +124,7 @@ def _facts(rows: Sequence[Row], items: Mapping[str, Item]) -> Facts:
         told = _values(type_, value, currency, occurred_at, properties)
         # The newest event comes first, so what is known already is newer; the date is that of the first.
         orders[order_id] = {**told, **known, "date": told["date"]}
-        if item_id in items and items[item_id] not in ordered.setdefault(order_id, []):
+        if item_id is not None and item_id in items and items[item_id] not in ordered.setdefault(order_id, []):
             ordered[order_id].append(items[item_id])
     return Facts([_order(order_id, values, ordered.get(order_id, ())) for order_id, values in orders.items()], customer)
 

@@ -27,6 +27,7 @@ from apps.recommendation.demonstrations.shops import (
     training_state,
 )
 from apps.risk.demonstrations.desk import fill_desk, work_at_desk
+from apps.service.demonstrations.desk import fill_service, work_at_service
 from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 
 START_SECONDS = 120.0
@@ -36,7 +37,8 @@ SUBJECTS, FEW_SUBJECTS = 2_000, 600
 
 class Command(BaseCommand):
     help = (
-        "The whole suite with two demonstration shops and a risk desk: history, models, a login, a key, calls to try."
+        "The whole suite with two demonstration shops, a risk desk and a service desk: history, models, a login, "
+        "a key, calls to try."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -90,11 +92,14 @@ class Command(BaseCommand):
         doors: dict[str, Any] = {"state": state, "save": lambda: self._save(state), "say": self._say}
         if run := fill_desk(desk, **doors):
             waiting.append(("Risk desk", desk, run))
+        if run := fill_service(desk, **doors):
+            waiting.append(("Service desk", desk, run))
         for name, tenant_id, run in waiting:
             self._wait_for(name, tenant_id, run)
         for shop, tenant_id in tenants:
             ensure_visits(shop, tenant_id, **doors)
         work_at_desk(desk, login=LOGIN, **doors)
+        work_at_service(desk, **doors)
 
     def _wait_for(self, name: str, tenant_id: int, run: TrainingRun) -> None:
         shown = ""

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.service.demonstrations.history import publish_macros
 from apps.service.engine import open_reply_pairs
 from apps.service.knowledge.models import Source
 from apps.service.knowledge.services import set_status
@@ -21,13 +22,13 @@ from apps.service.learning.services import learn_lately
 from apps.service.replies import evidence
 from apps.service.replies.models import Reply
 from apps.service.replies.ranking import is_control
-from apps.service.replies.settings import current_settings, put_settings
+from apps.service.replies.settings import put_settings
 from ml.simulation.replies import SITUATIONS
 from serving.models import ModelVersion, RunStatus, TrainingRun
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.service.conftest import Desk
-from tests.apps.service.learning.simulated_desk import QUICK, fill_desk, publish_macros
+from tests.apps.service.learning.simulated_desk import QUICK, fill_desk
 from tests.conftest import ApiClient
 from tests.processes import Process
 
@@ -106,17 +107,21 @@ def test_past_replies_can_be_switched_off(
         assert not Source.objects.filter(kind="reply").exists()
 
 
+def statements(captured: CaptureQueriesContext) -> int:
+    """How many were sent, but for the settings', which a process reads anew each second."""
+    return sum("decisions_scenario" not in query["sql"] for query in captured.captured_queries)
+
+
 def test_learning_costs_the_same_for_many_replies(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
-        macros = publish_macros()
+        macros = publish_macros("test")
         fill_desk(5, macros=macros)
-        current_settings()
         with CaptureQueriesContext(connection) as few:
             assert learn_lately() == 5
         fill_desk(60, seed=2, macros=macros)
         with CaptureQueriesContext(connection) as many:
             assert learn_lately() == 60
-    assert len(many) == len(few)
+    assert statements(many) == statements(few)
 
 
 def test_pairs_hold_what_the_customer_did_before_and_nothing_after(
@@ -171,7 +176,7 @@ def test_the_control_group_is_a_share_of_the_customers() -> None:
 
 
 def trained(tenant: Tenant, run_id: str) -> ModelVersion:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 480
     while time.monotonic() < deadline:
         with tenant_scope(tenant.id):
             run = TrainingRun.objects.get(id=run_id)
@@ -212,7 +217,7 @@ def test_a_desk_trains_and_the_better_macro_is_suggested(
     assert after["reply"] == SITUATIONS["delivered"][1]
     assert after["model_version"] == str(version.id)
     because = [reason["text"] for reason in after["reasons"] if reason["code"] == "customer_event"]
-    assert "because of order_delivered 0 minutes ago" in because
+    assert any(text.startswith("because of order_delivered ") for text in because), because
     with tenant_scope(tenant.id):
         assert Reply.objects.get(id=after["id"]).variant == "model"
 

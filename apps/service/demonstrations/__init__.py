@@ -1,0 +1,1 @@
+"""A made service desk for demonstrations."""
