@@ -50,12 +50,12 @@ CUSTOMERS = 500
 NOISE = 0.4
 INDEX = "chunk_neighbours"
 MATTERS = {
-    "return": "How do I send the {thing} back?",
+    "return": "How do I return the {thing}?",
     "repair": "The {thing} that I bought broke yesterday. Can it be repaired?",
     "size": "Does the {thing} come in other sizes?",
-    "delivery": "I am waiting for my {thing} since Monday. Where is order {order}?",
+    "delivery": "The delivery of my {thing} is late. Where is order {order}?",
     "warranty": "How long is the warranty of the {thing}?",
-    "colour": "Is the {thing} sold in {colour} too?",
+    "colour": "Is there another colour of the {thing}, such as {colour}?",
     "invoice": "I need the invoice of order {order} for the {thing}.",
     "cleaning": "How is the {thing} cleaned? I do not want to ruin it.",
 }
@@ -82,7 +82,7 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
 
 
 def _is_selected(answer: dict[str, Any]) -> str | None:
-    """A word from nobody, or a hand-off for lack of evidence, would cost less than a reply."""
+    """A hand-off for lack of evidence would cost less than a reply."""
     return None if answer["backend"] in ("selection", "extractive") else answer["backend"]
 
 
