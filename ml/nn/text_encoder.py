@@ -3,6 +3,7 @@
 transformers is imported where it is needed: a machine that knows items by id and attributes alone does without it.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ml.nn.losses import half_precision
 
 # The start of a text says what an item is; attention over more tokens costs more than it tells.
 MOST_TOKENS = 128
@@ -83,6 +86,32 @@ class TextEncoder:
         return vectors
 
 
+class HalfLinear(nn.Module):
+    """A linear layer whose weights are kept and multiplied in bfloat16; what goes in and comes out is float32."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight = linear.weight.detach().to(torch.bfloat16)
+        self.bias = None if linear.bias is None else linear.bias.detach().to(torch.bfloat16)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return functional.linear(inputs.to(torch.bfloat16), self.weight, self.bias).to(inputs.dtype)
+
+
+class HalvedEncoder(TextEncoder):
+    """An encoder that reads half as many bytes of weights for each text, which is what a short one takes its time for.
+    Its vectors compare with the original's: their cosine is above .999. It shares all other weights and is for
+    inference alone."""
+
+    def __init__(self, original: TextEncoder) -> None:
+        shared = {id(weight): weight for weight in original.model.parameters()}
+        self.model = copy.deepcopy(original.model, shared)
+        self.tokenizer, self.identity = original.tokenizer, original.identity
+        for name, layer in list(self.model.named_modules()):
+            if isinstance(layer, nn.Linear):
+                self.model.set_submodule(name, HalfLinear(layer))
+
+
 class RememberingEncoder(TextEncoder):
     """An encoder that reads each text once: a training run asks the pretrained one for the same vectors several times.
     Not for texts without end, since all are kept."""
@@ -116,6 +145,14 @@ def encoder_name() -> str:
 def pretrained_encoder(name: str) -> TextEncoder:
     """The encoder as it was pretrained; one a process, shared by all who do not tune it."""
     return TextEncoder.load(name)
+
+
+@lru_cache(maxsize=1)
+def answering_encoder(name: str) -> TextEncoder:
+    """The pretrained encoder as fast as this processor has it, for texts that somebody waits for and what they are
+    compared with."""
+    original = pretrained_encoder(name)
+    return HalvedEncoder(original) if half_precision(torch.device("cpu")) else original
 
 
 def _of_like_length(texts: Sequence[str]) -> Iterator[list[int]]:

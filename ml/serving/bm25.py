@@ -41,7 +41,9 @@ def terms(text: str) -> list[str]:
 
 def term_counts(texts: Sequence[str]) -> csr_matrix:
     """(texts, TERM_BUCKETS) float64: how often each bucket's terms occur."""
-    starts, buckets, counts = [0], list[int](), list[int]()
+    starts = [0]
+    buckets: list[int] = []
+    counts: list[int] = []
     for text in texts:
         counted = Counter(zlib.crc32(term.encode("utf-8", "replace")) % TERM_BUCKETS for term in terms(text))
         buckets += counted.keys()

@@ -84,10 +84,10 @@ def describe_items(
 
 def text_encoder() -> "TextEncoder":
     """The pretrained encoder that TEXT_ENCODER names. Raises ValueError where there is none."""
-    from ml.nn.text_encoder import encoder_name, pretrained_encoder
+    from ml.nn.text_encoder import answering_encoder, encoder_name
 
     limit_threads()
-    return pretrained_encoder(encoder_name())
+    return answering_encoder(encoder_name())
 
 
 def training_task(name: str) -> "Task[Any]":

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ml.data.text_cache import TextCache
-from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
+from ml.nn.text_encoder import HalvedEncoder, TextEncoder, encoder_name, pretrained_encoder
 from ml.training.text_tuning import tune_text_encoder
 
 TENTS = ["tent for two persons", "lightweight two-person tent", "family tent"]
@@ -42,6 +42,21 @@ def test_pooling_is_the_mean_over_the_tokens_of_a_text(encoder: TextEncoder) -> 
     with torch.inference_mode():
         mean = encoder.model(**tokens).last_hidden_state[0].mean(dim=0)
     np.testing.assert_allclose(encoder.encode(TENTS[:1])[0], mean / mean.norm(), atol=1e-5)
+
+
+def test_half_the_bytes_give_nearly_the_same_vectors(encoder: TextEncoder) -> None:
+    halved = HalvedEncoder(encoder)
+    texts = [*TENTS, *TEAS, "tea " * 300]
+
+    whole, half = encoder.encode(texts), halved.encode(texts)
+
+    assert (whole * half).sum(axis=1).min() > 0.999
+    assert not any(isinstance(layer, torch.nn.Linear) for layer in halved.model.modules())
+    assert halved.identity == encoder.identity
+    # The original is as it was, and what is no linear layer is there once.
+    np.testing.assert_array_equal(encoder.encode(texts), whole)
+    words = halved.model.embeddings.word_embeddings.weight  # type: ignore[union-attr]
+    assert words is encoder.model.embeddings.word_embeddings.weight  # type: ignore[union-attr]
 
 
 def test_an_encoder_that_is_not_there_names_the_cure(tmp_path: Path) -> None:

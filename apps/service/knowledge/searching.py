@@ -183,6 +183,7 @@ def search_in_stages(
     judged = _run(did, RERANK, stages, lambda: _rerank(ask, fused, words))
     best = sorted(fused, key=lambda id: -judged[id]) if judged else list(fused)
     rows = _read(best[: max(LEAST_READ, READ_SHARE * count)])
+    asked = beginnings(ask.query)
     passages = []
     of_source: Counter[UUID] = Counter()
     for id in best:
@@ -192,7 +193,7 @@ def search_in_stages(
         if of_source[rows[id]["source_id"]] > PASSAGES_OF_SOURCE:
             continue
         scores = {FULL_TEXT: words.get(id), DENSE: meaning.get(id), FUSED: fused[id], RERANK: judged.get(id)}
-        passages.append(_passage(ask.query, rows[id], scores))
+        passages.append(_passage(asked, rows[id], scores))
         if len(passages) == count:
             break
     return Search(passages, did)
@@ -280,29 +281,28 @@ def _rerank(ask: _Ask, fused: Ranking, words: Ranking) -> Ranking:
     return dict(zip(fused, scores, strict=True))
 
 
-def _passage(query: str, row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
+def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
     score = scores[FUSED] if scores[RERANK] is None else scores[RERANK]
     return Passage(
         source_id=row["source_id"],
         version=row["version"],
         kind=row["kind"],
         title=row["title"],
-        quote=quote_of(row["text"], query),
+        quote=quote_of(row["text"], asked),
         text=row["text"],
         score=score or 0.0,
         stages=scores,
     )
 
 
-def quote_of(text: str, query: str) -> str:
-    """The sentence that shares most words with the query, the first of them; no longer than LONGEST_QUOTE."""
-    asked = _beginnings(query)
+def quote_of(text: str, asked: set[str]) -> str:
+    """The sentence with most of the `beginnings` of a query, the first of them; no longer than LONGEST_QUOTE."""
     spans = [span for span in sentences(text) if not text[slice(*span)].startswith("#")] or [(0, len(text))]
-    begin, end = max(spans, key=lambda span: len(asked & _beginnings(text[slice(*span)])))
+    begin, end = max(spans, key=lambda span: len(asked & beginnings(text[slice(*span)])))
     return text[begin : min(end, begin + LONGEST_QUOTE)].strip()
 
 
-def _beginnings(text: str) -> set[str]:
+def beginnings(text: str) -> set[str]:
     """Beginnings of words, which forms of a word share, and pairs of characters."""
     words, terms = _terms(text)
     return {word[:5] for word in words if len(word) > 2} | set(terms)

@@ -138,7 +138,9 @@ class PassageScoresSerializer(serializers.Serializer):
     full_text = serializers.FloatField(allow_null=True, help_text="relevance of its words")
     dense = serializers.FloatField(allow_null=True, help_text="cosine to the query")
     fused = serializers.FloatField(allow_null=True, help_text="sum of 1 / (60 + rank)")
-    rerank = serializers.FloatField(allow_null=True)
+    rerank = serializers.FloatField(
+        allow_null=True, help_text="soft maximum of the cosines to the query's sentences, and a share for words"
+    )
 
 
 class PassageSerializer(serializers.Serializer):
