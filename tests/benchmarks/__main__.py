@@ -33,6 +33,7 @@ MODULES = {
     "anomalies": "tests.benchmarks.anomalies",
     "bidding": "tests.benchmarks.bidding",
     "frappe": "tests.benchmarks.frappe",
+    "click_sequences": "tests.benchmarks.click_sequences",
 }
 FULL_ONLY = {
     "replay",
@@ -46,6 +47,7 @@ FULL_ONLY = {
     "anomalies",
     "bidding",
     "frappe",
+    "click_sequences",
 }
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
 
