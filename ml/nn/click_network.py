@@ -60,6 +60,10 @@ class ClickNetwork(nn.Module):
     says nearly everything, the fields would otherwise learn little for the rows that have none.
     """
 
+    offsets: Tensor
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         sizes: list[int],

@@ -112,7 +112,7 @@ class ClickRatePredictor:
     def _encoded(self, request: ClickRateRequest) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         columns = request["candidates"]
         numbers = request.get("numbers") or {}
-        lengths = {len(column) for column in (*columns.values(), *numbers.values())}
+        lengths = {len(column) for column in columns.values()} | {len(column) for column in numbers.values()}
         if len(lengths) != 1:
             raise ValueError("candidates and numbers must hold at least one column, and all of one length")
         count, context = lengths.pop(), request.get("context") or {}

@@ -17,7 +17,14 @@ from prometheus_client import Counter, Histogram
 
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.reply_requests import ReplyPrediction, ReplyRequest
-from ml.serving.requests import NextItemPrediction, NextItemRequest, RankingPrediction, RankingRequest
+from ml.serving.requests import (
+    ClickRatePrediction,
+    ClickRateRequest,
+    NextItemPrediction,
+    NextItemRequest,
+    RankingPrediction,
+    RankingRequest,
+)
 from ml.serving.risk_requests import RiskPrediction, RiskRequest
 from ml.serving.rules import RulesPredictor
 from serving import engine, inbox, new_items
@@ -31,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest | RiskRequest | IntentRequest | ReplyRequest
+Request = NextItemRequest | RankingRequest | ClickRateRequest | RiskRequest | IntentRequest | ReplyRequest
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -62,6 +69,13 @@ def predict(model: str, request: NextItemRequest, deadline: float | None = None)
 
 def rank(model: str, request: RankingRequest, deadline: float | None = None) -> Answer[RankingPrediction]:
     """Scores of a list's items, as `predict`; such a model has no rules to fall back to."""
+    started = time.monotonic()
+    answer = _from_model(current_line(model), request, _end(started, deadline))
+    return _count(answer or Answer(None, None, "no_model"), started)
+
+
+def rates(model: str, request: ClickRateRequest, deadline: float | None = None) -> Answer[ClickRatePrediction]:
+    """Chances of a click, or of a conversion, for each candidate, as `rank`."""
     started = time.monotonic()
     answer = _from_model(current_line(model), request, _end(started, deadline))
     return _count(answer or Answer(None, None, "no_model"), started)

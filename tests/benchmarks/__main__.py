@@ -35,6 +35,7 @@ MODULES = {
     "anomalies": "tests.benchmarks.anomalies",
     "bidding": "tests.benchmarks.bidding",
     "frappe": "tests.benchmarks.frappe",
+    "click_sequences": "tests.benchmarks.click_sequences",
 }
 FULL_ONLY = {
     "replay",
@@ -48,6 +49,7 @@ FULL_ONLY = {
     "anomalies",
     "bidding",
     "frappe",
+    "click_sequences",
 }
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop", "reply_speed"}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from apps.ads.auctions.index import TargetingIndex
 from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import needs_identity
-from apps.ads.engine import Prior, smoothed_rates
+from apps.ads.engine import CLICK_MODEL, CONVERSION_MODEL, Prior, learned_rates, smoothed_rates
 from apps.ads.settings import AdSettings, current_settings
 from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
@@ -235,8 +235,13 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     ads, settings = snapshot.ads, snapshot.settings
     seen = [snapshot.counts.get((ad.creative_id, placement.id), (0, 0, 0)) for ad in ads]
     impressions, clicks, conversions = zip(*seen, strict=True) if seen else ((), (), ())
-    clicked = smoothed_rates(clicks, impressions, Prior(settings.prior_click_rate, settings.prior_weight))
-    converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
+    creatives, place = [str(ad.creative_id) for ad in ads], str(placement.id)
+    clicked = learned_rates(CLICK_MODEL, creatives, place)
+    if clicked is None:
+        clicked = smoothed_rates(clicks, impressions, Prior(settings.prior_click_rate, settings.prior_weight))
+    converted = learned_rates(CONVERSION_MODEL, creatives, place)
+    if converted is None:
+        converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
     is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
     is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
     rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
