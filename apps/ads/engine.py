@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.policy.auction import clearing_price, rank
-from ml.policy.pacing import PidState, adaptive_step, bid_factor, pid_step
+from ml.policy.pacing import PidState, adaptive_step, bid_factor, pid_step, step_size
 
-__all__ = ["PidState", "Prior", "adaptive_step", "bid_factor", "clearing_price", "pid_step", "rank", "smoothed_rates"]
+__all__ = [
+    "PidState",
+    "Prior",
+    "adaptive_step",
+    "bid_factor",
+    "clearing_price",
+    "pid_step",
+    "rank",
+    "smoothed_rates",
+    "step_size",
+]
 
 
 @dataclass(frozen=True)

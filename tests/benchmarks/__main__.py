@@ -20,6 +20,8 @@ MODULES = {
     "rankings": "tests.benchmarks.rankings",
     "searches": "tests.benchmarks.searches",
     "assessments": "tests.benchmarks.assessments",
+    "placements": "tests.benchmarks.placements",
+    "ads_day": "tests.benchmarks.ads_day",
     "alerts": "tests.benchmarks.alerts",
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
@@ -32,8 +34,8 @@ MODULES = {
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop"}
+FULL_ONLY = {"ads_day", "replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
+NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "placements", "alerts", "replay", "loop"}
 
 
 def main() -> None:
