@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from apps.ads.auctions.api import AdDecisionsView
 from apps.ads.campaigns.urls import urlpatterns as campaigns
+from apps.ads.forecasts.api import AdForecastView
 from apps.ads.pacing.api import AdFlightProgressView
 from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
 from apps.ads.tracking.api import AdImpressionsView
@@ -13,6 +14,7 @@ from apps.ads.tracking.public import click, pixel
 urlpatterns: list[URLPattern] = [
     *campaigns,
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),
+    path("flights/<uuid:id>/forecast", AdForecastView.as_view(), name="ad-flight-forecast"),
     path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),
     path("impressions", AdImpressionsView.as_view(), name="ad-impressions"),
     # Without a key, for browsers; see api.middleware.TOKEN_PATHS.

@@ -3,7 +3,7 @@
 Auctions and controllers are those that serve (`ml.policy.auction`, `ml.policy.pacing`). Beside what happened stands the
 most that a planner who knows all requests ahead could have reached, a linear programme with fractions allowed. It is
 that of A. Mehta et al., "AdWords and generalized online matching", J. ACM 54 (2007), section 2; money is counted at the
-day's own prices, or, as there, at what a place is worth to who gets it. """
+day's own prices, or, as there, at what a place is worth to who gets it."""
 
 from dataclasses import dataclass
 from functools import cached_property
