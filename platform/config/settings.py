@@ -233,6 +233,8 @@ API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
 # Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
 IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
+# Pixels and clicks of ads of one address, or one network of IPv6; a proxy before the API must pass addresses on.
+AD_EVENTS_PER_MINUTE = int(env("AD_EVENTS_PER_MINUTE", "6000"))
 
 # Queues --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = ADDRESSES["CELERY_BROKER_URL"]
