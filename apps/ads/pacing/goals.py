@@ -33,10 +33,10 @@ PROGRESS = """
 
 @dataclass(frozen=True)
 class Progress:
-    """Events of `kind` that a flight has, beside what an even delivery would have had by `now`."""
+    """Events of `goal_kind` that a flight has, beside what an even delivery would have had by `now`."""
 
     flight_id: UUID
-    kind: str
+    goal_kind: str
     goal: int
     starts_at: datetime
     ends_at: datetime
@@ -66,7 +66,7 @@ class Progress:
         return max(self.goal - self.achieved, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        names = ("kind", "goal", "achieved", "planned", "expected", "is_on_track")
+        names = ("goal_kind", "goal", "achieved", "planned", "expected", "is_on_track")
         return {name: getattr(self, name) for name in names}
 
 
