@@ -34,7 +34,7 @@ MODULES = {
     "reasons": "tests.benchmarks.reasons",
     "anomalies": "tests.benchmarks.anomalies",
 }
-FULL_ONLY = {"ads_day", "replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
+FULL_ONLY = {"replay", "loop", "intents", "retrieval", "replies", "recsys", "fraud", "reasons", "anomalies"}
 NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "placements", "alerts", "replay", "loop"}
 
 

@@ -1,8 +1,7 @@
-"""A simulated day of ad placement: whether budgets are spent, how evenly, and what the places are worth to who gets
-them.
+"""A simulated day of ad placement: whether budgets are spent, how evenly, and what places are worth to who gets them.
 
-A million requests, 200 flights whose budgets are two thirds of what they would spend without them, three days (seeds)
-that nothing was chosen on. The floor is a day without controllers.
+A million requests and 200 flights whose budgets are two thirds of what they would spend without them, on days (seeds)
+that nothing was chosen on: one, or three with `--full`. The floor is a day without controllers.
 """
 
 from pathlib import Path

@@ -107,7 +107,7 @@ reserved. `growth` is the CPU time of a decision in one process among 4,000 flig
 run on the same machine."""
 
 AD_DAY = """A million requests of 400 kinds and 200 flights in second-price auctions, adaptive pacing every half minute,
-three days on which nothing was chosen. *Able* flights are those that could have bought a twenty-fourth of their budget
+on days on which nothing was chosen. *Able* flights are those that could have bought a twenty-fourth of their budget
 in every hour, with their full bid against the others as they bid. `budget_error` is the largest share that one of them
 left, `hours_within_tenth` the share of their hours within 10% of that twenty-fourth. `welfare` is what the places are
 worth to the flights that got them, as a share of the linear programme's optimum for the same requests and budgets at
