@@ -88,7 +88,7 @@ class AdDay:
     @property
     def able(self) -> NDArray[np.bool_]:
         """(flights,): those for which the plan, a twenty-fourth of the budget in each hour, was always to be had."""
-        return (self.possible >= 1.05 * self.budgets / HOURS).all(axis=0)
+        return np.asarray((self.possible >= 1.05 * self.budgets / HOURS).all(axis=0))
 
     @property
     def budget_errors(self) -> Doubles:
