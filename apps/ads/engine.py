@@ -12,11 +12,21 @@ from numpy.typing import NDArray
 
 from ml.data.impressions import Impressions
 from ml.policy.auction import clearing_price, rank
-from ml.policy.pacing import PidState, adaptive_step, bid_factor, pid_step
+from ml.policy.pacing import PidState, adaptive_step, bid_factor, pid_step, step_size
 from ml.serving.requests import ClickRateRequest
 from serving import gateway
 
-__all__ = ["PidState", "Prior", "adaptive_step", "bid_factor", "clearing_price", "pid_step", "rank", "smoothed_rates"]
+__all__ = [
+    "PidState",
+    "Prior",
+    "adaptive_step",
+    "bid_factor",
+    "clearing_price",
+    "pid_step",
+    "rank",
+    "smoothed_rates",
+    "step_size",
+]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement, SnapshotVersion
+from apps.ads.experiments.models import Experiment
 from apps.ads.pacing.models import FlightPacing, PacingStep
 from apps.ads.reports.models import AdDecision, AdReport, Reconciliation
 from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent
@@ -16,6 +17,7 @@ __all__ = [
     "Creative",
     "CreativeCount",
     "Delivery",
+    "Experiment",
     "FilteredEvent",
     "Flight",
     "FlightBudget",

@@ -3,7 +3,11 @@
 from django.urls import URLPattern, path
 
 from apps.ads.auctions.api import AdDecisionsView
+from apps.ads.campaigns.urls import object_paths
 from apps.ads.campaigns.urls import urlpatterns as campaigns
+from apps.ads.experiments.api import VIEWS as experiments
+from apps.ads.experiments.api import AdExperimentReportView
+from apps.ads.forecasts.api import AdForecastView
 from apps.ads.pacing.api import AdFlightProgressView
 from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
 from apps.ads.tracking.api import AdImpressionsView
@@ -12,7 +16,10 @@ from apps.ads.tracking.public import click, pixel
 
 urlpatterns: list[URLPattern] = [
     *campaigns,
+    *object_paths("experiments", experiments),
+    path("experiments/<uuid:id>/report", AdExperimentReportView.as_view(), name="ad-experiment-report"),
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),
+    path("flights/<uuid:id>/forecast", AdForecastView.as_view(), name="ad-flight-forecast"),
     path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),
     path("impressions", AdImpressionsView.as_view(), name="ad-impressions"),
     # Without a key, for browsers; see api.middleware.TOKEN_PATHS.

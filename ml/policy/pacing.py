@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 LARGEST_DUAL = 100.0
+FIRST_STEP, LEAST_STEP = 0.3, 0.03
 LEAST_PASS_RATE = 0.01
 LARGEST_INTEGRAL = 5.0
 # Error, its sum and its change; the sum is what holds the rate once it is right.
@@ -24,6 +25,12 @@ def adaptive_step(dual: float, *, target: float, spent: float, step: float = 0.3
     """
     ratio = min(spent / target, 10.0)
     return min(max(dual - step * (1.0 - ratio), 0.0), LARGEST_DUAL)
+
+
+def step_size(steps: int) -> float:
+    """Of `adaptive_step` after so many steps: large at first, so that the multiplier is found within minutes, small
+    later, so that it does not follow chance. It falls with the root of the steps, as stochastic approximation asks."""
+    return max(LEAST_STEP, FIRST_STEP / math.sqrt(steps + 1))
 
 
 def bid_factor(dual: float) -> float:

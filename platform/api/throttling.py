@@ -6,9 +6,9 @@ every answer a round trip; from HALF of the limit on it asks each time.
 
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -48,7 +48,7 @@ class Tally:
         return self.shared + self.untold
 
 
-_tallies: dict[UUID, Tally] = {}
+_tallies: dict[Hashable, Tally] = {}
 _lock = threading.Lock()
 
 
@@ -64,8 +64,16 @@ class KeyThrottle(BaseThrottle):
         return MINUTE - time.time() % MINUTE
 
 
-def _count(key_id: UUID) -> int:
-    """How many requests there were in this minute, this one included, as far as this process knows."""
+def is_within(name: str, limit: int) -> bool:
+    """Count a request of whoever `name` stands for, such as an address without a key; whether it is one of the `limit`
+    of this minute."""
+    return _count(name, limit) <= limit
+
+
+def _count(key_id: Hashable, limit: int | None = None) -> int:
+    """How many requests there were in this minute, this one included, as far as this process knows. `limit` is that of
+    a key where none is given."""
+    limit = settings.API_REQUESTS_PER_MINUTE if limit is None else limit
     minute = int(time.time() // MINUTE)
     with _lock:
         tally = _tallies.get(key_id)
@@ -74,7 +82,7 @@ def _count(key_id: UUID) -> int:
                 _tallies.clear()
             tally = _tallies[key_id] = Tally(minute)
         tally.untold += 1
-        if time.monotonic() < tally.tell_at and tally.count < HALF * settings.API_REQUESTS_PER_MINUTE:
+        if time.monotonic() < tally.tell_at and tally.count < HALF * limit:
             return tally.count
         told, tally.untold = tally.untold, 0
         tally.tell_at = time.monotonic() + TELL_SECONDS

@@ -20,6 +20,8 @@ MODULES = {
     "rankings": "tests.benchmarks.rankings",
     "searches": "tests.benchmarks.searches",
     "assessments": "tests.benchmarks.assessments",
+    "placements": "tests.benchmarks.placements",
+    "ads_day": "tests.benchmarks.ads_day",
     "alerts": "tests.benchmarks.alerts",
     "replay": "tests.benchmarks.replay",
     "index": "tests.benchmarks.index",
@@ -51,7 +53,18 @@ FULL_ONLY = {
     "frappe",
     "click_sequences",
 }
-NEED_DATABASE = {"ingest", "serve", "rankings", "searches", "assessments", "alerts", "replay", "loop", "reply_speed"}
+NEED_DATABASE = {
+    "ingest",
+    "serve",
+    "rankings",
+    "searches",
+    "assessments",
+    "placements",
+    "alerts",
+    "replay",
+    "loop",
+    "reply_speed",
+}
 
 
 def main() -> None:

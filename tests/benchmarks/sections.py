@@ -133,6 +133,20 @@ drawn one that the user never had; a user's last item is the test. DeepCTR-Torch
 dimension, batches and epochs, and both choose the epoch on validation. The floor is the item's popularity."""
 
 
+AD_DECISIONS = """1,000 live flights with different targeting, bids and budgets; a third of them have frequency caps,
+and every second request names a subject. A real gunicorn on loopback answers, and stores every decision with its price
+reserved. `growth` is the CPU time of a decision in one process among 4,000 flights over that among 1,000. The clients
+run on the same machine."""
+
+AD_DAY = """A million requests of 400 kinds and 200 flights in second-price auctions, adaptive pacing every half minute,
+on days on which nothing was chosen. *Able* flights are those that could have bought a twenty-fourth of their budget
+in every hour, with their full bid against the others as they bid. `budget_error` is the largest share that one of them
+left, `hours_within_tenth` the share of their hours within 10% of that twenty-fourth. `welfare` is what the places are
+worth to the flights that got them, as a share of the linear programme's optimum for the same requests and budgets at
+the day's own prices. `liquid_welfare` counts a flight with its budget at most, beside the optimum of that. The floor is
+a day without controllers."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A record belongs to the section that has the longest prefix of its id."""
@@ -163,6 +177,8 @@ SECTIONS = (
     Section("Writing replies", ("service.generation.",), GENERATION),
     Section("Bidding under a budget", ("ads.bidding.",), BIDDING),
     Section("Click rates", ("ads.frappe.", "ads.sequences."), CLICK_RATES),
+    Section("Ad decisions", ("ads.decisions.",), AD_DECISIONS),
+    Section("A day of ads", ("ads.day.",), AD_DAY),
     Section("Others", ("",), ""),
 )
 

@@ -208,6 +208,11 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
     expect(page.locator(".console-problem")).to_have_count(0)
 
     page.goto(flight_page)
+    page.get_by_role("link", name="Forecast").click()
+    expect(page.locator("#forecast")).to_contain_text("It may compete for")
+    expect(page.locator("canvas")).to_be_visible()
+
+    page.goto(flight_page)
     confirm(page, "Pause")
     expect(page.get_by_text("The flight is paused.")).to_be_visible()
     expect(page.locator("#history")).to_contain_text("Paused")

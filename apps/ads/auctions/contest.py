@@ -12,6 +12,7 @@ from apps.ads.auctions.index import positions
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
 from apps.ads.campaigns.models import Placement
 from apps.ads.engine import clearing_price, rank
+from apps.ads.experiments.splitting import hidden_from
 from decisions.policies import draw, generator_of
 
 # The best flights that are ranked, and those of the losers that are named.
@@ -126,6 +127,10 @@ def open_contest(
         left = _drop(left, snapshot.identified, "consent" if not ask.has_consent else "no_subject", lost)
     facts = ask.facts | {"placements": [placement.key]}
     left = snapshot.index.match(left, facts, hour_of_week, lost)
+    if snapshot.splits:
+        # Whoever is not known is drawn anew for each decision.
+        unit = ask.subject.key if ask.subject else decision_id.bytes
+        left = _drop(left, hidden_from(snapshot.splits, unit), "experiment", lost)
     left = _drop(left, _of_flights(snapshot, capped), "cap", lost)
     resting = {flight for flight in snapshot.resting.copy() if snapshot.is_resting(flight)}
     left = _drop(left, _of_flights(snapshot, resting), "budget", lost)

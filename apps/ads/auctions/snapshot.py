@@ -18,6 +18,7 @@ from apps.ads.auctions.index import TargetingIndex
 from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import needs_identity
 from apps.ads.engine import CLICK_MODEL, CONVERSION_MODEL, Prior, learned_rates, smoothed_rates
+from apps.ads.experiments.splitting import Split, split_of
 from apps.ads.settings import AdSettings, current_settings
 from tenancy.kept import Kept
 from tenancy.scope import current_tenant_id
@@ -52,8 +53,15 @@ BOUNDARY = """
         SELECT min(starts_at) AS moment FROM ads_flight
             WHERE tenant_id = %(tenant)s AND status = 'live' AND starts_at > %(now)s
         UNION ALL
+        SELECT min(starts_at) FROM ads_experiment WHERE tenant_id = %(tenant)s AND starts_at > %(now)s
+        UNION ALL
+        SELECT min(ends_at) FROM ads_experiment WHERE tenant_id = %(tenant)s AND ends_at > %(now)s
+        UNION ALL
         SELECT min(ends_at) FROM ads_flight WHERE tenant_id = %(tenant)s AND status = 'live' AND ends_at > %(now)s
     ) AS moments"""
+EXPERIMENTS = """
+    SELECT id, arms FROM ads_experiment
+    WHERE tenant_id = %(tenant)s AND archived_at IS NULL AND starts_at <= %(now)s AND ends_at > %(now)s ORDER BY id"""
 COUNTS = (
     "SELECT creative_id, placement_id, impressions, clicks, conversions FROM ads_creativecount WHERE tenant_id = %s"
 )
@@ -115,6 +123,7 @@ class Snapshot:
     ads: list[Ad]
     placements: dict[str, Placement]
     counts: dict[tuple[UUID, UUID], tuple[int, int, int]]
+    experiments: list[tuple[UUID, list[dict[str, Any]]]] = field(default_factory=list)
     resting: dict[UUID, float] = field(default_factory=dict)
     _worths: dict[str, Worth] = field(default_factory=dict)
 
@@ -148,6 +157,13 @@ class Snapshot:
         for position, ad in enumerate(self.ads):
             found[ad.flight_id] = found.get(ad.flight_id, 0) | 1 << position
         return found
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """Of the experiments that run."""
+        ads = {str(flight): bits for flight, bits in self.of_flight.items()}
+        ads |= {str(ad.creative_id): 1 << position for position, ad in enumerate(self.ads)}
+        return [split_of(experiment, arms, ads) for experiment, arms in self.experiments]
 
     @cached_property
     def pass_rates(self) -> NDArray[np.float64]:
@@ -207,8 +223,10 @@ def read_snapshot(version: int = 0) -> Snapshot:
         (boundary,) = cursor.fetchone()
         cursor.execute(COUNTS, [values["tenant"]])
         counts = {(creative, placement): tuple(row) for creative, placement, *row in cursor.fetchall()}
+        cursor.execute(EXPERIMENTS, values)
+        experiments = [(experiment, json.loads(arms)) for experiment, arms in cursor.fetchall()]
     placements = {each.key: each for each in Placement.objects.filter(archived_at=None)}
-    return Snapshot(version, time.monotonic(), boundary, current_settings(), ads, placements, counts)
+    return Snapshot(version, time.monotonic(), boundary, current_settings(), ads, placements, counts, experiments)
 
 
 def _read_version() -> int:

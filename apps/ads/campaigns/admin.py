@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 
 from apps.ads.campaigns import services
 from apps.ads.campaigns.form import AdObjectForm, RejectionForm
@@ -21,6 +22,7 @@ from apps.ads.campaigns.models import (
     ReviewStatus,
 )
 from apps.ads.campaigns.view import flight_context, money, object_context
+from apps.ads.forecasts.view import forecast_context
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name, has_role
 from console.search import choice_field
@@ -160,12 +162,25 @@ class FlightAdmin(AdObjectAdmin):
     list_filter = (
         choice_field(title="Status", parameter="status", column="status", options=tuple(FlightStatus.choices)),
     )
-    actions_detail = ("start", "pause", "archive")
+    actions_detail = ("start", "pause", "forecast", "archive")
     empty_title = "No flights yet"
     empty_text = "A flight bids for placements between two dates, within a budget that is never exceeded."
 
     def buttons(self, found: Any) -> set[str]:
-        return {"archive", "pause" if found.status == FlightStatus.LIVE else "start"}
+        return {"archive", "forecast", "pause" if found.status == FlightStatus.LIVE else "start"}
+
+    @action(description="Forecast", icon="query_stats", permissions=["view"], url_path="forecast")
+    def forecast(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        flight = self.row(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            **self.frame(title=f"Forecast of {flight.name}"),
+            **forecast_context(flight),
+            "flight": flight,
+            "flight_address": self.page_of(flight),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "ads/forecast.html", context)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -19,6 +20,8 @@ from apps.ads.campaigns.models import (
     Placement,
 )
 from apps.ads.campaigns.targeting import check_targeting
+from apps.ads.experiments.arms import read_arms, refusal
+from apps.ads.experiments.models import Experiment
 from behavior.currencies import CURRENCIES
 
 
@@ -92,6 +95,25 @@ def _check_placement(found: Any) -> None:
     _check_currency(found)
 
 
+def _check_experiment(found: Any) -> None:
+    _check_parent("campaign", Campaign, found.campaign_id)
+    found.arms = read_arms(found.arms)
+    if found.ends_at <= found.starts_at:
+        raise ValidationError({"ends_at": "must come after starts_at"})
+    before = Experiment.objects.filter(id=found.id).first()
+    if before is not None and before.starts_at <= timezone.now():
+        fixed = [name for name in ("arms", "starts_at") if getattr(before, name) != getattr(found, name)]
+        if fixed:
+            raise ValidationError(dict.fromkeys(fixed, "cannot change once the experiment has begun; make another"))
+    members = {UUID(member) for arm in found.arms for member in arm["members"]}
+    of_campaign = Flight.objects.filter(campaign_id=found.campaign_id)
+    known = set(of_campaign.values_list("id", flat=True)) | set(
+        Creative.objects.filter(flight__in=of_campaign).values_list("id", flat=True)
+    )
+    if strange := sorted(map(str, members - known)):
+        raise refusal(f"name {strange[0]}, which is no flight or creative of the campaign")
+
+
 def _check_parent(field: str, model: type[AdObject], parent_id: Any) -> None:
     if not model._default_manager.filter(id=parent_id, archived_at=None).exists():
         raise ValidationError({field: f"there is no {field} {parent_id} that is not archived"})
@@ -116,4 +138,5 @@ CHECKS: dict[type[AdObject], Callable[[Any], None]] = {
     Flight: _check_flight,
     Creative: _check_creative,
     Placement: _check_placement,
+    Experiment: _check_experiment,
 }

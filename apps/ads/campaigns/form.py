@@ -24,6 +24,10 @@ TARGETING = (
     "Who and where, such as "
     '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
 )
+ARMS = (
+    'Such as [{"name": "low bid", "share": 0.5, "members": ["<id of a flight or creative>"]}, ...]; the first is what '
+    "the others are compared with. The ids stand in the addresses of their pages."
+)
 
 
 class MoneyField(forms.DecimalField):
@@ -59,6 +63,8 @@ class AdObjectForm(ServiceForm):
                     max_value=HIGHEST_BUDGET // MICROS,
                     min_value=0,
                 )
+        if "arms" in self.fields:
+            self.fields["arms"] = PrettyJSONField(help_text=ARMS)
         if "targeting" in self.fields:
             self.fields["targeting"] = PrettyJSONField(required=False, help_text=TARGETING)
 

@@ -174,6 +174,7 @@ class ObjectKind(models.TextChoices):
     FLIGHT = "flight", "Flight"
     CREATIVE = "creative", "Creative"
     PLACEMENT = "placement", "Placement"
+    EXPERIMENT = "experiment", "Experiment"
 
 
 class AdChange(TenantOwned):

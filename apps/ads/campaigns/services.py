@@ -24,6 +24,7 @@ from apps.ads.campaigns.models import (
     Placement,
     ReviewStatus,
 )
+from apps.ads.experiments.models import Experiment
 from tenancy.scope import current_tenant_id
 
 Found = TypeVar("Found", bound=AdObject)
@@ -35,6 +36,7 @@ KINDS: dict[type[AdObject], ObjectKind] = {
     Flight: ObjectKind.FLIGHT,
     Creative: ObjectKind.CREATIVE,
     Placement: ObjectKind.PLACEMENT,
+    Experiment: ObjectKind.EXPERIMENT,
 }
 # What can be changed of each kind.
 FIELDS: dict[type[AdObject], tuple[str, ...]] = {
@@ -60,6 +62,7 @@ FIELDS: dict[type[AdObject], tuple[str, ...]] = {
     ),
     Creative: ("name", "width", "height", "text", "image_url", "click_url", "quality"),
     Placement: ("name", "width", "height", "floor_micros", "auction"),
+    Experiment: ("name", "starts_at", "ends_at", "arms"),
 }
 # Fixed when the object is made.
 FIXED: dict[type[AdObject], tuple[str, ...]] = {
@@ -68,6 +71,7 @@ FIXED: dict[type[AdObject], tuple[str, ...]] = {
     Flight: ("campaign_id",),
     Creative: ("flight_id",),
     Placement: ("key", "currency"),
+    Experiment: ("campaign_id",),
 }
 # Set by services of their own; a history row holds them too.
 STATES: dict[type[AdObject], tuple[str, ...]] = {Flight: ("status",), Creative: ("review", "review_note")}

@@ -36,7 +36,7 @@ def goal_text(progress: Progress | None) -> str | None:
     state = "on track" if progress.is_on_track else "behind"
     expected = "" if progress.expected is None else f"; {progress.expected:,} by its end if it goes on like this"
     return (
-        f"{progress.achieved:,} of {progress.goal:,} {progress.kind}: {state}, an even delivery would have "
+        f"{progress.achieved:,} of {progress.goal:,} {progress.goal_kind}: {state}, an even delivery would have "
         f"{progress.planned:,}{expected}"
     )
 

@@ -15,7 +15,7 @@ from apps.ads.pacing.selectors import spending_of
 
 
 class FlightGoalSerializer(serializers.Serializer):
-    kind = serializers.ChoiceField(GoalKind.choices)
+    goal_kind = serializers.ChoiceField(GoalKind.choices)
     goal = serializers.IntegerField()
     achieved = serializers.IntegerField()
     planned = serializers.IntegerField(help_text="what an even delivery would have by now")

@@ -33,10 +33,10 @@ PROGRESS = """
 
 @dataclass(frozen=True)
 class Progress:
-    """Events of `kind` that a flight has, beside what an even delivery would have had by `now`."""
+    """Events of `goal_kind` that a flight has, beside what an even delivery would have had by `now`."""
 
     flight_id: UUID
-    kind: str
+    goal_kind: str
     goal: int
     starts_at: datetime
     ends_at: datetime
@@ -66,7 +66,7 @@ class Progress:
         return max(self.goal - self.achieved, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        names = ("kind", "goal", "achieved", "planned", "expected", "is_on_track")
+        names = ("goal_kind", "goal", "achieved", "planned", "expected", "is_on_track")
         return {name: getattr(self, name) for name in names}
 
 
@@ -76,8 +76,8 @@ def elapsed_share(starts_at: datetime, ends_at: datetime, now: datetime) -> floa
 
 def progress_of(flight_ids: Collection[UUID], now: datetime | None = None) -> dict[UUID, Progress]:
     """Progress of those of the flights that have a goal."""
-    values = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, values)
-        found = [Progress(*row, now or timezone.now()) for row in cursor.fetchall()]
+        found = [Progress(*row, now=now or timezone.now()) for row in cursor.fetchall()]
     return {each.flight_id: each for each in found}

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.ads.campaigns.models import PacingKind
 from apps.ads.campaigns.services import announce_change
-from apps.ads.engine import PidState, adaptive_step, bid_factor, pid_step
+from apps.ads.engine import PidState, adaptive_step, bid_factor, pid_step, step_size
 from apps.ads.pacing.goals import Progress, elapsed_share, progress_of
 from apps.ads.pacing.models import FlightPacing, PacingStep
 from apps.ads.settings import current_settings
@@ -20,6 +20,7 @@ from tenancy.scope import current_tenant_id
 KEPT_EVERY = timedelta(minutes=10)
 KEPT_DAYS = timedelta(days=60)
 SHORTEST_STEP = timedelta(seconds=5)
+USUAL_STEP = timedelta(seconds=30)
 
 FLIGHTS = """
     SELECT flight.id, flight.pacing, flight.starts_at, flight.ends_at, budget.budget_micros,
@@ -120,7 +121,8 @@ def _step(state: FlightPacing, plan: Plan, goal: Progress | None, now: datetime,
     target = max(rate * (now - state.stepped_at).total_seconds(), 1.0)
     spent = float(max(plan.spent - state.spent_micros, 0))
     if plan.pacing == PacingKind.ADAPTIVE:
-        state.dual = adaptive_step(state.dual, target=target, spent=spent)
+        steps = int((now - plan.starts_at) / USUAL_STEP)
+        state.dual = adaptive_step(state.dual, target=target, spent=spent, step=step_size(steps))
         state.bid_factor, state.pass_rate = bid_factor(state.dual), 1.0
     elif plan.pacing == PacingKind.PID:
         memory, state.pass_rate = pid_step(PidState(state.integral, state.error), target=target, spent=spent)

@@ -24,6 +24,7 @@ REASONS = {
     "budget": "its budget had nothing left",
     "busy": "its budget was just being asked by others",
     "pacing": "held back to spend evenly",
+    "experiment": "of another arm of an experiment",
     "floor": "worth less than the floor price",
     "score": "a lower score",
     "won_elsewhere": "shown at another placement of the page",

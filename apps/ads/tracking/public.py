@@ -4,13 +4,16 @@ They are plain views, since nothing of REST framework applies: no key, no scope,
 """
 
 import base64
+import ipaddress
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 from api.errors import Problem
+from api.throttling import is_within
 from apps.ads.tracking.models import EventKind
 from apps.ads.tracking.services import Outcome, UnknownDelivery, Visitor, record
 from apps.ads.tracking.tokens import BadToken, claimed_tenant_id, read_token
@@ -19,6 +22,9 @@ from tenancy.scope import tenant_scope
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 LONGEST_AGENT = 500
+TOO_MANY = Problem(
+    429, "too_many_requests", "this address reports too much in one minute", headers={"Retry-After": "60"}
+)
 
 
 class Redirect(HttpResponse):
@@ -54,7 +60,19 @@ def visitor_of(request: HttpRequest) -> Visitor:
     return Visitor(request.headers.get("User-Agent", "")[:LONGEST_AGENT], request.META.get("REMOTE_ADDR", ""))
 
 
+def network_of(request: HttpRequest) -> str:
+    """The address, of IPv6 its first 64 bits, since one household has all of those."""
+    address = request.META.get("REMOTE_ADDR", "")
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+
+
 def _take(request: HttpRequest, raw: str, kind: EventKind) -> Outcome | HttpResponse:
+    if not is_within(f"ads:{network_of(request)}", settings.AD_EVENTS_PER_MINUTE):
+        return TOO_MANY.response(request)
     tenant_id = claimed_tenant_id(raw)
     if tenant_id is None:
         return _refusal(request)

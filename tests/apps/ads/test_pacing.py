@@ -125,7 +125,7 @@ def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
     assert answer["spent_micros"] == 40 * UNIT
     assert answer["make_good_micros"] == pytest.approx(10 * UNIT, rel=0.01)
     assert answer["goal"] | {"planned": 5} == {
-        "kind": "clicks",
+        "goal_kind": "clicks",
         "goal": 10,
         "achieved": 5,
         "planned": 5,

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from api import throttling
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
@@ -155,6 +156,21 @@ def test_a_server_reports_with_its_key_and_another_business_cannot(
     assert api.post("ads/impressions", body).json() == {"counted": True, "filtered": None, "billed_micros": 1000}
     again = api.post("ads/impressions", body).json()
     assert again == {"counted": False, "filtered": "replayed", "billed_micros": 0}
+
+
+def test_one_address_cannot_ask_without_end(
+    tenant: Tenant, shown: dict[str, Any], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling, "MINUTE", 10_000_000)
+    settings.AD_EVENTS_PER_MINUTE = 3
+    browser = Client(REMOTE_ADDR=f"2001:db8:{tenant.id:x}::1")
+    pixel = path_of(shown["impression_url"])
+    found = [browser.get(pixel, headers=HEADERS).status_code for _ in range(5)]
+    assert found == [200] * 3 + [429] * 2
+    neighbour = Client(REMOTE_ADDR=f"2001:db8:{tenant.id:x}::2")
+    assert neighbour.get(pixel, headers=HEADERS).status_code == 429
+    elsewhere = Client(REMOTE_ADDR=f"2001:db8:{tenant.id:x}:1::1")
+    assert elsewhere.get(pixel, headers=HEADERS).status_code == 200
 
 
 # Traffic -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from apps.ads.campaigns.models import Advertiser, Campaign, Creative, Flight, Placement
 from apps.ads.campaigns.services import create as create_ad_object
-from apps.ads.models import AdDecision
+from apps.ads.models import AdDecision, Experiment
 from apps.recommendation.models import Rule
 from apps.recommendation.rules.services import create_rule
 from apps.risk.cases.models import Case
@@ -132,6 +132,20 @@ def make_creative(flight: Flight, name: str) -> Creative:
     )
 
 
+def make_experiment(flight: Flight, creative: Creative, name: str) -> Experiment:
+    now = timezone.now()
+    members = {"first": creative, "second": make_creative(flight, f"{name}, second")}
+    return create_ad_object(
+        Experiment,
+        actor="somebody",
+        name=name,
+        campaign_id=flight.campaign_id,
+        starts_at=now,
+        ends_at=now + timedelta(days=9),
+        arms=[{"name": arm, "share": 0.5, "members": [str(each.id)]} for arm, each in members.items()],
+    )
+
+
 def make_ad_decision(flight: Flight) -> AdDecision:
     participant = {"flight": str(flight.id), "name": flight.name, "creative": str(flight.id), "lost": None}
     made = record_decision(
@@ -246,6 +260,7 @@ class Furnished:
                 Placement, actor="somebody", key="top", name="Top", width=300, height=250, currency="EUR"
             )
             self.ad_decision = make_ad_decision(self.flight)
+            self.experiment = make_experiment(self.flight, self.creative, "Two banners")
         # So that no action on another member fails for want of an admin.
         make_operator(tenant, Role.ADMIN, f"guard@{tenant.slug}.example")
         self.member = make_operator(tenant, Role.VIEWER, f"member@{tenant.slug}.example")
@@ -272,7 +287,7 @@ class Furnished:
                 make_version(10 + number)
                 create_api_key(name="more", scopes=["events:write"])
                 flight = make_flight(f"More {number}")
-                make_creative(flight, f"More {number}")
+                make_experiment(flight, make_creative(flight, f"More {number}"), f"More {number}")
                 make_ad_decision(flight)
                 create_ad_object(
                     Placement,
@@ -317,6 +332,7 @@ class Furnished:
             "ads/creative": self.creative,
             "ads/placement": self.ad_placement,
             "ads/addecision": self.ad_decision,
+            "ads/experiment": self.experiment,
             "service/source": self.source,
             "service/knowledgeimport": self.knowledge_import,
             "decisions/scenario": self.scenario,

@@ -1,0 +1,147 @@
+"""A forecast: the last week's requests played again with a flight that is not live yet."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
+from apps.ads.campaigns.models import Flight
+from apps.ads.campaigns.services import create
+from apps.ads.forecasts import selectors
+from apps.ads.forecasts.replay import Forecast, flight_of, forecast
+from apps.ads.models import Delivery
+from behavior.subjects import read_subject
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import (
+    BROWSER,
+    UNIT,
+    flight_values,
+    make_campaign,
+    make_creative,
+    make_live_flight,
+    make_placement,
+    see,
+)
+from tests.conftest import ApiClient
+
+REQUESTS = 40
+
+
+def draft(**values: Any) -> Flight:
+    now = timezone.now()
+    week = {"starts_at": now, "ends_at": now + timedelta(days=7)}
+    flight = create(Flight, actor="test", campaign_id=make_campaign().id, **flight_values(**week, **values))
+    make_creative(flight)
+    return flight
+
+
+def ask(number: int, **values: Any) -> Any:
+    """One request of a reader, every second one in Germany."""
+    context = {"country": ("DE", "FR")[number % 2]}
+    subject = read_subject({"user_id": f"u{number % 5}"})
+    return decide(Ask(("top",), subject, context, user_agent=BROWSER, has_consent=True, **values))
+
+
+def at_its_bid(found: Forecast) -> Any:
+    return found.outlooks[2]
+
+
+@pytest.fixture
+def week(scope: Tenant) -> Tenant:
+    """Forty requests that somebody else's flight won at 2 a thousand."""
+    make_placement(auction="second_price")
+    make_live_flight(bid_micros=2 * UNIT)
+    for number in range(REQUESTS):
+        ask(number)
+    return scope
+
+
+def test_a_higher_bid_wins_every_auction_at_the_price_of_the_one_that_won_then(week: Tenant) -> None:
+    found = forecast(flight_of(draft(bid_micros=3 * UNIT).id))
+    assert (found.requests, found.matching) == (REQUESTS, REQUESTS)
+    outlook = at_its_bid(found)
+    assert (outlook.won_share, round(outlook.impressions)) == (1.0, REQUESTS)
+    assert outlook.spend_micros == pytest.approx(REQUESTS * 2000)
+
+
+def test_a_lower_bid_wins_nothing_and_the_bids_beside_it_say_what_would(week: Tenant) -> None:
+    found = forecast(flight_of(draft(bid_micros=int(1.5 * UNIT)).id))
+    assert [round(each.impressions) for each in found.outlooks] == [0, 0, 0, REQUESTS, REQUESTS]
+
+
+def test_targeting_caps_and_budgets_cut_what_is_won(week: Tenant) -> None:
+    german = forecast(flight_of(draft(bid_micros=3 * UNIT, targeting={"include": {"countries": ["DE"]}}).id))
+    assert (german.matching, german.lost) == (REQUESTS // 2, {"targeting.countries": REQUESTS // 2})
+    # Five readers, three ads each.
+    capped = at_its_bid(forecast(flight_of(draft(bid_micros=3 * UNIT, cap_impressions=3, cap_hours=720).id)))
+    assert (round(capped.impressions), capped.limited_by) == (15, "cap")
+    poor = at_its_bid(forecast(flight_of(draft(bid_micros=3 * UNIT, budget_micros=10_000).id)))
+    assert (round(poor.spend_micros), round(poor.impressions), poor.limited_by) == (10_000, 5, "budget")
+    daily = at_its_bid(forecast(flight_of(draft(bid_micros=3 * UNIT, daily_budget_micros=20_000).id)))
+    assert (round(daily.spend_micros), daily.limited_by) == (20_000, "daily_budget")
+
+
+def test_ads_that_are_not_seen_cost_nothing_in_the_forecast_either(week: Tenant) -> None:
+    placed = list(Delivery.objects.order_by("delivery_id").values_list("delivery_id", flat=True))
+    for each in placed[: REQUESTS // 4]:
+        see(each)
+    Delivery.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    outlook = at_its_bid(forecast(flight_of(draft(bid_micros=3 * UNIT).id)))
+    assert round(outlook.impressions) == REQUESTS // 4
+
+
+def test_what_was_forecast_for_a_flight_is_near_what_it_then_gets(scope: Tenant) -> None:
+    make_placement(auction="second_price")
+    make_live_flight(bid_micros=2 * UNIT, targeting={"include": {"countries": ["FR"]}})
+    for number in range(REQUESTS):
+        ask(number)
+    values = {"bid_micros": 3 * UNIT, "targeting": {"include": {"countries": ["FR"]}}}
+    foretold = at_its_bid(forecast(flight_of(draft(**values).id)))
+    live = make_live_flight(**values)
+    for number in range(REQUESTS):
+        for each in ask(number):
+            if each.lead:
+                see(each.decision_id)
+    got = Delivery.objects.filter(flight_id=live.id, impression_at__isnull=False)
+    assert got.count() == round(foretold.impressions)
+    assert sum(row.price_micros for row in got) / 1000 == pytest.approx(foretold.spend_micros)
+
+
+def test_a_busy_hour_is_read_in_part_and_counts_in_full(week: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "OF_AN_HOUR", 10)
+    until = timezone.now() + timedelta(minutes=1)
+    with CaptureQueriesContext(connection) as queries:
+        sampled = selectors.sample_requests(until)
+    assert len(queries) == 1
+    assert len(sampled) in (10, 20)  # the requests of this test lie in one hour, or in two
+    assert sum(each.weight for each in sampled) >= 10
+
+
+def test_without_requests_or_a_fitting_creative_it_says_why(scope: Tenant) -> None:
+    flight = draft()
+    with pytest.raises(ValidationError, match="nothing can be foretold"):
+        forecast(flight_of(flight.id))
+    make_placement(width=728, height=90)
+    ask(0)
+    with pytest.raises(ValidationError, match="none has the size"):
+        forecast(flight_of(flight.id))
+
+
+def test_a_forecast_by_api(tenant: Tenant, api: ApiClient, other_api: ApiClient) -> None:
+    with tenant_scope(tenant.id):
+        make_placement()
+        flight = draft()
+    address = f"ads/flights/{flight.id}/forecast"
+    assert api.get(address).status_code == 400
+    api.post("ads/decisions", {"placements": ["top"], "user_agent": BROWSER})
+    answer = api.get(address).json()
+    assert answer["matching"] == 1
+    assert [each["impressions"] for each in answer["outlooks"]] == [1, 1, 1, 1, 1]
+    assert other_api.get(address).status_code == 404
