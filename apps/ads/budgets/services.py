@@ -107,7 +107,7 @@ def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dic
     if len(flights) > 1 or not wait:
         found = _run(LOCK if wait else f"{LOCK} SKIP LOCKED", [current_tenant_id(), flights])
         flights = [flight for (flight,) in found]
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "flights": flights,
         "amounts": [amounts[flight] for flight in flights],

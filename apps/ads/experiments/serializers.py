@@ -19,7 +19,7 @@ class AdArmSerializer(serializers.Serializer):
     )
 
 
-@extend_schema_field(AdArmSerializer(many=True, min_length=2, max_length=MOST_ARMS))
+@extend_schema_field(AdArmSerializer(many=True))
 class ArmsField(serializers.JSONField):
     """As the service reads it, which names what is wrong."""
 
@@ -30,7 +30,9 @@ class ArmsField(serializers.JSONField):
 class ExperimentFieldsSerializer(NamedSerializer):
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
-    arms = ArmsField(help_text="the first is what the others are compared with; fixed once the experiment has begun")
+    arms = ArmsField(
+        help_text=f"2 to {MOST_ARMS}; the first is what the others are compared with; fixed once it has begun"
+    )
 
 
 class ExperimentBodySerializer(ExperimentFieldsSerializer):
