@@ -79,5 +79,5 @@ def progress_of(flight_ids: Collection[UUID], now: datetime | None = None) -> di
     values: dict[str, Any] = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, values)
-        found = [Progress(*row, now=now or timezone.now()) for row in cursor.fetchall()]
+        found = [Progress(*row, now or timezone.now()) for row in cursor.fetchall()]
     return {each.flight_id: each for each in found}
