@@ -77,7 +77,8 @@ def elapsed_share(starts_at: datetime, ends_at: datetime, now: datetime) -> floa
 def progress_of(flight_ids: Collection[UUID], now: datetime | None = None) -> dict[UUID, Progress]:
     """Progress of those of the flights that have a goal."""
     values: dict[str, Any] = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
+    moment = now or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, values)
-        found = [Progress(*row, now or timezone.now()) for row in cursor.fetchall()]
+        found = [Progress(*(*row, moment)) for row in cursor.fetchall()]
     return {each.flight_id: each for each in found}
