@@ -37,6 +37,7 @@ MODULES = {
     "anomalies": "tests.benchmarks.anomalies",
     "bidding": "tests.benchmarks.bidding",
     "frappe": "tests.benchmarks.frappe",
+    "shoppers": "tests.benchmarks.shoppers",
     "click_sequences": "tests.benchmarks.click_sequences",
 }
 FULL_ONLY = {
@@ -51,6 +52,7 @@ FULL_ONLY = {
     "anomalies",
     "bidding",
     "frappe",
+    "shoppers",
     "click_sequences",
 }
 NEED_DATABASE = {
