@@ -1,4 +1,4 @@
-"""Who of an online shop's visitors buys in this session: ten folds of UCI's Online Shoppers, with PageValues and without.
+"""Who of an online shop buys in this session: ten folds of UCI's Online Shoppers, with and without PageValues.
 
 The task `click_rate` reads a session's fields and numbers, the purchase being the outcome; boosted trees are the peer,
 on the same folds. Of each fold's training sessions a ninth chooses the epoch and the calibrator, and the trees' count.
