@@ -13,10 +13,11 @@ from playwright.sync_api import Page, expect
 
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.models import Flight, FlightPacing, PacingStep
-from apps.ads.tasks import count_creatives_of_all, log_deliveries_of_all, pace_all
+from apps.ads.tasks import count_creatives_of_tenant, log_deliveries_of_tenant, pace_tenant
 from behavior.models import Event
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
+from tenancy.tasks import enqueue
 from tests.apps.ads.world import BROWSER
 from tests.browser.conftest import slow_hash
 from tests.conftest import ApiClient
@@ -159,8 +160,8 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
 
     # Readers: everybody sees the ad, some click it, one of them twice.
     wait_for(lambda: readers.ask(0)["creative"] is not None)
-    pace_all.delay()
     with tenant_scope(tenant.id):
+        enqueue(pace_tenant)
         flight_id = Flight.objects.get().id
     shown = [each for each in map(readers.ask, range(READERS)) if each["creative"]]
     assert len(shown) == READERS
@@ -171,8 +172,9 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
         assert readers.get(each["click_url"]) == 302
 
     time.sleep(5.0)  # the controller's shortest step
-    for task in (pace_all, count_creatives_of_all, log_deliveries_of_all):
-        task.delay()
+    with tenant_scope(tenant.id):
+        for task in (pace_tenant, count_creatives_of_tenant, log_deliveries_of_tenant):
+            enqueue(task)
 
     def has_stepped() -> bool:
         with tenant_scope(tenant.id):

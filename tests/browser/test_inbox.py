@@ -40,6 +40,8 @@ def test_edit_accept_take_and_the_next(
     expect(page.locator("#workload")).to_contain_text("Waiting for an answer")
     page.locator(f'a[href*="{first}"]').first.click()
     expect(page.locator("#draft blockquote")).to_contain_text("within 30 days")
+    # Keys are heard once the page's script has run.
+    page.wait_for_load_state()
 
     page.keyboard.press("m")
     expect(page.get_by_text("The conversation is yours.")).to_be_visible()
@@ -57,6 +59,7 @@ def test_edit_accept_take_and_the_next(
 
     page.keyboard.press("n")
     page.wait_for_url(f"**/{second}/change/")
+    page.wait_for_load_state()
     page.keyboard.press("a")
     expect(page.get_by_text("The draft is sent.")).to_be_visible()
     expect(page.locator("#thread .service-agent")).to_contain_text(MACRO)

@@ -136,7 +136,7 @@ def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
 
 def test_a_flight_that_runs_ahead_is_slowed_and_decisions_hear_of_it(scope: Tenant) -> None:
     now = timezone.now()
-    adaptive = make_live_flight(pacing="adaptive")
+    adaptive = make_live_flight(pacing="adaptive", starts_at=now)
     throttled = make_live_flight(pacing="pid")
     eager = make_live_flight(pacing="asap")
     pace_flights(now)
@@ -148,3 +148,17 @@ def test_a_flight_that_runs_ahead_is_slowed_and_decisions_hear_of_it(scope: Tena
     assert ads[adaptive.id].bid_factor < 0.5
     assert ads[throttled.id].pass_rate < 0.5
     assert (ads[eager.id].bid_factor, ads[eager.id].pass_rate) == (1.0, 1.0)
+
+
+def test_a_flight_that_has_long_run_is_slowed_within_minutes(scope: Tenant) -> None:
+    now = timezone.now()
+    flight = make_live_flight(pacing="adaptive", starts_at=now - timedelta(hours=1))
+    pace_flights(now)
+    factors = []
+    for step in range(1, 7):
+        FlightBudget.objects.update(spent_micros=step * UNIT)
+        pace_flights(now + step * timedelta(seconds=30))
+        factors.append(FlightPacing.objects.get(flight_id=flight.id).bid_factor)
+    assert factors == sorted(factors, reverse=True)
+    assert factors[0] > 0.7, "one burst may be chance"
+    assert factors[-1] < 0.5
