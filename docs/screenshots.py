@@ -26,6 +26,8 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "decision": ("/console/decisions/decision/", True),
     "scenario": ("/console/decisions/scenario/?q=home", True),
     "scenario-kpi": ("/console/decisions/scenario/?q=home", True, "KPI"),
+    "inbox": ("/console/service/conversation/", True),
+    "service-report": ("/console/service/servicereport/", False),
 }
 
 
