@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xgboost
 from numpy.typing import NDArray
 from torch.nn import functional
 
@@ -13,9 +14,10 @@ from ml.evaluation.calibration import PlattCalibrator, fit_calibrator
 from ml.evaluation.classification import average_precision, binary_metrics
 from ml.nn.two_sided import TwoSidedNetwork
 from ml.serving.risk_ensemble import RiskEnsemble, network_logits, tree_logits
+from ml.serving.risk_onset import EXPOSURE, exposure_of, with_onset
 from ml.tasks.risk_cases import RiskCases, telling_columns
 from ml.tasks.risk_config import RiskConfig
-from ml.tasks.risk_trees import fit_trees_and_onset
+from ml.tasks.risk_trees import fit_trees, fit_trees_and_onset
 from ml.training.progress import Report
 from ml.training.trainer import Trainer, TrainerSettings
 
@@ -42,7 +44,7 @@ def fit_ensemble(
     columns = telling_columns(train.features)
     train, validation = train.columns(columns), validation.columns(columns)
     names = [FEATURES[column] for column in columns]
-    trees, onset_rate = fit_trees_and_onset(train, names, settings)
+    trees, onset_rate = best_trees(train, validation, names, settings)
     logits = {"trees": tree_logits(trees, validation.features)}
     network, weight = None, 0.0
     shape: dict[str, int | float | str] = {}
@@ -56,8 +58,29 @@ def fit_ensemble(
     mixed = unfinished.mix(logits, validation.features)
     calibrator = fit_calibrator("isotonic" if settings.calibrator == "isotonic" else "platt", mixed, validation.fraud)
     metrics = binary_metrics(calibrator(mixed), validation.fraud)
-    trees, onset_rate = fit_trees_and_onset(train.followed_by(validation), names, settings)
+    known = train.followed_by(validation)
+    if onset_rate:
+        trees, onset_rate = fit_trees_and_onset(known, names, settings)
+    else:
+        trees = fit_trees(known, known.fraud, settings)
     return replace(unfinished, trees=trees, onset_rate=onset_rate, calibrator=calibrator), curve, metrics
+
+
+def best_trees(
+    train: RiskCases, validation: RiskCases, names: list[str], settings: RiskConfig
+) -> tuple[xgboost.Booster, float]:
+    """Trees and the onset's rate, 0 where the trees alone order the validation cases as well: of few frauds most would
+    pass for unannounced."""
+    alone = fit_trees(train, train.fraud, settings)
+    trees, rate = fit_trees_and_onset(train, names, settings)
+    if rate == 0.0:
+        return alone, 0.0
+    exposure = exposure_of(validation.features[:, names.index(EXPOSURE)])
+    with_rate = with_onset(tree_logits(trees, validation.features), rate, exposure)
+    without = tree_logits(alone, validation.features)
+    if average_precision(with_rate, validation.fraud) > average_precision(without, validation.fraud):
+        return trees, rate
+    return alone, 0.0
 
 
 def network_shape(features: int, types: int, settings: RiskConfig) -> dict[str, int | float | str]:

@@ -9,9 +9,6 @@ from ml.serving.risk_onset import EXPOSURE, exposure_of, onset_probability
 from ml.tasks.risk_cases import RiskCases
 from ml.tasks.risk_config import RiskConfig
 
-# With fewer frauds, trees of half of them know too little of what tells a fraud, and most would pass for unannounced.
-LEAST_FRAUDS = 500
-
 Doubles = NDArray[np.float64]
 
 
@@ -31,8 +28,7 @@ def split_causes(train: RiskCases, features: list[str], settings: RiskConfig) ->
     """
     fraud = train.fraud.astype(np.float64)
     first = np.arange(len(train)) < len(train) // 2
-    too_few = fraud.sum() < LEAST_FRAUDS or not fraud[first].any() or not fraud[~first].any()
-    if EXPOSURE not in features or too_few:
+    if EXPOSURE not in features or not fraud[first].any() or not fraud[~first].any():
         return 0.0, fraud
     probability = np.empty(len(train))
     for half in (first, ~first):

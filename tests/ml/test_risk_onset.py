@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from ml.data.party_log import DAY, HISTORY_SECONDS
 from ml.evaluation.classification import area_under_roc
 from ml.serving.risk_ensemble import RiskEnsemble, tree_logits
 from ml.serving.risk_onset import EXPOSURE, exposure_of, onset_probability, with_onset
+from ml.simulation.transactions import TransactionWorld, simulate_transactions
+from ml.tasks import TASKS
 from ml.tasks.risk_cases import RiskCases
 from ml.tasks.risk_config import RiskConfig
 from ml.tasks.risk_trees import fit_trees_and_onset, split_causes
@@ -79,11 +82,21 @@ def test_without_counterparties_there_is_no_onset() -> None:
 
 
 def test_an_artifact_keeps_its_rate_and_an_older_one_has_none(artifact: Path, tmp_path: Path) -> None:
-    assert RiskEnsemble.load(artifact).onset_rate > 0.0
     config = json.loads((artifact / "config.json").read_text())
-    del config["onset_rate"]
     for file in artifact.iterdir():
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"onset_rate": RATE}))
+    assert RiskEnsemble.load(tmp_path).onset_rate == RATE
+    del config["onset_rate"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert RiskEnsemble.load(tmp_path).onset_rate == 0.0
+
+
+def test_few_frauds_keep_the_trees_as_they_are_without_an_onset() -> None:
+    """Trees of half of few frauds know too little of what tells one, and most would pass for unannounced."""
+    world = simulate_transactions(TransactionWorld(customers=120, days=75))
+    settings = {"encoder": "none", "genuine_share": 1.0, "validation_quantile": 0.6, "test_quantile": 0.8}
+    with TemporaryDirectory() as folder:
+        report = TASKS["risk"].fit(world.columns, settings, Path(folder) / "model", progress=lambda _: None)
+    assert report.score > max(report.baselines.values())
