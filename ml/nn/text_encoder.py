@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.nn.device import device_of
 from ml.nn.losses import half_precision
 
 # The start of a text says what an item is; attention over more tokens costs more than it tells.
@@ -73,6 +74,7 @@ class TextEncoder:
         """(N, dimension), rows of length 1; gradients flow where they are enabled."""
         limit = min(tokens_read, self.tokenizer.model_max_length)
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        tokens = tokens.to(device_of(self.model))
         states = self.model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][:, :, None].to(states.dtype)
         return functional.normalize((states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0), dim=1)
@@ -82,7 +84,7 @@ class TextEncoder:
         """(N, dimension) on torch's threads; a blank text gives a row of zeros, which says that there is none."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for numbers in _of_like_length(texts):
-            vectors[numbers] = self.embed([texts[number] for number in numbers]).numpy()
+            vectors[numbers] = self.embed([texts[number] for number in numbers]).cpu().numpy()
         return vectors
 
 

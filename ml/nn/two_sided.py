@@ -33,6 +33,13 @@ class RiskBatch:
             {side: torch.from_numpy(sequences.length) for side, sequences in sides.items()},
         )
 
+    def to(self, device: torch.device) -> "RiskBatch":
+        events, kind, length = (
+            {side: tensor.to(device) for side, tensor in sides.items()}
+            for sides in (self.events, self.type, self.length)
+        )
+        return RiskBatch(self.features.to(device), events, kind, length)
+
 
 @dataclass(frozen=True)
 class Shares:

@@ -20,7 +20,7 @@ from ml.serving.intent_requests import IntentPrediction
 from ml.serving.intents import Evidence, IntentModel, IntentPredictor, Route
 from ml.tasks.base import FitReport
 from ml.tasks.intents_config import IntentsConfig
-from ml.tasks.intents_training import encoded_rows, fit_model, fit_route
+from ml.tasks.intents_training import encoded_rows, fit_grams, fit_model, fit_route
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
 
@@ -115,8 +115,9 @@ def _fit(
     encoded, wanted = encoded_rows(texts), codes[held]
     inside = wanted >= 0
     pretrained = RememberingEncoder(pretrained_encoder(encoder_name()))
-    frozen = fit_model(data, train, replace(settings, tune=False), pretrained, tick)
-    model = fit_model(data, train, settings, pretrained, tick) if settings.tune else frozen
+    grams = fit_grams(data, train, settings)
+    frozen = fit_model(data, train, replace(settings, tune=False), pretrained, grams, tick)
+    model = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen
     progress(Progress("evaluating"))
     routed = encoded & bool(model.members)
     evidence, plain = model.evidence(texts, routed), frozen.evidence(texts, routed)
@@ -136,7 +137,8 @@ def _fit(
     if settings.refit:
         answers = IntentPredictor(model, data.intents, routes).predict([{"text": text} for text in texts])
         before = {_key(text): answer for text, answer in zip(texts, answers, strict=True)}
-        model = fit_model(data, np.union1d(train, held), settings, pretrained, tick)
+        both = np.union1d(train, held)
+        model = fit_model(data, both, settings, pretrained, fit_grams(data, both, settings), tick)
     predictor = IntentPredictor(model, data.intents, routes)
     report = FitReport(
         metric=METRIC,
