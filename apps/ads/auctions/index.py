@@ -79,3 +79,10 @@ def positions(bits: int, size: int) -> NDArray[np.int64]:
     """The positions of the bits that are set, rising."""
     raw = np.frombuffer(bits.to_bytes(-(-size // 8) or 1, "little"), dtype=np.uint8)
     return np.flatnonzero(np.unpackbits(raw, bitorder="little"))
+
+
+def bits_of(positions: NDArray[np.int64]) -> int:
+    """The number with the bits at these positions set."""
+    marks = np.zeros(int(positions.max(initial=-1)) + 1, dtype=np.uint8)
+    marks[positions] = 1
+    return int.from_bytes(np.packbits(marks, bitorder="little").tobytes(), "little")

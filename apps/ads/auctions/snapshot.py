@@ -105,11 +105,13 @@ class Ad:
 @dataclass(frozen=True)
 class Worth:
     """What each ad is worth at one placement; arrays (ads,). `values` are micro-units for a thousand impressions,
-    `rates` the expected paid events of one impression."""
+    `rates` the expected paid events of one impression; those that reach the floor are `sellable`."""
 
     values: NDArray[np.float64]
     scores: NDArray[np.float64]
     rates: NDArray[np.float64]
+    sellable: NDArray[np.bool_]
+    described: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -174,16 +176,44 @@ class Snapshot:
         return bool((self.pass_rates < 1).any())
 
     @cached_property
-    def flight_numbers(self) -> NDArray[np.int64]:
-        """(ads,): ads of one flight share a number."""
+    def flight_number(self) -> list[int]:
+        """By position of the ad: ads of one flight share a number."""
         numbers = {flight: number for number, flight in enumerate(self.of_flight)}
-        return np.array([numbers[ad.flight_id] for ad in self.ads], dtype=np.int64)
+        return [numbers[ad.flight_id] for ad in self.ads]
+
+    @cached_property
+    def flight_numbers(self) -> NDArray[np.int64]:
+        """(ads,): the same."""
+        return np.array(self.flight_number, dtype=np.int64)
+
+    @cached_property
+    def flight_names(self) -> list[str]:
+        """Ids of the ads' flights as text, by position."""
+        return [str(ad.flight_id) for ad in self.ads]
+
+    @cached_property
+    def most_ads_of_flight(self) -> int:
+        return max((bits.bit_count() for bits in self.of_flight.values()), default=0)
 
     def worth_at(self, placement: Placement) -> Worth:
         """Of a placement, found once for a snapshot."""
         if placement.key not in self._worths:
             self._worths[placement.key] = _worth(self, placement)
         return self._worths[placement.key]
+
+    def describe(self, position: int, worth: Worth) -> dict[str, Any]:
+        """An ad as decisions keep it of an auction; the same dictionary each time."""
+        if position not in worth.described:
+            ad = self.ads[position]
+            worth.described[position] = {
+                "flight": str(ad.flight_id),
+                "name": ad.flight_name[:60],
+                "creative": str(ad.creative_id),
+                "bid_micros": ad.paced_bid,
+                "value_micros": round(float(worth.values[position])),
+                "score": round(float(worth.scores[position]), 3),
+            }
+        return worth.described[position]
 
     def rest(self, flight_id: UUID) -> None:
         """The flight's budget has refused."""
@@ -265,4 +295,5 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
     values = np.array([ad.paced_bid for ad in ads], dtype=np.float64) * rates * 1000
     quality = np.array([ad.quality for ad in ads], dtype=np.float64)
-    return Worth(values, values if placement.auction == "second_price" else values * quality, rates)
+    scores = values if placement.auction == "second_price" else values * quality
+    return Worth(values, scores, rates, sellable=(values > 0) & (values >= placement.floor_micros))
