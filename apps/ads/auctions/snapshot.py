@@ -1,8 +1,10 @@
 """What a deciding process remembers of a tenant's live flights: read anew within two seconds of a change."""
 
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -127,7 +129,19 @@ class Snapshot:
     counts: dict[tuple[UUID, UUID], tuple[int, int, int]]
     experiments: list[tuple[UUID, list[dict[str, Any]]]] = field(default_factory=list)
     resting: dict[UUID, float] = field(default_factory=dict)
-    _worths: dict[str, Worth] = field(default_factory=dict)
+    worths: dict[str, Worth] = field(default_factory=dict)
+
+    @property
+    def has_passed(self) -> bool:
+        """A flight or an experiment has begun or ended since."""
+        return self.boundary is not None and self.boundary <= datetime.now(UTC)
+
+    def prepare(self, placements: Iterable[str]) -> None:
+        """Find now what the next request would wait for; `placements` are keys of those that will be asked for."""
+        _ = self.index, self.of_shape, self.splits, self.identified, self.paced, self.longest_memory
+        for key in placements:
+            if key in self.placements:
+                self.worth_at(self.placements[key])
 
     @cached_property
     def index(self) -> TargetingIndex:
@@ -197,9 +211,9 @@ class Snapshot:
 
     def worth_at(self, placement: Placement) -> Worth:
         """Of a placement, found once for a snapshot."""
-        if placement.key not in self._worths:
-            self._worths[placement.key] = _worth(self, placement)
-        return self._worths[placement.key]
+        if placement.key not in self.worths:
+            self.worths[placement.key] = _worth(self, placement)
+        return self.worths[placement.key]
 
     def describe(self, position: int, worth: Worth) -> dict[str, Any]:
         """An ad as decisions keep it of an auction; the same dictionary each time."""
@@ -225,17 +239,31 @@ class Snapshot:
 
 _versions: Kept[int] = Kept(FRESH_SECONDS)
 _snapshots: dict[int, Snapshot] = {}
+_reading: dict[int, threading.Lock] = defaultdict(threading.Lock)
 
 
 def current_snapshot() -> Snapshot:
-    """The tenant's live ads as they were at most about a second ago."""
-    version = _versions.get("snapshot", _read_version)
-    known = _snapshots.get(current_tenant_id())
-    if known is not None and known.version == version and _holds(known):
+    """The tenant's live ads as they were at most about a second ago.
+
+    While one thread reads them anew the others go on with the ones before, unless a flight has begun or ended since.
+    """
+    version, tenant_id = _versions.get("snapshot", _read_version), current_tenant_id()
+    known = _snapshots.get(tenant_id)
+    if known is not None and _is_current(known, version):
         return known
-    fresh = read_snapshot(version)
-    _snapshots[current_tenant_id()] = fresh
-    return fresh
+    reading = _reading[tenant_id]
+    if not reading.acquire(blocking=known is None or known.has_passed):
+        assert known is not None
+        return known
+    try:
+        known = _snapshots.get(tenant_id)
+        if known is None or not _is_current(known, version):
+            fresh = read_snapshot(version)
+            fresh.prepare([] if known is None else list(known.worths))
+            known = _snapshots[tenant_id] = fresh
+        return known
+    finally:
+        reading.release()
 
 
 def forget_snapshots() -> None:
@@ -266,10 +294,9 @@ def _read_version() -> int:
     return row[0] if row else 0
 
 
-def _holds(known: Snapshot) -> bool:
+def _is_current(known: Snapshot, version: int) -> bool:
     is_old = time.monotonic() - known.read_at > LONGEST_SECONDS
-    has_passed = known.boundary is not None and known.boundary <= datetime.now(UTC)
-    return not (is_old or has_passed) and known.settings == current_settings()
+    return known.version == version and not (is_old or known.has_passed) and known.settings == current_settings()
 
 
 def _ad(row: tuple[Any, ...]) -> Ad:
