@@ -1,5 +1,6 @@
 """All tables of the application; each topic keeps its own."""
 
+from apps.ads.audiences.models import Audience, AudienceBuild, AudienceMember, AudienceSeed
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement, SnapshotVersion
 from apps.ads.experiments.models import Experiment
@@ -13,6 +14,10 @@ __all__ = [
     "AdReport",
     "Advertiser",
     "AttributedConversion",
+    "Audience",
+    "AudienceBuild",
+    "AudienceMember",
+    "AudienceSeed",
     "Campaign",
     "Creative",
     "CreativeCount",

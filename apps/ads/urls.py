@@ -3,6 +3,8 @@
 from django.urls import URLPattern, path
 
 from apps.ads.auctions.api import AdDecisionsView
+from apps.ads.audiences.api import VIEWS as audiences
+from apps.ads.audiences.api import AdAudienceBuildsView, AdAudienceSeedView
 from apps.ads.campaigns.urls import object_paths
 from apps.ads.campaigns.urls import urlpatterns as campaigns
 from apps.ads.experiments.api import VIEWS as experiments
@@ -16,6 +18,9 @@ from apps.ads.tracking.public import click, pixel
 
 urlpatterns: list[URLPattern] = [
     *campaigns,
+    *object_paths("audiences", audiences),
+    path("audiences/<uuid:id>/seed", AdAudienceSeedView.as_view(), name="ad-audience-seed"),
+    path("audiences/<uuid:id>/builds", AdAudienceBuildsView.as_view(), name="ad-audience-builds"),
     *object_paths("experiments", experiments),
     path("experiments/<uuid:id>/report", AdExperimentReportView.as_view(), name="ad-experiment-report"),
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),

@@ -2,14 +2,15 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
-from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject
+from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Flight
 from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
 from console.forms import PrettyJSONField, ServiceForm
-from console.theme import BaseDialogForm, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from console.theme import BaseDialogForm, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 MONEY = {
     "bid_micros": (
@@ -20,6 +21,7 @@ MONEY = {
     "daily_budget_micros": ("Daily budget", "Empty means that the budget alone counts."),
     "floor_micros": ("Floor price", "For a thousand impressions, in units of the placement's currency."),
 }
+MOST_FLIGHTS = 1_000
 TARGETING = (
     "Who and where, such as "
     '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
@@ -65,6 +67,8 @@ class AdObjectForm(ServiceForm):
                 )
         if "arms" in self.fields:
             self.fields["arms"] = PrettyJSONField(help_text=ARMS)
+        if "seed_flight_id" in self.fields:
+            self.fields["seed_flight_id"] = _flight_field()
         if "targeting" in self.fields:
             self.fields["targeting"] = PrettyJSONField(required=False, help_text=TARGETING)
 
@@ -86,6 +90,19 @@ class AdObjectForm(ServiceForm):
             for name, messages in error.message_dict.items():
                 told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
             raise ValidationError(told) from error
+
+
+def _flight_field() -> forms.TypedChoiceField:
+    flights = Flight.objects.filter(archived_at=None).order_by("name").values_list("id", "name")[:MOST_FLIGHTS]
+    return forms.TypedChoiceField(
+        label="Flight of the seed",
+        choices=[("", "any"), *((str(flight), name) for flight, name in flights)],
+        coerce=UUID,
+        empty_value=None,
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="With ad_impression, ad_click or ad_conversion as the event: of this flight alone.",
+    )
 
 
 class RejectionForm(BaseDialogForm):

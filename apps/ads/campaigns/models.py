@@ -175,6 +175,7 @@ class ObjectKind(models.TextChoices):
     CREATIVE = "creative", "Creative"
     PLACEMENT = "placement", "Placement"
     EXPERIMENT = "experiment", "Experiment"
+    AUDIENCE = "audience", "Audience"
 
 
 class AdChange(TenantOwned):

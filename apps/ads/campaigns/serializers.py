@@ -107,8 +107,9 @@ class FlightFieldsSerializer(NamedSerializer):
     goal = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=10**12)
     targeting = ObjectField(
         required=False,
-        help_text="{include, exclude: {segments, keywords, categories, countries, regions, languages, devices, "
-        "placements: [...]}, attributes: {name: [...]}, hours: [{days: [0-6], from, to}]}; all parts are optional",
+        help_text="{include, exclude: {segments, audiences, keywords, categories, countries, regions, languages, "
+        "devices, placements: [...]}, attributes: {name: [...]}, hours: [{days: [0-6], from, to}]}; all parts are "
+        "optional, and audiences are named by their keys",
     )
     cap_impressions = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=1000, help_text="of one subject in cap_hours"
