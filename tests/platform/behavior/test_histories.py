@@ -85,7 +85,11 @@ def test_a_tenant_without_events_has_no_histories(scope: Tenant) -> None:
     assert histories.persons_of([], np.zeros(0, dtype=np.int64)).tolist() == []
 
 
-def test_another_tenants_events_are_none_of_ones_own(other_tenant: Tenant, store: Callable[..., None]) -> None:
-    store(("i1", 20, "ada"))
+def test_another_tenants_events_are_none_of_ones_own(
+    tenant: Tenant, other_tenant: Tenant, view: Callable[..., dict[str, Any]]
+) -> None:
+    with tenant_scope(tenant.id):
+        store_events(events=[view()], source="test")
+        assert len(read().keys) == 1
     with tenant_scope(other_tenant.id):
         assert read().keys == []
