@@ -6,7 +6,7 @@ from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, 
 from apps.ads.experiments.models import Experiment
 from apps.ads.pacing.models import FlightPacing, PacingStep
 from apps.ads.reports.models import AdDecision, AdReport, Reconciliation
-from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent
+from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent, OwnSubject
 
 __all__ = [
     "AdChange",
@@ -28,6 +28,7 @@ __all__ = [
     "FlightBudget",
     "FlightPacing",
     "LedgerEntry",
+    "OwnSubject",
     "PacingStep",
     "Placement",
     "Reconciliation",

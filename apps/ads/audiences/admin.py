@@ -5,12 +5,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
-from apps.ads.audiences.form import SeedForm
 from apps.ads.audiences.models import UNDER_WAY, Audience, SeedKind
 from apps.ads.audiences.selectors import builds_of
 from apps.ads.audiences.services import BuildUnderWay, put_seed, request_build
 from apps.ads.audiences.view import audience_context
 from apps.ads.campaigns.admin import AdObjectAdmin
+from apps.ads.campaigns.subjects_form import SubjectsForm
+from behavior.subjects import read_subject
 from console.base import go_to
 from console.rights import actor_name
 from console.site import register
@@ -75,13 +76,13 @@ class AudienceAdmin(AdObjectAdmin):
         dialog={
             "title": "From whom does it start?",
             "description": "Ids are kept as pseudonyms. Those of whom nothing was ever received are left out.",
-            "form_class": SeedForm,
+            "form_class": SubjectsForm,
             "form_submit_text": "Replace the list",
         },
     )
-    def subjects(self, request: HttpRequest, form: SeedForm, object_id: str) -> HttpResponse:
+    def subjects(self, request: HttpRequest, form: SubjectsForm, object_id: str) -> HttpResponse:
         audience = self.row(request, object_id)
-        named = form.subjects()
+        named = [read_subject(each) for each in form.subjects()]
         known = put_seed(audience_id=audience.id, subjects=named)
         messages.success(request, f"{known} of {len(named)} subjects are known and make the list.")
         return go_to(self.page_of(audience))

@@ -24,6 +24,7 @@ from apps.ads.campaigns.models import (
 from apps.ads.campaigns.targeting import audiences_in, check_targeting, normal
 from apps.ads.experiments.arms import read_arms, refusal
 from apps.ads.experiments.models import Experiment
+from apps.ads.settings import problem_of_networks
 from behavior.currencies import CURRENCIES
 
 # Events of the log that name a flight.
@@ -32,7 +33,7 @@ OF_FLIGHT = ("ad_impression", "ad_click", "ad_conversion")
 
 def check(found: AdObject) -> None:
     """Raises ValidationError that names each field at fault."""
-    found.clean_fields(exclude={"created_by", "updated_by", "targeting"})
+    found.clean_fields(exclude={"created_by", "updated_by", "targeting", "own_networks"})
     CHECKS[type(found)](found)
 
 
@@ -64,6 +65,8 @@ def _check_currency(found: Advertiser | Placement) -> None:
 
 def _check_advertiser(found: Any) -> None:
     _check_currency(found)
+    if problem := problem_of_networks(found.own_networks):
+        raise ValidationError({"own_networks": problem})
 
 
 def _check_campaign(found: Any) -> None:

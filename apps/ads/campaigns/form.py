@@ -26,6 +26,7 @@ TARGETING = (
     "Who and where, such as "
     '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
 )
+OWN_NETWORKS = 'Where its own people sit, such as ["203.0.113.0/24"]. What they see and click counts for nothing.'
 ARMS = (
     'Such as [{"name": "low bid", "share": 0.5, "members": ["<id of a flight or creative>"]}, ...]; the first is what '
     "the others are compared with. The ids stand in the addresses of their pages."
@@ -69,6 +70,8 @@ class AdObjectForm(ServiceForm):
             self.fields["arms"] = PrettyJSONField(help_text=ARMS)
         if "seed_flight_id" in self.fields:
             self.fields["seed_flight_id"] = _flight_field()
+        if "own_networks" in self.fields:
+            self.fields["own_networks"] = PrettyJSONField(required=False, initial=[], help_text=OWN_NETWORKS)
         if "targeting" in self.fields:
             self.fields["targeting"] = PrettyJSONField(required=False, help_text=TARGETING)
 
@@ -77,6 +80,8 @@ class AdObjectForm(ServiceForm):
         given = {name: self.cleaned_data[name] for name in FIELDS[model] if name in self.cleaned_data}
         if "targeting" in given:
             given["targeting"] = given["targeting"] or {}
+        if "own_networks" in given:
+            given["own_networks"] = given["own_networks"] or []
         try:
             if not self.instance._state.adding:
                 return change(model, object_id=self.instance.pk, actor=self.actor, changes=given)

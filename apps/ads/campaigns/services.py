@@ -42,7 +42,7 @@ KINDS: dict[type[AdObject], ObjectKind] = {
 }
 # What can be changed of each kind.
 FIELDS: dict[type[AdObject], tuple[str, ...]] = {
-    Advertiser: ("name",),
+    Advertiser: ("name", "own_networks"),
     Campaign: ("name",),
     Flight: (
         "name",

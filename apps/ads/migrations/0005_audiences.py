@@ -4,17 +4,8 @@ import uuid_utils.compat
 from django.db import migrations, models
 
 import tenancy.scope
+from behavior.operations import tie_to_vault
 from tenancy.operations import protect, tie
-
-
-def of_vault(table: str) -> migrations.RunSQL:
-    """Whoever is taken out of the vault is taken out of the table too."""
-    name = f"{table}_subject_key_tie"
-    return migrations.RunSQL(
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (tenant_id, subject_key) "
-        "REFERENCES behavior_subjectidentity (tenant_id, subject_key) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
-        f"ALTER TABLE {table} DROP CONSTRAINT {name}",
-    )
 
 
 class Migration(migrations.Migration):
@@ -257,6 +248,6 @@ class Migration(migrations.Migration):
         tie("ads_audiencebuild", "audience_id", "ads_audience"),
         tie("ads_audiencemember", "audience_id", "ads_audience"),
         tie("ads_audienceseed", "audience_id", "ads_audience"),
-        of_vault("ads_audiencemember"),
-        of_vault("ads_audienceseed"),
+        tie_to_vault("ads_audiencemember"),
+        tie_to_vault("ads_audienceseed"),
     ]
