@@ -1,20 +1,33 @@
 """Ad placement's only door to `ml`: what an impression is worth, who wins an auction, how budgets are paced.
 
-`smoothed_rates` is what counting says of clicks and conversions, `learned_rates` what a promoted model says.
+`smoothed_rates` is what counting says of clicks and conversions, `learned_rates` what a promoted model says;
+`find_alike` is what makes audiences from a seed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from behavior.histories import Histories
+from ml.data.columns import EventColumns
 from ml.data.impressions import Impressions
 from ml.policy.auction import clearing_price, rank
+from ml.policy.lookalike import Choice, Head, Quality, choose, fit_head, judge
 from ml.policy.pacing import PidState, adaptive_step, bid_factor, pid_step, step_size
 from ml.serving.requests import ClickRateRequest
 from serving import gateway
+from serving.artifacts import resolve_artifact
+from serving.engine import open_predictor
+from serving.selectors import current_line
+from tenancy.scope import current_tenant_id
+
+if TYPE_CHECKING:
+    from ml.serving.next_item import NextItemPredictor
 
 __all__ = [
     "PidState",
@@ -101,3 +114,68 @@ def _rate_request(creatives: Sequence[str], placement: str) -> ClickRateRequest:
 
 def _pair(creative: str, placement: str) -> str:
     return f"{creative} {placement}"
+
+
+# Audiences -----------------------------------------------------------------------------------------------------------
+# The line whose encoder reads what subjects did.
+SUBJECT_MODEL = "next-item"
+
+
+@dataclass(frozen=True)
+class SubjectReader:
+    """The live version of a model of the next item, as a reader of histories."""
+
+    version: UUID
+    predictor: "NextItemPredictor"
+
+    def read(
+        self, histories: Histories, person: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Vectors (n, D) of what persons (n,) did before the rows `end` (n,), and which of them did anything that the
+        model knows, (n,)."""
+        from ml.serving.subject_vectors import subject_vectors
+
+        columns = EventColumns(
+            path=Path(),
+            offsets=histories.offsets,
+            item=(histories.item + 1).astype(np.int32),
+            type=histories.type.astype(np.int16),
+            time=histories.time,
+            value=histories.value,
+            items=histories.items,
+            types=histories.types,
+        )
+        return subject_vectors(self.predictor, columns, person, end)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A head that says how much subjects are like a seed, how it was chosen, and how well such heads do."""
+
+    head: Head
+    choice: Choice
+    quality: Quality
+
+
+def subject_reader() -> SubjectReader | None:
+    """None where no version of the line is live. Raises OSError or ValueError for a broken artifact."""
+    live = current_line(SUBJECT_MODEL).live
+    if live is None:
+        return None
+    predictor = open_predictor(resolve_artifact(current_tenant_id(), live.artifact))
+    return SubjectReader(live.id, cast("NextItemPredictor", predictor))
+
+
+def find_alike(
+    *,
+    seed: NDArray[np.float32],
+    others: NDArray[np.float32],
+    seed_activity: NDArray[np.int64],
+    other_activity: NDArray[np.int64],
+    share: float,
+    generator: np.random.Generator,
+) -> Alike:
+    """See ml.policy.lookalike; vectors (s, D), (n, D) and numbers of events (s,), (n,)."""
+    quality = judge(seed, others, seed_activity, other_activity, share, generator)
+    choice = choose(seed, others, share, generator)
+    return Alike(fit_head(choice, seed, others), choice, quality)

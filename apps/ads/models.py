@@ -1,11 +1,12 @@
 """All tables of the application; each topic keeps its own."""
 
+from apps.ads.audiences.models import Audience, AudienceBuild, AudienceMember, AudienceSeed
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement, SnapshotVersion
 from apps.ads.experiments.models import Experiment
 from apps.ads.pacing.models import FlightPacing, PacingStep
 from apps.ads.reports.models import AdDecision, AdReport, Reconciliation
-from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent
+from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent, OwnSubject
 
 __all__ = [
     "AdChange",
@@ -13,6 +14,10 @@ __all__ = [
     "AdReport",
     "Advertiser",
     "AttributedConversion",
+    "Audience",
+    "AudienceBuild",
+    "AudienceMember",
+    "AudienceSeed",
     "Campaign",
     "Creative",
     "CreativeCount",
@@ -23,6 +28,7 @@ __all__ = [
     "FlightBudget",
     "FlightPacing",
     "LedgerEntry",
+    "OwnSubject",
     "PacingStep",
     "Placement",
     "Reconciliation",

@@ -98,11 +98,12 @@ def _problem(name: str, value: Any) -> str | None:
     if name == "policy":
         return None if value in ("greedy", "softmax") else "must be greedy or softmax"
     if name == "own_addresses":
-        return _problem_of_addresses(value)
+        return problem_of_networks(value)
     return f"is not a setting; known are {', '.join(each.name for each in fields(AdSettings))}"
 
 
-def _problem_of_addresses(value: Any) -> str | None:
+def problem_of_networks(value: Any) -> str | None:
+    """Why a value is no list of networks, such as ["203.0.113.0/24"]; None where it is one."""
     if not isinstance(value, list | tuple) or len(value) > MOST_ADDRESSES:
         return f'must be a list of at most {MOST_ADDRESSES} networks, such as ["203.0.113.0/24"]'
     for each in value:

@@ -1,7 +1,10 @@
 """What ad placement does off the request's path."""
 
+from uuid import UUID
+
 from celery import shared_task
 
+from apps.ads.audiences import services as audiences
 from apps.ads.pacing.services import expire_steps, pace_flights
 from apps.ads.tracking.conversions import settle_conversions
 from apps.ads.tracking.counting import count_creatives
@@ -78,3 +81,18 @@ def expire_pacing_steps() -> None:
 @tenant_task(name="ads.expire_pacing_steps_of_tenant", queue="default")
 def expire_pacing_steps_of_tenant() -> None:
     expire_steps()
+
+
+@tenant_task(name="ads.build_audience", queue="train", scoped=False, acks_late=False)
+def build_audience(build_id: str) -> None:
+    audiences.run_build(UUID(build_id))
+
+
+@shared_task(name="ads.tend_audiences", queue="default")
+def tend_audiences() -> None:
+    enqueue_for_each_tenant(tend_audiences_of_tenant)
+
+
+@tenant_task(name="ads.tend_audiences_of_tenant", queue="default", expires=300.0)
+def tend_audiences_of_tenant() -> None:
+    audiences.tend()

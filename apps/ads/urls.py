@@ -3,6 +3,8 @@
 from django.urls import URLPattern, path
 
 from apps.ads.auctions.api import AdDecisionsView
+from apps.ads.audiences.api import VIEWS as audiences
+from apps.ads.audiences.api import AdAudienceBuildsView, AdAudienceSeedView
 from apps.ads.campaigns.urls import object_paths
 from apps.ads.campaigns.urls import urlpatterns as campaigns
 from apps.ads.experiments.api import VIEWS as experiments
@@ -10,14 +12,19 @@ from apps.ads.experiments.api import AdExperimentReportView
 from apps.ads.forecasts.api import AdForecastView
 from apps.ads.pacing.api import AdFlightProgressView
 from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
-from apps.ads.tracking.api import AdImpressionsView
+from apps.ads.tracking.api import AdImpressionsView, AdOwnPeopleView, AdvertiserOwnPeopleView
 from apps.ads.tracking.models import EventKind
 from apps.ads.tracking.public import click, pixel
 
 urlpatterns: list[URLPattern] = [
     *campaigns,
+    *object_paths("audiences", audiences),
+    path("audiences/<uuid:id>/seed", AdAudienceSeedView.as_view(), name="ad-audience-seed"),
+    path("audiences/<uuid:id>/builds", AdAudienceBuildsView.as_view(), name="ad-audience-builds"),
     *object_paths("experiments", experiments),
     path("experiments/<uuid:id>/report", AdExperimentReportView.as_view(), name="ad-experiment-report"),
+    path("own-people", AdOwnPeopleView.as_view(), name="ad-own-people"),
+    path("advertisers/<uuid:id>/own-people", AdvertiserOwnPeopleView.as_view(), name="ad-advertiser-own-people"),
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),
     path("flights/<uuid:id>/forecast", AdForecastView.as_view(), name="ad-flight-forecast"),
     path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),

@@ -113,6 +113,7 @@ UNFOLD: dict[str, Any] = {
                     page("Creatives", "image", "ads_creative_changelist"),
                     page("Placements", "dashboard", "ads_placement_changelist"),
                     page("Advertisers", "storefront", "ads_advertiser_changelist"),
+                    page("Audiences", "groups", "ads_audience_changelist"),
                     page("Experiments", "science", "ads_experiment_changelist"),
                     page("Report", "monitoring", "ads_adreport_changelist"),
                     page("Auctions", "gavel", "ads_addecision_changelist"),

@@ -221,6 +221,7 @@ SPECTACULAR_SETTINGS = {
         "ReplyStatusEnum": "apps.service.replies.models.ReplyStatus",
         "ReplyActionEnum": "apps.service.replies.models.ReplyAction",
         "FlightStatusEnum": "apps.ads.campaigns.models.FlightStatus",
+        "AudienceBuildStatusEnum": "apps.ads.audiences.models.BuildStatus",
         "AdChangeActionEnum": "apps.ads.campaigns.models.AdChange.Action",
         "VerdictEnum": ["ok", "thin", "insufficient"],
         "AssessmentVerdictEnum": "apps.risk.assessments.serializers.VERDICTS",
@@ -283,6 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},
     "log-ad-deliveries": {"task": "ads.log_deliveries", "schedule": 15.0},
     "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 60.0},
+    "tend-ad-audiences": {"task": "ads.tend_audiences", "schedule": 300.0},
     "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }

@@ -14,8 +14,9 @@ from ml.serving.artifact import Artifact
 from ml.serving.lists import top_lists
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.predictor import Predictor, RulesPredictor, load_predictor, load_rules
-from ml.serving.requests import NextItemRequest
+from ml.serving.requests import NextItemRequest, read_history
 from ml.serving.scorer import Scorer
+from ml.serving.subject_vectors import subject_vectors
 from ml.tasks.next_item_evaluation import CaseEvaluator
 
 Ask = Callable[..., NextItemRequest]
@@ -205,3 +206,29 @@ def test_a_vocabulary_survives_a_file_with_any_name_in_it(tmp_path: Path) -> Non
     loaded = Vocabulary.load(tmp_path / "vocabulary.json")
     assert loaded == vocabulary
     assert loaded.known_items(["", "b", "a"]).tolist() == [4, 1]
+
+
+def test_a_subjects_vector_is_what_serving_scores_the_items_from(
+    log: EventColumns, predictor: NextItemPredictor
+) -> None:
+    """The same history through the log's columns and through a JSON request gives the same vector, also where a case
+    ends amid the history and where there is nothing before its end."""
+    subject = np.array([0, 1, 2, 2, 3])
+    end = log.offsets[subject + 1].copy()
+    end[3] -= 2
+    end[4] = log.offsets[3]
+    vectors, is_known = subject_vectors(predictor, log, subject, end)
+    assert is_known.tolist() == [True, True, True, True, False]
+    assert not vectors[4].any()
+    for case in range(4):
+        rows = slice(int(log.offsets[subject[case]]), int(end[case]))
+        request = NextItemRequest(
+            items=[log.items[code - 1] if code else "" for code in log.item[rows]],
+            types=[log.types[code] for code in log.type[rows]],
+            times=log.time[rows].tolist(),
+            values=[None if np.isnan(value) else float(value) for value in log.value[rows]],
+            count=1,
+        )
+        history = read_history(request, predictor.vocabulary, limit=predictor.max_length)
+        reading = predictor.scorer.model.read(predictor._batch([request], [history]))
+        np.testing.assert_allclose(vectors[case], reading.pooled[0].numpy(), atol=1e-5)

@@ -1,10 +1,11 @@
 """A request for ads, and what it says of the moment in the words of targeting."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from apps.ads.audiences.selectors import audiences_of_subject
 from apps.ads.campaigns.targeting import ATTRIBUTE, normal
 from apps.ads.tracking.traffic import device_of
 from behavior.models import Consent
@@ -17,7 +18,7 @@ ONE_VALUE = {"country": "countries", "region": "regions", "language": "languages
 @dataclass(frozen=True)
 class Ask:
     """`placements` are keys. `subject` is None where nobody is named or consent is missing, and then nothing personal
-    counts: neither segments nor attributes."""
+    counts: neither segments nor attributes nor audiences, which are the subject's by the keys of `Audience`."""
 
     placements: Sequence[str]
     subject: Subject | None = None
@@ -26,6 +27,7 @@ class Ask:
     user_agent: str = ""
     has_consent: bool = False
     may_train: bool = False
+    audiences: Sequence[str] = ()
 
     @property
     def consent(self) -> int:
@@ -50,6 +52,7 @@ class Ask:
         found["devices"] = [self.device]
         if self.has_consent:
             found["segments"] = [normal(each) for each in context.get("segments", ())]
+            found["audiences"] = list(self.audiences)
             found |= {
                 ATTRIBUTE + normal(name): [normal(str(value))] for name, value in context.get("attributes", {}).items()
             }
@@ -62,3 +65,8 @@ class NoFill:
 
     reason: str
     lost: Mapping[str, int]
+
+
+def with_audiences(ask: Ask) -> Ask:
+    """The same, with the audiences that the subject belongs to; one read."""
+    return ask if ask.subject is None else replace(ask, audiences=audiences_of_subject(ask.subject.keys))

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from apps.ads.auctions.asking import Ask, NoFill
+from apps.ads.auctions.asking import Ask, NoFill, with_audiences
 from apps.ads.auctions.caps import capped_flights
 from apps.ads.auctions.contest import Contest, Lead, open_contest
 from apps.ads.auctions.snapshot import Snapshot, current_snapshot
@@ -41,6 +41,8 @@ def decide(ask: Ask) -> list[Placed]:
     snapshot, now = current_snapshot(), timezone.now()
     if unknown := [key for key in ask.placements if key not in snapshot.placements]:
         raise ValidationError({"placements": f"there is no placement '{unknown[0]}'; make it first"})
+    if "audiences" in snapshot.index.dimensions:
+        ask = with_audiences(ask)
     contests = _open(snapshot, ask, now)
     expires_at = now + timedelta(minutes=snapshot.settings.impression_minutes)
     occasion = Occasion(ask, str(snapshot.settings.decision_policy), now, expires_at, started)

@@ -21,14 +21,16 @@ from apps.ads.campaigns.models import (
     Placement,
     ReviewStatus,
 )
+from apps.ads.campaigns.subjects_form import OwnPeopleForm
 from apps.ads.campaigns.view import flight_context, money, object_context
 from apps.ads.forecasts.view import forecast_context
+from apps.ads.tracking.own import own_subject_count, put_own_subjects
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name, has_role
 from console.search import choice_field
 from console.site import register
 from console.theme import ActionVariant, BaseDialogForm, action, display
-from tenancy.models import Role
+from tenancy.models import Membership, Role
 
 STATUS_COLOURS = {"Draft": None, "Live": "success", "Paused": "warning"}
 REVIEW_COLOURS = {"Pending": "warning", "Approved": "success", "Rejected": "danger"}
@@ -139,9 +141,44 @@ class AdObjectAdmin(TenantModelAdmin):
 class AdvertiserAdmin(AdObjectAdmin):
     list_title = "Advertisers"
     list_display = ("name", "currency", "updated_by", "updated_at")
-    actions_detail = ("archive",)
+    actions_detail = ("people", "archive")
     empty_title = "No advertisers yet"
     empty_text = "An advertiser has campaigns; all its bids and budgets are in one currency."
+
+    def buttons(self, found: Any) -> set[str]:
+        return {"people", "archive"}
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        found = self.get_object(request, object_id) if object_id else None
+        context = extra_context or {}
+        if found is not None and request.method == "GET":
+            counts = (own_subject_count(found.id), own_subject_count(None))
+            context |= {"account": [("Own people", counts[0]), ("Own people of the business", counts[1])]}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    @action(
+        description="Own people",
+        icon="badge",
+        permissions=["operator"],
+        dialog={
+            "title": "Whose clicks count for nothing?",
+            "description": "What these subjects see and click is never billed. Ids are kept as pseudonyms.",
+            "form_class": OwnPeopleForm,
+            "form_submit_text": "Replace the list",
+        },
+    )
+    def people(self, request: HttpRequest, form: OwnPeopleForm, object_id: str) -> HttpResponse:
+        advertiser = self.row(request, object_id)
+        subjects = form.subjects()
+        if form.cleaned_data["members"]:
+            emails = Membership.objects.filter(tenant_id=advertiser.tenant_id).values_list("user__email", flat=True)
+            subjects += [{"user_id": email} for email in emails if email]
+        of = None if form.cleaned_data["whose"] == OwnPeopleForm.BUSINESS else advertiser.id
+        named = put_own_subjects(advertiser_id=of, subjects=subjects)
+        messages.success(request, f"What {named} subjects see and click counts for nothing.")
+        return go_to(self.page_of(advertiser))
 
 
 @register(Campaign)

@@ -8,6 +8,8 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from apps.ads.audiences.models import Audience, SeedKind
+from apps.ads.audiences.selectors import unknown_audiences
 from apps.ads.campaigns.models import (
     LONGEST_URL,
     AdObject,
@@ -19,15 +21,19 @@ from apps.ads.campaigns.models import (
     GoalKind,
     Placement,
 )
-from apps.ads.campaigns.targeting import check_targeting
+from apps.ads.campaigns.targeting import audiences_in, check_targeting, normal
 from apps.ads.experiments.arms import read_arms, refusal
 from apps.ads.experiments.models import Experiment
+from apps.ads.settings import problem_of_networks
 from behavior.currencies import CURRENCIES
+
+# Events of the log that name a flight.
+OF_FLIGHT = ("ad_impression", "ad_click", "ad_conversion")
 
 
 def check(found: AdObject) -> None:
     """Raises ValidationError that names each field at fault."""
-    found.clean_fields(exclude={"created_by", "updated_by", "targeting"})
+    found.clean_fields(exclude={"created_by", "updated_by", "targeting", "own_networks"})
     CHECKS[type(found)](found)
 
 
@@ -59,6 +65,8 @@ def _check_currency(found: Advertiser | Placement) -> None:
 
 def _check_advertiser(found: Any) -> None:
     _check_currency(found)
+    if problem := problem_of_networks(found.own_networks):
+        raise ValidationError({"own_networks": problem})
 
 
 def _check_campaign(found: Any) -> None:
@@ -68,6 +76,8 @@ def _check_campaign(found: Any) -> None:
 def _check_flight(found: Any) -> None:
     _check_parent("campaign", Campaign, found.campaign_id)
     found.targeting = check_targeting(found.targeting)
+    if unknown := unknown_audiences(audiences_in(found.targeting)):
+        raise ValidationError({"targeting": f"there is no audience '{unknown[0]}'; make it first"})
     problems = {}
     if found.ends_at <= found.starts_at:
         problems["ends_at"] = "must come after starts_at"
@@ -114,9 +124,26 @@ def _check_experiment(found: Any) -> None:
         raise refusal(f"name {strange[0]}, which is no flight or creative of the campaign")
 
 
+def _check_audience(found: Any) -> None:
+    if found.key != normal(found.key):
+        raise ValidationError({"key": "must be in lower case"})
+    if found.seed_kind == SeedKind.LIST:
+        if found.seed_event or found.seed_flight_id:
+            raise ValidationError({"seed_event": "belongs to an audience whose seed_kind is event"})
+        return
+    if not found.seed_event:
+        raise ValidationError({"seed_event": "is missing: name the event that makes a subject one of the seed"})
+    if found.seed_flight_id is None:
+        return
+    _check_parent("seed_flight_id", Flight, found.seed_flight_id)
+    if found.seed_event not in OF_FLIGHT:
+        raise ValidationError({"seed_event": f"of a flight must be {', '.join(OF_FLIGHT)}"})
+
+
 def _check_parent(field: str, model: type[AdObject], parent_id: Any) -> None:
     if not model._default_manager.filter(id=parent_id, archived_at=None).exists():
-        raise ValidationError({field: f"there is no {field} {parent_id} that is not archived"})
+        kind = model._meta.verbose_name
+        raise ValidationError({field: f"there is no {kind} {parent_id} that is not archived"})
 
 
 def _cost_of_one(flight: Flight) -> int:
@@ -139,4 +166,5 @@ CHECKS: dict[type[AdObject], Callable[[Any], None]] = {
     Creative: _check_creative,
     Placement: _check_placement,
     Experiment: _check_experiment,
+    Audience: _check_audience,
 }

@@ -2,14 +2,15 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
-from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject
+from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Flight
 from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
 from console.forms import PrettyJSONField, ServiceForm
-from console.theme import BaseDialogForm, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from console.theme import BaseDialogForm, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 MONEY = {
     "bid_micros": (
@@ -20,10 +21,12 @@ MONEY = {
     "daily_budget_micros": ("Daily budget", "Empty means that the budget alone counts."),
     "floor_micros": ("Floor price", "For a thousand impressions, in units of the placement's currency."),
 }
+MOST_FLIGHTS = 1_000
 TARGETING = (
     "Who and where, such as "
     '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
 )
+OWN_NETWORKS = 'Where its own people sit, such as ["203.0.113.0/24"]. What they see and click counts for nothing.'
 ARMS = (
     'Such as [{"name": "low bid", "share": 0.5, "members": ["<id of a flight or creative>"]}, ...]; the first is what '
     "the others are compared with. The ids stand in the addresses of their pages."
@@ -65,6 +68,10 @@ class AdObjectForm(ServiceForm):
                 )
         if "arms" in self.fields:
             self.fields["arms"] = PrettyJSONField(help_text=ARMS)
+        if "seed_flight_id" in self.fields:
+            self.fields["seed_flight_id"] = _flight_field()
+        if "own_networks" in self.fields:
+            self.fields["own_networks"] = PrettyJSONField(required=False, initial=[], help_text=OWN_NETWORKS)
         if "targeting" in self.fields:
             self.fields["targeting"] = PrettyJSONField(required=False, help_text=TARGETING)
 
@@ -73,6 +80,8 @@ class AdObjectForm(ServiceForm):
         given = {name: self.cleaned_data[name] for name in FIELDS[model] if name in self.cleaned_data}
         if "targeting" in given:
             given["targeting"] = given["targeting"] or {}
+        if "own_networks" in given:
+            given["own_networks"] = given["own_networks"] or []
         try:
             if not self.instance._state.adding:
                 return change(model, object_id=self.instance.pk, actor=self.actor, changes=given)
@@ -86,6 +95,19 @@ class AdObjectForm(ServiceForm):
             for name, messages in error.message_dict.items():
                 told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
             raise ValidationError(told) from error
+
+
+def _flight_field() -> forms.TypedChoiceField:
+    flights = Flight.objects.filter(archived_at=None).order_by("name").values_list("id", "name")[:MOST_FLIGHTS]
+    return forms.TypedChoiceField(
+        label="Flight of the seed",
+        choices=[("", "any"), *((str(flight), name) for flight, name in flights)],
+        coerce=UUID,
+        empty_value=None,
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="With ad_impression, ad_click or ad_conversion as the event: of this flight alone.",
+    )
 
 
 class RejectionForm(BaseDialogForm):

@@ -37,9 +37,12 @@ class AdObject(TenantOwned):
 
 
 class Advertiser(AdObject):
+    """`own_networks` are where its own people sit, such as 203.0.113.0/24: what they do counts for nothing."""
+
     currency = models.CharField(
         max_length=3, help_text="ISO 4217; all bids and budgets are in it, and it never changes."
     )
+    own_networks = models.JSONField(default=list, db_default=[], blank=True)
 
     class Meta:
         ordering = ["name"]
@@ -175,6 +178,7 @@ class ObjectKind(models.TextChoices):
     CREATIVE = "creative", "Creative"
     PLACEMENT = "placement", "Placement"
     EXPERIMENT = "experiment", "Experiment"
+    AUDIENCE = "audience", "Audience"
 
 
 class AdChange(TenantOwned):

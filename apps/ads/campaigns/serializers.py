@@ -29,6 +29,7 @@ from apps.ads.campaigns.models import (
 )
 from apps.ads.campaigns.selectors import differences
 from apps.ads.campaigns.services import FIELDS
+from apps.ads.settings import MOST_ADDRESSES
 
 COMMON = ("version", "is_archived", "created_by", "updated_by", "created_at", "updated_at")
 CURRENCY = {"regex": "^[A-Z]{3}$", "help_text": "ISO 4217; never changes"}
@@ -62,7 +63,12 @@ class AnswerSerializer(serializers.ModelSerializer):
 
 # Advertisers ---------------------------------------------------------------------------------------------------------
 class AdvertiserFieldsSerializer(NamedSerializer):
-    pass
+    own_networks = serializers.ListField(
+        child=serializers.CharField(max_length=50),
+        required=False,
+        max_length=MOST_ADDRESSES,
+        help_text="where its own people sit, such as 203.0.113.0/24: what they see and click counts for nothing",
+    )
 
 
 class AdvertiserBodySerializer(AdvertiserFieldsSerializer):
@@ -70,6 +76,8 @@ class AdvertiserBodySerializer(AdvertiserFieldsSerializer):
 
 
 class AdvertiserSerializer(AnswerSerializer):
+    own_networks = serializers.ListField(child=serializers.CharField(), read_only=True)
+
     class Meta:
         model = Advertiser
         fields = ("id", "currency", *FIELDS[Advertiser], *COMMON)
@@ -107,8 +115,9 @@ class FlightFieldsSerializer(NamedSerializer):
     goal = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=10**12)
     targeting = ObjectField(
         required=False,
-        help_text="{include, exclude: {segments, keywords, categories, countries, regions, languages, devices, "
-        "placements: [...]}, attributes: {name: [...]}, hours: [{days: [0-6], from, to}]}; all parts are optional",
+        help_text="{include, exclude: {segments, audiences, keywords, categories, countries, regions, languages, "
+        "devices, placements: [...]}, attributes: {name: [...]}, hours: [{days: [0-6], from, to}]}; all parts are "
+        "optional, and audiences are named by their keys",
     )
     cap_impressions = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=1000, help_text="of one subject in cap_hours"

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.ads.audiences.models import Audience
 from apps.ads.budgets.services import open_budget
 from apps.ads.campaigns.checks import check, check_can_start
 from apps.ads.campaigns.models import (
@@ -37,10 +38,11 @@ KINDS: dict[type[AdObject], ObjectKind] = {
     Creative: ObjectKind.CREATIVE,
     Placement: ObjectKind.PLACEMENT,
     Experiment: ObjectKind.EXPERIMENT,
+    Audience: ObjectKind.AUDIENCE,
 }
 # What can be changed of each kind.
 FIELDS: dict[type[AdObject], tuple[str, ...]] = {
-    Advertiser: ("name",),
+    Advertiser: ("name", "own_networks"),
     Campaign: ("name",),
     Flight: (
         "name",
@@ -63,6 +65,7 @@ FIELDS: dict[type[AdObject], tuple[str, ...]] = {
     Creative: ("name", "width", "height", "text", "image_url", "click_url", "quality"),
     Placement: ("name", "width", "height", "floor_micros", "auction"),
     Experiment: ("name", "starts_at", "ends_at", "arms"),
+    Audience: ("name", "seed_event", "seed_flight_id", "seed_days", "share", "include_seed", "refresh"),
 }
 # Fixed when the object is made.
 FIXED: dict[type[AdObject], tuple[str, ...]] = {
@@ -72,6 +75,7 @@ FIXED: dict[type[AdObject], tuple[str, ...]] = {
     Creative: ("flight_id",),
     Placement: ("key", "currency"),
     Experiment: ("campaign_id",),
+    Audience: ("key", "seed_kind"),
 }
 # Set by services of their own; a history row holds them too.
 STATES: dict[type[AdObject], tuple[str, ...]] = {Flight: ("status",), Creative: ("review", "review_note")}
@@ -96,8 +100,9 @@ def create(model: type[Found], *, actor: str, **fields: Any) -> Found:
         raise ValidationError({"name": f"there are {MOST_OF_A_KIND:,} of them already; archive some first"})
     made = model(created_by=actor, **fields)
     check(made)
-    if isinstance(made, Placement) and Placement.objects.filter(key=made.key).exists():
-        raise ValidationError({"key": f"'{made.key}' is or was the key of another placement; choose another one"})
+    if isinstance(made, Placement | Audience) and model._default_manager.filter(key=made.key).exists():
+        kind = model._meta.verbose_name
+        raise ValidationError({"key": f"'{made.key}' is or was the key of another {kind}; choose another one"})
     _store(made, Action.CREATED, actor, before=None)
     if isinstance(made, Flight):
         open_budget(made)

@@ -12,9 +12,19 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-DIMENSIONS = ("segments", "keywords", "categories", "countries", "regions", "languages", "devices", "placements")
+DIMENSIONS = (
+    "segments",
+    "audiences",
+    "keywords",
+    "categories",
+    "countries",
+    "regions",
+    "languages",
+    "devices",
+    "placements",
+)
 # These and the attributes are known of a person, so that they say nothing without consent.
-PERSONAL = frozenset({"segments"})
+PERSONAL = frozenset({"segments", "audiences"})
 ATTRIBUTE = "attributes."
 DEVICES = ("desktop", "mobile", "tablet")
 MOST_VALUES = 1_000
@@ -64,6 +74,12 @@ def hours_of_week(targeting: Mapping[str, Any]) -> set[int]:
 def needs_identity(targeting: Mapping[str, Any]) -> bool:
     parts = (targeting.get("include", {}), targeting.get("exclude", {}))
     return bool(targeting.get("attributes")) or any(PERSONAL & part.keys() for part in parts)
+
+
+def audiences_in(targeting: Mapping[str, Any]) -> set[str]:
+    """Keys of all audiences that a targeting names."""
+    parts = (targeting.get("include", {}), targeting.get("exclude", {}))
+    return {key for part in parts for key in part.get("audiences", ())}
 
 
 def _read_sets(part: str, sets: Any, known: tuple[str, ...] | None) -> dict[str, list[str]]:

@@ -15,8 +15,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.ads.auctions.index import TargetingIndex
+from apps.ads.audiences.selectors import audiences_of_subjects
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
-from apps.ads.campaigns.targeting import needs_identity
+from apps.ads.campaigns.targeting import audiences_in, needs_identity
 from apps.ads.engine import Prior, clearing_price, smoothed_rates
 from apps.ads.forecasts.selectors import DAYS, Asked, sample_requests, seen_shares
 from apps.ads.models import CreativeCount
@@ -142,12 +143,15 @@ def _offer(flight: Flight, creative: Creative, count: CreativeCount | None, sett
 
 def _match(
     flight: Flight,
-    asked: Iterable[Asked],
+    asked: Sequence[Asked],
     offers: Mapping[str, tuple[Placement, Offer]],
     settings: AdSettings,
 ) -> _Matching:
     index = TargetingIndex([flight.targeting])
     identified = flight.cap_impressions is not None or flight.recency_seconds > 0 or needs_identity(flight.targeting)
+    # As they are now: decisions know no audience that nobody asked for then.
+    subjects = {each.subject_key for each in asked if each.subject_key} if audiences_in(flight.targeting) else set()
+    audiences = audiences_of_subjects(subjects) if subjects else {}
     matching = _Matching()
     for each in asked:
         offer = offers.get(each.placement)
@@ -159,7 +163,7 @@ def _match(
             continue
         local = each.asked_at.astimezone(settings.zone)
         lost: dict[str, int] = {}
-        facts = {**each.facts, "placements": [each.placement]}
+        facts = {**each.facts, "placements": [each.placement], "audiences": audiences.get(each.subject_key or b"", [])}
         if not index.match(1, facts, 24 * local.weekday() + local.hour, lost):
             matching.lost[next(iter(lost))] += each.weight
             continue

@@ -1,5 +1,6 @@
 """What the console's pages of reports, the ledger and auctions show."""
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ REASONS = {
     "score": "a lower score",
     "won_elsewhere": "shown at another placement of the page",
     "targeting.hours": "not at this hour",
+    "targeting.audiences": "the subject is not in the audience",
 }
 
 
@@ -76,9 +78,7 @@ def ledger_context() -> dict[str, Any]:
 def auction_context(decision: AdDecision) -> dict[str, Any]:
     request = decision.request
     currency = request.get("currency", "")
-    named = {
-        str(flight): name for flight, name in Flight.objects.filter(id__in=_losers(request)).values_list("id", "name")
-    }
+    flights = {str(flight.id): flight for flight in Flight.objects.filter(id__in=_losers(request))}
     return {
         "decision": decision,
         "auction": request,
@@ -95,7 +95,7 @@ def auction_context(decision: AdDecision) -> dict[str, Any]:
             for each in request.get("participants", ())
         ],
         "losses": [
-            (reason_text(reason), count, [named.get(each, each) for each in request.get("losers", {}).get(reason, ())])
+            (reason_text(reason), count, _named(reason, request.get("losers", {}).get(reason, ()), flights))
             for reason, count in request.get("losses", {}).items()
         ],
         "no_fill": reason_text(request["no_fill"]) if "no_fill" in request else None,
@@ -106,6 +106,20 @@ def reason_text(reason: str) -> str:
     if reason.startswith("targeting.") and reason not in REASONS:
         return f"targeting: {reason.removeprefix('targeting.')}"
     return REASONS.get(reason, reason.replace("_", " "))
+
+
+def _named(reason: str, losers: Iterable[str], flights: Mapping[str, Flight]) -> list[str]:
+    """Names of flights, each with the audiences that it asks for where these kept it out."""
+    if reason != "targeting.audiences":
+        return [flights[each].name if each in flights else each for each in losers]
+    return [f"{flights[each].name} ({_audiences(flights[each])})" if each in flights else each for each in losers]
+
+
+def _audiences(flight: Flight) -> str:
+    wanted, unwanted = (flight.targeting.get(part, {}).get("audiences", ()) for part in ("include", "exclude"))
+    parts = [f"not in audience {' or '.join(wanted)}"] if wanted else []
+    parts += [f"in audience {' or '.join(unwanted)}, which it excludes"] if unwanted else []
+    return ", or ".join(parts)
 
 
 def _losers(request: dict[str, Any]) -> set[str]:

@@ -1,4 +1,6 @@
-"""POST /api/v1/ads/impressions: what a client's own server saw happen to an ad."""
+"""POST /api/v1/ads/impressions: what a client's own server saw happen to an ad; and whose events count for nothing."""
+
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -7,8 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.idempotency import IdempotentWrites
 from api.serializers import StrictSerializer
+from api.subjects import SubjectIdsField
+from apps.ads.campaigns.api import READ, TAGS, WRITE, refusals
+from apps.ads.campaigns.models import Advertiser
 from apps.ads.tracking.models import EventKind
+from apps.ads.tracking.own import MOST_OWN_SUBJECTS, own_subject_count, put_own_subjects
 from apps.ads.tracking.public import LONGEST_AGENT
 from apps.ads.tracking.services import UnknownDelivery, Visitor, record
 from apps.ads.tracking.tokens import TOKEN_LENGTH, BadToken, read_token
@@ -26,7 +33,7 @@ class AdEventSerializer(serializers.Serializer):
     counted = serializers.BooleanField()
     filtered = serializers.CharField(
         allow_null=True,
-        help_text="why not: replayed, expired, bot, no_user_agent, self, not_seen, too_fast or too_many",
+        help_text="why not: replayed, expired, bot, no_user_agent, self_click, not_seen, too_fast or too_many",
     )
     billed_micros = serializers.IntegerField(help_text="0 where it is not what was bought")
 
@@ -57,3 +64,71 @@ class AdImpressionsView(APIView):
                 "billed_micros": outcome.billed_micros,
             }
         )
+
+
+class AdOwnPeopleBodySerializer(StrictSerializer):
+    subjects = serializers.ListField(child=SubjectIdsField(), max_length=MOST_OWN_SUBJECTS, help_text="may be empty")
+
+
+class AdOwnPeopleSerializer(serializers.Serializer):
+    subjects = serializers.IntegerField(help_text="how many ids there are; no answer names them")
+
+
+class OwnPeopleView(IdempotentWrites):
+    """Base of the two lists of own people."""
+
+    required_scopes = {"GET": READ, "PUT": WRITE}
+
+    def count(self, advertiser_id: UUID | None) -> Response:
+        return Response({"subjects": own_subject_count(advertiser_id)})
+
+    def replace(self, request: Request, advertiser_id: UUID | None) -> Response:
+        body = AdOwnPeopleBodySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        known = put_own_subjects(advertiser_id=advertiser_id, subjects=body.validated_data["subjects"])
+        return Response({"subjects": known})
+
+
+class AdOwnPeopleView(OwnPeopleView):
+    @extend_schema(
+        operation_id="get_ad_own_people",
+        tags=TAGS,
+        summary="How many people of the business count for nobody's ads",
+        responses=AdOwnPeopleSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        return self.count(None)
+
+    @extend_schema(
+        operation_id="put_ad_own_people",
+        tags=TAGS,
+        summary="Name the people of the business, whose events count for nobody's ads",
+        request=AdOwnPeopleBodySerializer,
+        responses=AdOwnPeopleSerializer,
+    )
+    def put(self, request: Request) -> Response:
+        return self.replace(request, None)
+
+
+class AdvertiserOwnPeopleView(OwnPeopleView):
+    @extend_schema(
+        operation_id="get_ad_advertiser_own_people",
+        tags=TAGS,
+        summary="How many people of an advertiser count for none of its ads",
+        responses=AdOwnPeopleSerializer,
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        with refusals(Advertiser, id):
+            Advertiser.objects.only("id").get(id=id)
+        return self.count(id)
+
+    @extend_schema(
+        operation_id="put_ad_advertiser_own_people",
+        tags=TAGS,
+        summary="Name the people of an advertiser, whose events count for none of its ads",
+        request=AdOwnPeopleBodySerializer,
+        responses=AdOwnPeopleSerializer,
+    )
+    def put(self, request: Request, id: UUID) -> Response:
+        with refusals(Advertiser, id):
+            return self.replace(request, id)

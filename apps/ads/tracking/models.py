@@ -3,8 +3,9 @@
 from django.db import models
 from django.db.models import Q
 
-from apps.ads.campaigns.models import BidKind
+from apps.ads.campaigns.models import Advertiser, BidKind
 from behavior.models import Consent, tenant_of_log
+from tenancy.models import TenantOwned
 
 
 class DeliveryStatus(models.TextChoices):
@@ -94,6 +95,27 @@ class FilteredEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"
+
+
+class OwnSubject(TenantOwned):
+    """One of an advertiser's own people, or of the business where no advertiser is named. Whoever is taken out of the
+    vault is taken out of here by the database."""
+
+    advertiser = models.ForeignKey(
+        Advertiser, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="own_subjects"
+    )
+    subject_key = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "subject_key", "advertiser"], nulls_distinct=False, name="own_subject_once"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "advertiser"], name="own_subject_advertiser")]
+
+    def __str__(self) -> str:
+        return str(self.advertiser_id or "the business")
 
 
 class AttributedConversion(models.Model):

@@ -16,8 +16,9 @@ from apps.ads.budgets.services import Reservation, bill, give_back
 from apps.ads.campaigns.models import BidKind
 from apps.ads.settings import AdSettings, current_settings
 from apps.ads.tracking.models import TO_LOG, EventKind
+from apps.ads.tracking.own import is_own
 from apps.ads.tracking.tokens import Token
-from apps.ads.tracking.traffic import click_problem, visitor_problem
+from apps.ads.tracking.traffic import OWN, click_problem, visitor_problem
 from tenancy.scope import current_tenant_id
 
 MOST_RETURNED = 1_000  # at a time
@@ -140,6 +141,8 @@ def _problem(
         return "expired"
     if problem := visitor_problem(visitor.user_agent, visitor.address, settings):
         return problem
+    if is_own(delivery["flight_id"], delivery["subject_key"], visitor.address):
+        return OWN
     if kind == EventKind.VIEWABLE:
         return "not_seen" if delivery["impression_at"] is None else None
     if kind == EventKind.CLICK:

@@ -2,11 +2,14 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from apps.ads.settings import AdSettings
 
+# Why nothing counts that an advertiser's own people see and click, or those of the business.
+OWN = "self_click"
 # Words by which programs name themselves, and tools that are not browsers.
 _BOT = re.compile(
     r"bot\b|bot[/;]|crawl|spider|slurp|scrap|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|preview|monitor|"
@@ -29,12 +32,12 @@ def device_of(user_agent: str) -> str:
 
 
 def visitor_problem(user_agent: str, address: str, settings: AdSettings) -> str | None:
-    """Why nothing of this visitor counts: `bot`, `no_user_agent` or `self`; None where it does."""
+    """Why nothing of this visitor counts: `bot`, `no_user_agent` or `self_click`; None where it does."""
     if not user_agent.strip():
         return "no_user_agent"
     if is_bot(user_agent):
         return "bot"
-    return "self" if _is_own(address, settings) else None
+    return OWN if is_within(address, settings.own_networks) else None
 
 
 def click_problem(
@@ -48,9 +51,9 @@ def click_problem(
     return "too_many" if clicks_of_subject >= settings.most_clicks_an_hour else None
 
 
-def _is_own(address: str, settings: AdSettings) -> bool:
+def is_within(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(found in network for network in settings.own_networks)
+    return any(found in network for network in networks)

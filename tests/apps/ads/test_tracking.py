@@ -181,7 +181,7 @@ def test_one_address_cannot_ask_without_end(
         (Visitor("curl/8.5.0", ""), "bot"),
         (Visitor("Mozilla/5.0 HeadlessChrome/120.0", ""), "bot"),
         (Visitor("", "198.51.100.7"), "no_user_agent"),
-        (Visitor(BROWSER, "203.0.113.9"), "self"),
+        (Visitor(BROWSER, "203.0.113.9"), "self_click"),
     ],
 )
 def test_what_no_reader_does_is_not_billed(visitor: Visitor, reason: str, scope: Tenant) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.ads.audiences.models import Audience
 from apps.ads.campaigns.models import Advertiser, Campaign, Creative, Flight, Placement
 from apps.ads.campaigns.services import create as create_ad_object
 from apps.ads.models import AdDecision, Experiment
@@ -146,6 +147,12 @@ def make_experiment(flight: Flight, creative: Creative, name: str) -> Experiment
     )
 
 
+def make_audience(key: str) -> Audience:
+    return create_ad_object(
+        Audience, actor="somebody", key=key, name="Like buyers", seed_kind="event", seed_event="purchase"
+    )
+
+
 def make_ad_decision(flight: Flight) -> AdDecision:
     participant = {"flight": str(flight.id), "name": flight.name, "creative": str(flight.id), "lost": None}
     made = record_decision(
@@ -261,6 +268,7 @@ class Furnished:
             )
             self.ad_decision = make_ad_decision(self.flight)
             self.experiment = make_experiment(self.flight, self.creative, "Two banners")
+            self.audience = make_audience("buyers")
         # So that no action on another member fails for want of an admin.
         make_operator(tenant, Role.ADMIN, f"guard@{tenant.slug}.example")
         self.member = make_operator(tenant, Role.VIEWER, f"member@{tenant.slug}.example")
@@ -289,6 +297,7 @@ class Furnished:
                 flight = make_flight(f"More {number}")
                 make_experiment(flight, make_creative(flight, f"More {number}"), f"More {number}")
                 make_ad_decision(flight)
+                make_audience(f"more-{number}")
                 create_ad_object(
                     Placement,
                     actor="somebody",

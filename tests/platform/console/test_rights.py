@@ -42,6 +42,7 @@ SEEN_BY = {
     "ads/flight": EVERYBODY,
     "ads/creative": EVERYBODY,
     "ads/placement": EVERYBODY,
+    "ads/audience": EVERYBODY,
     "ads/adreport": EVERYBODY,
     "ads/addecision": EVERYBODY,
     "ads/reconciliation": EVERYBODY,

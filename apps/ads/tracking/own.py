@@ -1,0 +1,78 @@
+"""An advertiser's own people, and those of the business: what they see and click counts for nothing.
+
+Their ids are kept as those of all subjects are, as pseudonyms beside the vault; networks stand with the advertiser.
+Addresses of readers are compared and never stored.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+
+from apps.ads.campaigns.models import Advertiser
+from apps.ads.tracking.models import OwnSubject
+from apps.ads.tracking.traffic import is_within
+from behavior.judging import SUBJECT_IDS
+from behavior.selectors import PERSON, person_values
+from behavior.subjects import read_subject, remember, seal_unknown
+from tenancy.scope import current_tenant_id
+from tenancy.secrets import subject_key
+
+MOST_OWN_SUBJECTS = 10_000
+# Networks of the advertiser of a flight, and whether a person is one of its people or of the business.
+OWN_OF_FLIGHT = f"""
+    SELECT coalesce(array(SELECT jsonb_array_elements_text(advertiser.own_networks)), ARRAY[]::text[]), EXISTS (
+        SELECT 1 FROM {PERSON} JOIN ads_ownsubject AS own ON own.tenant_id = advertiser.tenant_id
+            AND own.subject_key = person.key AND coalesce(own.advertiser_id, advertiser.id) = advertiser.id)
+    FROM ads_flight AS flight
+        JOIN ads_campaign AS campaign ON campaign.tenant_id = flight.tenant_id AND campaign.id = flight.campaign_id
+        JOIN ads_advertiser AS advertiser
+            ON advertiser.tenant_id = flight.tenant_id AND advertiser.id = campaign.advertiser_id
+    WHERE flight.tenant_id = %s AND flight.id = %s"""
+
+
+def is_own(flight_id: UUID, subject_key: bytes | None, address: str) -> bool:
+    """Whether a visitor belongs to the flight's advertiser or to the business, by subject or by the advertiser's
+    networks."""
+    keys = [] if subject_key is None else [bytes(subject_key)]
+    with connection.cursor() as cursor:
+        cursor.execute(OWN_OF_FLIGHT, [*person_values(keys), current_tenant_id(), flight_id])
+        networks, is_person = cursor.fetchone()
+    return bool(is_person) or is_within(address, [ipaddress.ip_network(each, strict=False) for each in networks])
+
+
+@transaction.atomic
+def put_own_subjects(*, advertiser_id: UUID | None, subjects: Sequence[Mapping[str, str]]) -> int:
+    """Replace an advertiser's own people, or with None those of the business, who are nobody's readers; how many there
+    are. Each of `subjects` holds user_id, anonymous_id or both.
+
+    Raises Advertiser.DoesNotExist, BadSubject, and ValidationError for too many.
+    """
+    if len(subjects) > MOST_OWN_SUBJECTS:
+        raise ValidationError({"subjects": f"at most {MOST_OWN_SUBJECTS:,}; there are {len(subjects):,}"})
+    if advertiser_id is not None:
+        Advertiser.objects.select_for_update().get(id=advertiser_id, archived_at=None)
+    for subject in subjects:
+        read_subject(dict(subject))
+    named = {
+        (kind, subject[kind]): subject_key(kind, subject[kind])
+        for subject in subjects
+        for kind in SUBJECT_IDS
+        if kind in subject
+    }
+    # Somebody of whom nothing was received yet is kept too, and in the vault, so that an erasure finds them.
+    identities = {
+        kind: {raw: f"\\x{key.hex()}" for (each, raw), key in named.items() if each == kind} for kind in SUBJECT_IDS
+    }
+    remember(seal_unknown(identities))
+    OwnSubject.objects.filter(advertiser_id=advertiser_id).delete()
+    OwnSubject.objects.bulk_create(
+        [OwnSubject(advertiser_id=advertiser_id, subject_key=key) for key in sorted(set(named.values()))]
+    )
+    return len(set(named.values()))
+
+
+def own_subject_count(advertiser_id: UUID | None) -> int:
+    return OwnSubject.objects.filter(advertiser_id=advertiser_id).count()

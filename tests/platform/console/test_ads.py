@@ -1,0 +1,103 @@
+"""Dialogs of ads: an audience's list and build, and an advertiser's own people."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from apps.ads.audiences.models import Audience, AudienceBuild, AudienceSeed, BuildStatus
+from apps.ads.campaigns.services import create
+from apps.ads.models import OwnSubject
+from tenancy.models import Role, Tenant
+from tenancy.scope import tenant_scope
+from tenancy.secrets import subject_key
+from tests.database import connected_as
+from tests.platform.console.furnishing import Furnished, send, view
+
+REPORT = {
+    "members": 0,
+    "seed": 40,
+    "scored": 1000,
+    "share": 0.05,
+    "recall": 0.42,
+    "random": 0.05,
+    "activity": 0.07,
+    "head": "cosine",
+    "model_version": "00000000-0000-0000-0000-000000000001",
+    "excluded": {"consent": 3},
+}
+
+
+@pytest.fixture
+def operator(as_role: Callable[[Role], Client]) -> Client:
+    return as_role(Role.OPERATOR)
+
+
+def test_an_audience_is_set_up_built_and_its_quality_shown(
+    furnished: Furnished, tenant: Tenant, operator: Client
+) -> None:
+    form = {
+        "key": "like-clickers",
+        "name": "Like clickers",
+        "seed_kind": "event",
+        "seed_event": "ad_click",
+        "seed_flight_id": str(furnished.flight.pk),
+        "seed_days": "30",
+        "share": "0.05",
+        "refresh": "weekly",
+    }
+    page = operator.post("/console/ads/audience/add/", form, follow=True)
+    assert "The audience is made." in page.content.decode()
+    with connected_as("app"), tenant_scope(tenant.id):
+        audience = Audience.objects.get(key="like-clickers")
+        assert audience.seed_flight_id == furnished.flight.pk
+    address = f"/console/ads/audience/{audience.pk}"
+    assert operator.post(f"{address}/build/", {"_form_submitted": "on"})["HX-Redirect"] == f"{address}/change/"
+    with connected_as("app"), tenant_scope(tenant.id):
+        build = AudienceBuild.objects.get()
+        assert build.status == BuildStatus.QUEUED
+        AudienceBuild.objects.update(status=BuildStatus.SUCCEEDED, report=REPORT)
+    shown = operator.get(f"{address}/change/").content.decode()
+    for text in ("42.0 %", "7.0 %", "5.0 %", "Whose newest event lacks consent", "like-clickers"):
+        assert text in shown
+    refused = operator.post("/console/ads/audience/add/", form | {"key": "other", "seed_event": "purchase"})
+    assert "of a flight must be ad_impression, ad_click, ad_conversion" in refused.content.decode()
+
+
+def test_a_list_of_subjects_is_kept_as_pseudonyms(tenant: Tenant, operator: Client) -> None:
+    send(tenant, view("a", subject={"user_id": "ada"}), view("b", subject={"user_id": "bob"}))
+    with connected_as("app"), tenant_scope(tenant.id):
+        audience = create(Audience, actor="test", key="listed", name="Listed", seed_kind="list")
+    address = f"/console/ads/audience/{audience.pk}/subjects/"
+    operator.post(address, {"_form_submitted": "on", "kind": "user_id", "ids": "ada\n\nbob\nnobody\n"})
+    shown = operator.get(f"/console/ads/audience/{audience.pk}/change/").content.decode()
+    assert "2 of 3 subjects are known and make the list." in shown
+    with connected_as("app"), tenant_scope(tenant.id):
+        keys = {bytes(each.subject_key) for each in AudienceSeed.objects.all()}
+        assert keys == {subject_key("user_id", "ada"), subject_key("user_id", "bob")}
+    operator.post(address, {"_form_submitted": "on", "kind": "user_id", "ids": "x" * 300})
+    with connected_as("app"), tenant_scope(tenant.id):
+        assert AudienceSeed.objects.count() == 2, "a bad id changes nothing"
+
+
+def test_the_business_and_its_members_are_own_people(furnished: Furnished, tenant: Tenant, operator: Client) -> None:
+    address = f"/console/ads/advertiser/{furnished.advertiser.pk}"
+    form = {"_form_submitted": "on", "kind": "user_id", "ids": "boss", "whose": "business", "members": "on"}
+    answer = operator.post(f"{address}/people/", form)
+    assert answer["HX-Redirect"] == f"{address}/change/"
+    with connected_as("app"), tenant_scope(tenant.id):
+        keys = {bytes(key) for key in OwnSubject.objects.filter(advertiser=None).values_list("subject_key", flat=True)}
+        emails = [f"{who}@{tenant.slug}.example" for who in ("operator", "guard", "member")]
+        assert keys == {subject_key("user_id", user) for user in ("boss", *emails)}
+    shown = operator.get(f"{address}/change/").content.decode()
+    assert "Own people of the business" in shown
+
+
+def test_a_viewer_names_nobody(furnished: Furnished, tenant: Tenant, as_role: Callable[[Role], Client]) -> None:
+    viewer = as_role(Role.VIEWER)
+    address = f"/console/ads/advertiser/{furnished.advertiser.pk}/people/"
+    viewer.post(address, {"_form_submitted": "on", "kind": "user_id", "ids": "boss", "whose": "business"})
+    viewer.post(f"/console/ads/audience/{furnished.audience.pk}/build/", {"_form_submitted": "on"})
+    with connected_as("app"), tenant_scope(tenant.id):
+        assert not OwnSubject.objects.exists()
+        assert not AudienceBuild.objects.exists()
