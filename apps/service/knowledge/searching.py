@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 from apps.service.engine import Vector, chunk_text, question_sentences, rerank, sentences
 from apps.service.knowledge.indexing import PUBLIC, language_of, readable_languages, segment_reader
 from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
+from apps.service.knowledge.remembered import chunk_vectors
 from apps.service.knowledge.usual import usual_question
 from catalog.text_analysis import analyse, pairs
 from catalog.vectors import as_text, from_sent
@@ -236,11 +238,24 @@ def _by_meaning(ask: _Ask) -> Ranking:
     asked = ask.vectors
     # Its length does not matter: what is compared is the angle.
     lookups = [np.mean(asked, axis=0), *asked[:MOST_LOOKUPS]] if len(asked) > 1 else asked
-    vectors = [as_text(vector.tolist()) for vector in lookups]
     neighbours = [NEIGHBOURS] + [NEIGHBOURS_OF_SENTENCE] * (len(lookups) - 1)
+    if (remembered := chunk_vectors()) is not None:
+        found = remembered.nearest(
+            list(zip(lookups, neighbours, strict=True)), readers=ask.readers, kinds=ask.kinds, language=ask.language
+        )
+        return dict(islice(found.items(), CANDIDATES))
+    vectors = [as_text(vector.tolist()) for vector in lookups]
     with connection.cursor() as cursor:
         cursor.execute(BY_MEANING, ask.values(vectors=vectors, neighbours=neighbours))
         return dict(cursor.fetchall())
+
+
+def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
+    if (remembered := chunk_vectors()) is not None:
+        return remembered.of(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
+        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
 
 
 def _fuse(*rankings: Ranking) -> Ranking:
@@ -271,9 +286,7 @@ def _rerank(ask: _Ask, fused: Ranking, words: Ranking) -> Ranking:
     if not fused:
         raise _NotRun("there is nothing to re-rank")
     asked = ask.vectors
-    with connection.cursor() as cursor:
-        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(fused), "encoder": encoder_setting()})
-        vectors = {id: from_sent(sent) for id, sent in cursor.fetchall()}
+    vectors = _vectors(list(fused))
     if not vectors:
         raise _NotRun("no candidate has a vector yet")
     relevance = [words.get(id, 0.0) for id in fused]
