@@ -28,7 +28,6 @@ SUMS = ", ".join(
 REPORT = f"""
     WITH drafted AS (
         SELECT conversation_id AS id, min(arm) AS arm, count(*) AS replies,
-            count(*) FILTER (WHERE degraded IS NOT NULL) AS degraded,
             (count(*) FILTER (WHERE status = 'accepted'))::float8 AS accepted,
             (count(*) FILTER (WHERE status = 'edited'))::float8 AS edited,
             (count(*) FILTER (WHERE status = 'rejected'))::float8 AS rejected,
@@ -50,18 +49,17 @@ REPORT = f"""
             WHERE message.tenant_id = %(tenant)s AND message.conversation_id = drafted.id
         ) AS said
     )
-    SELECT arm, count(*), sum(replies)::bigint, sum(degraded)::bigint, {SUMS} FROM fared GROUP BY arm"""
+    SELECT arm, count(*), sum(replies)::bigint, {SUMS} FROM fared GROUP BY arm"""
 
 
 @dataclass(frozen=True)
 class ArmFigures:
     conversations: int
     replies: int
-    degraded: int
     measures: dict[str, Ratio]
 
 
-NOTHING = ArmFigures(0, 0, 0, {name: Ratio() for name in MEASURES})
+NOTHING = ArmFigures(0, 0, {name: Ratio() for name in MEASURES})
 
 
 def experiment_report(experiment: Experiment) -> list[dict[str, Any]]:
@@ -81,7 +79,6 @@ def _row(experiment: Experiment, arm: str, figures: ArmFigures, control: ArmFigu
         "version": (experiment.challenger if is_challenger else experiment.control).number,
         "conversations": figures.conversations,
         "replies": figures.replies,
-        "degraded": figures.degraded,
         "measures": {
             name: _measure(name, ratio, control.measures[name] if control else None)
             for name, ratio in figures.measures.items()
@@ -107,7 +104,7 @@ def _read(experiment: Experiment) -> dict[str, ArmFigures]:
         cursor.execute(REPORT, {"tenant": current_tenant_id(), "experiment": experiment.id})
         rows = cursor.fetchall()
     found = {}
-    for arm, conversations, replies, degraded, *sums in rows:
+    for arm, conversations, replies, *sums in rows:
         each = [Ratio(int(sums[at]), *map(float, sums[at + 1 : at + 6])) for at in range(0, len(sums), 6)]
-        found[arm] = ArmFigures(conversations, replies, degraded, dict(zip(MEASURES, each, strict=True)))
+        found[arm] = ArmFigures(conversations, replies, dict(zip(MEASURES, each, strict=True)))
     return found

@@ -57,7 +57,6 @@ class ServiceArmReportSerializer(serializers.Serializer):
     version = serializers.IntegerField(help_text="number of the model version")
     conversations = serializers.IntegerField()
     replies = serializers.IntegerField()
-    degraded = serializers.IntegerField(help_text="replies in which something stood in for a model")
     measures = ArmMeasuresSerializer()
 
 

@@ -131,7 +131,7 @@ def test_conversations_keep_their_version_and_decisions_say_which(
     assert api.post(f"service/experiments/{experiment['id']}/stop", {}).status_code == 409
 
 
-def test_an_arm_that_fails_is_answered_by_the_live_version_and_counted(
+def test_an_arm_that_fails_is_answered_by_the_live_version(
     tenant: Tenant, api: ApiClient, open_desk: Callable[..., Desk], versions: tuple[ModelVersion, ModelVersion]
 ) -> None:
     (process_settings.ARTIFACTS / versions[1].artifact / "config.json").write_text("{}")
