@@ -28,6 +28,8 @@ METRIC = "accuracy"
 TICK_STEPS = 10
 # With fewer held-out texts in scope neither a line nor a calibration means anything.
 LEAST_HELD_OUT = 20
+# Which encoder a run has kept, as its report says under `split`.
+TUNED, FROZEN = "tuned", "frozen"
 # In an artifact: {SHA-256 of a held-out text: the answer of the model that had not seen it}; empty without a refit.
 BEFORE_REFIT = "before_refit.json"
 
@@ -58,7 +60,7 @@ class IntentsTask:
         with seeded(settings.seed, settings.threads):
             report, predictor, before = _fit(columns, train, held, settings, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
-        predictor.save(out, settings.to_dict(), tuned=settings.tune)
+        predictor.save(out, settings.to_dict(), tuned=report.split["encoder"] == TUNED)
         write_json(out / BEFORE_REFIT, before)
         # The report comes last: with it the artifact is complete.
         write_json(finished, report.to_dict())
@@ -103,7 +105,10 @@ class IntentsTask:
 def _fit(
     data: LabelledTexts, train: Rows, held: Rows, settings: IntentsConfig, progress: Report
 ) -> tuple[FitReport, IntentPredictor, Answers]:
-    """The report, what is stored, and what was answered to the held-out texts if these train it too."""
+    """The report, what is stored, and what was answered to the held-out texts if these train it too.
+
+    The tuned encoder or the frozen one, whichever answers more of the held-out texts right; the report says which.
+    """
     started = time.monotonic()
 
     def tick(step: int, steps: int) -> None:
@@ -117,28 +122,35 @@ def _fit(
     pretrained = RememberingEncoder(pretrained_encoder(encoder_name()))
     grams = fit_grams(data, train, settings)
     frozen = fit_model(data, train, replace(settings, tune=False), pretrained, grams, tick)
-    model = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen
+    tuned = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen
     progress(Progress("evaluating"))
-    routed = encoded & bool(model.members)
-    evidence, plain = model.evidence(texts, routed), frozen.evidence(texts, routed)
-    right = _right(evidence, wanted, routed, settings)[inside]
+    routed = encoded & bool(frozen.members)
+    plain = frozen.evidence(texts, routed)
+    judged = {FROZEN: (frozen, plain, _right(plain, wanted, routed, settings)[inside])}
+    if tuned is not frozen and frozen.members:
+        evidence = tuned.evidence(texts, routed)
+        judged[TUNED] = tuned, evidence, _right(evidence, wanted, routed, settings)[inside]
+    # Few or noisy texts can leave a tuned encoder behind the one that it came from.
+    kept = max(judged, key=lambda name: (judged[name][2].mean(), name == TUNED))
+    model, evidence, right = judged[kept]
     majority = np.bincount(codes[train][codes[train] >= 0]).argmax()
     baselines = {
         "nearest_example": (_nearest_codes(data, train, texts) == wanted)[inside],
         "majority": (wanted == majority)[inside],
     }
     parts = {"grams": float((evidence.grams.argmax(axis=1) == wanted)[inside].mean())}
-    if model.members:
+    if frozen.members:
         frozen_answers = np.where(routed, plain.encoders.argmax(axis=1), plain.grams.argmax(axis=1))
         parts["frozen_encoder"] = float((frozen_answers == wanted)[inside].mean())
+    parts |= {name: float(each.mean()) for name, (_, _, each) in judged.items()}
     best = max(baselines.values(), key=lambda each: float(each.mean()))
     routes = _routes(evidence, wanted, routed, settings)
     before: Answers = {}
     if settings.refit:
         answers = IntentPredictor(model, data.intents, routes).predict([{"text": text} for text in texts])
         before = {_key(text): answer for text, answer in zip(texts, answers, strict=True)}
-        both = np.union1d(train, held)
-        model = fit_model(data, both, settings, pretrained, fit_grams(data, both, settings), tick)
+        both, again = np.union1d(train, held), replace(settings, tune=kept == TUNED)
+        model = fit_model(data, both, again, pretrained, fit_grams(data, both, settings), tick)
     predictor = IntentPredictor(model, data.intents, routes)
     report = FitReport(
         metric=METRIC,
@@ -152,7 +164,12 @@ def _fit(
         curve=[],
         counts=_counts(data, train, held, model),
         mixture={name: route.gram_share for name, route in routes.items()},
-        split={"kind": "held_out", "marked": data.held_out is not None, "share": settings.held_out},
+        split={
+            "kind": "held_out",
+            "marked": data.held_out is not None,
+            "share": settings.held_out,
+            "encoder": kept,
+        },
         seconds=time.monotonic() - started,
     )
     return report, predictor, before

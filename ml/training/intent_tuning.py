@@ -13,6 +13,7 @@ from torch.nn import functional
 from ml.nn.losses import half_precision
 from ml.nn.text_encoder import TextEncoder
 from ml.training.environment import Device, device_named
+from ml.training.layer_rates import layer_groups, warm_up_and_fall
 
 Codes = NDArray[np.int64]
 
@@ -20,7 +21,6 @@ OUT_OF_SCOPE = -1
 # Batches are cut from so many texts of like length, so that short ones need little padding.
 BATCHES_IN_POOL = 16
 TOKENS_READ = 64
-WARM_UP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,12 @@ def tune_on_intents(
     codes = np.concatenate([codes, np.arange(len(names))])
     means = _means(encoder.encode(texts), codes, len(names))
     prototypes = nn.Parameter(torch.from_numpy(means).to(device))
-    groups = [*_layer_groups(model, tuning), {"params": [prototypes], "lr": tuning.prototype_rate}]
+    groups = [
+        *layer_groups(model, learning_rate=tuning.learning_rate, layer_decay=tuning.layer_decay),
+        {"params": [prototypes], "lr": tuning.prototype_rate},
+    ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, tuning.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_fall(step, tuning.steps))
     half = device.type == "cuda" or half_precision(device)
     torch.manual_seed(seed)
     model.train()
@@ -147,26 +150,3 @@ def _pairs(codes: Codes, generator: np.random.Generator) -> list[Codes]:
         rows = generator.permutation(np.flatnonzero(codes == code))
         pairs += [rows[start : start + 2] for start in range(0, len(rows), 2)]
     return [pairs[number] for number in generator.permutation(len(pairs))]
-
-
-def _layer_groups(model: nn.Module, tuning: Tuning) -> list[dict[str, object]]:
-    """The weights of the layers, each with its rate; all others are frozen."""
-    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    if not stacks:
-        raise ValueError("this text encoder has no stack of layers to tune; use tune false")
-    layers = max(stacks, key=len)
-    # The table of words is half of all weights and would cost half of a step; the layers above it learn enough.
-    model.requires_grad_(False)
-    layers.requires_grad_(True)
-    depth = len(layers)
-    groups: list[dict[str, object]] = []
-    for number, layer in enumerate(layers):
-        rate = tuning.learning_rate * tuning.layer_decay ** (depth - 1 - number)
-        groups.append({"params": list(layer.parameters()), "lr": rate})
-    return groups
-
-
-def _rate(step: int, steps: int) -> float:
-    """Up in the first tenth of the steps and down to nothing in the others, as a share of the learning rate."""
-    warm_up = max(1.0, WARM_UP_SHARE * steps)
-    return min((step + 1) / warm_up, (steps - step) / max(1.0, steps - warm_up + 1))
