@@ -140,8 +140,9 @@ log-odds, which the task does not offer."""
 
 AD_DECISIONS = """1,000 live flights with different targeting, bids and budgets; a third of them have frequency caps,
 and every second request names a subject. A real gunicorn on loopback answers, and stores every decision with its price
-reserved. `growth` is the CPU time of a decision in one process among 4,000 flights over that among 1,000. The clients
-run on the same machine."""
+reserved. A request asks for `placements` places, each of which is a decision; `server_cpu_ms`, `postgres_cpu_ms` and
+`clients_cpu_ms` are what a request costs each group of processes, whoever else uses the machine. `growth` is the CPU
+time of a decision in one process among 4,000 flights over that among 1,000. The clients run on the same machine."""
 
 AD_DAY = """A million requests of 400 kinds and 200 flights in second-price auctions, adaptive pacing every half minute,
 on days on which nothing was chosen. *Able* flights are those that could have bought a twenty-fourth of their budget
