@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from apps.ads.auctions.asking import Ask, NoFill, with_audiences
 from apps.ads.auctions.caps import capped_flights
 from apps.ads.auctions.contest import Contest, Lead, open_contest
+from apps.ads.auctions.personal import personalise
 from apps.ads.auctions.snapshot import Snapshot, current_snapshot
 from apps.ads.budgets.services import reservation_of, reserve
 from apps.ads.settings import APPLICATION
@@ -55,6 +56,7 @@ def decide(ask: Ask) -> list[Placed]:
     if "audiences" in snapshot.index.dimensions:
         ask = with_audiences(ask)
     contests = _open(snapshot, ask, now)
+    personalise(contests, ask, now)
     day = now.astimezone(snapshot.settings.zone).date()
     leads, days = ({}, {}) if is_bot(ask.user_agent) else _award(contests, day)
     expires_at = now + timedelta(minutes=snapshot.settings.impression_minutes)
