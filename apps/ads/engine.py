@@ -4,8 +4,10 @@
 `find_alike` is what makes audiences from a seed.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -65,14 +67,41 @@ def smoothed_rates(successes: Sequence[int], trials: Sequence[int], prior: Prior
 CLICK_MODEL, CONVERSION_MODEL = "click-rate", "conversion-rate"
 # What counting knows, a creative's own rate at a placement, is one field of its own: a model must beat it.
 PAIR = "creative_at_placement"
+# How long an auction waits for rates that know the subject; after that the others count.
+PERSONAL_SECONDS = 0.05
 
 
 def learned_rates(model: str, creatives: Sequence[str], placement: str) -> NDArray[np.float64] | None:
     """Rates of these creatives at a placement, (n,), by the live version of a line; None where none answers."""
     if not creatives:
         return None
-    answer = gateway.rates(model, _rate_request(creatives, placement))
+    answer = gateway.rates(model, _rate_request(creatives, [placement] * len(creatives), []))
     return None if answer.prediction is None else np.array(answer.prediction["probabilities"])
+
+
+def learned_rates_after(
+    model: str, creatives: Sequence[str], placements: Sequence[str], history: Sequence[str]
+) -> NDArray[np.float64] | None:
+    """Rates (n,) of creatives, each at its placement, before somebody who did what `history` tells, oldest first; None
+    where the live version of the line does not answer in PERSONAL_SECONDS."""
+    if not gateway.has_model(model):
+        return None
+    answer = gateway.rates(model, _rate_request(creatives, placements, history), PERSONAL_SECONDS)
+    return None if answer.prediction is None else np.array(answer.prediction["probabilities"])
+
+
+def reads_history() -> bool:
+    """Whether the live version of the model of clicks was trained with what subjects did."""
+    live = current_line(CLICK_MODEL).live
+    return live is not None and _history_length(resolve_artifact(current_tenant_id(), live.artifact)) > 0
+
+
+@lru_cache(maxsize=1024)
+def _history_length(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["history_length"])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def write_impressions(
@@ -83,8 +112,10 @@ def write_impressions(
     delay: Sequence[float | None],
     creatives: Sequence[str],
     placements: Sequence[str],
+    histories: Sequence[Sequence[str]],
 ) -> None:
-    """What models of rates learn from: shown ads with their clicks, or clicks with their conversions."""
+    """What models of rates learn from: shown ads with their clicks, or clicks with their conversions; and what the
+    subjects had done before, oldest first."""
     pairs = [_pair(creative, placement) for creative, placement in zip(creatives, placements, strict=True)]
     Impressions.of(
         time=time,
@@ -92,6 +123,7 @@ def write_impressions(
         delay=np.array(delay, dtype=np.float64),
         fields={"creative": creatives, "placement": placements, PAIR: pairs},
         target="creative",
+        history=histories,
     ).write(path)
 
 
@@ -100,15 +132,22 @@ def open_impressions(path: Path) -> Impressions:
 
 
 def sample_requests(impressions: Impressions, count: int) -> list[ClickRateRequest]:
-    """All creatives of the log at one placement after the other, as an auction asks."""
-    creatives, placements, _ = impressions.values
-    return [_rate_request(creatives, placements[number % len(placements)]) for number in range(count)]
+    """All creatives of the log at one placement after the other, with the history of one of its rows, as an auction
+    asks."""
+    told, placements, _ = impressions.values
+    creatives = [told[code - 1] for code in np.unique(impressions.fields[:, impressions.target_place]) if code]
+    requests = []
+    for number in range(count):
+        placement = placements[number % len(placements)]
+        history = [told[code - 1] for code in impressions.history[number % len(impressions)] if code]
+        requests.append(_rate_request(creatives, [placement] * len(creatives), history))
+    return requests
 
 
-def _rate_request(creatives: Sequence[str], placement: str) -> ClickRateRequest:
+def _rate_request(creatives: Sequence[str], placements: Sequence[str], history: Sequence[str]) -> ClickRateRequest:
+    pairs = [_pair(creative, placement) for creative, placement in zip(creatives, placements, strict=True)]
     return ClickRateRequest(
-        candidates={"creative": list(creatives), PAIR: [_pair(creative, placement) for creative in creatives]},
-        context={"placement": placement},
+        candidates={"creative": list(creatives), "placement": list(placements), PAIR: pairs}, history=list(history)
     )
 
 

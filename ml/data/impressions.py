@@ -32,7 +32,8 @@ class Impressions:
 
     fields: (n, F) codes from 0, in the order of `names`; code c of field f stands for values[f][c - 1], and 0 for none
     or an unknown one. numbers: (n, M) in the order of `number_names`, NaN where not known. history: (n, L) what the
-    subject did before, oldest first, as codes of the field `target`, with 0 for padding on either side; L may be 0.
+    subject did before, oldest first, as codes of the field `target`, with 0 for padding on either side; L may be 0. The
+    field's values may hold some that no impression has, and histories do.
     """
 
     time: NDArray[np.float64]
@@ -68,9 +69,9 @@ class Impressions:
             raise ValueError(f"{uneven[0]} has {lengths[uneven[0]]} entries where time has {len(moment)}")
         if target not in columns:
             raise ValueError(f"target '{target}' is none of the fields {', '.join(columns)}")
-        values = {
-            name: sorted({str(value) for value in column if value is not None}) for name, column in columns.items()
-        }
+        told = {name: {str(value) for value in column if value is not None} for name, column in columns.items()}
+        told[target].update(item for items in history or [] for item in items)
+        values = {name: sorted(each) for name, each in told.items()}
         known = {name: {value: code for code, value in enumerate(all_, start=1)} for name, all_ in values.items()}
         codes = [[known[name].get(str(value), 0) for value in column] for name, column in columns.items()]
         made = cls(
@@ -123,10 +124,15 @@ class Impressions:
         return replace(self, **{name: np.asarray(getattr(self, name))[chosen] for name in COLUMNS})
 
     def known_values(self, rows: NDArray[np.integer], least_seen: int) -> list[list[str]]:
-        """Of each field the values that at least `least_seen` of these rows have, in code order."""
+        """Of each field the values that at least `least_seen` of these rows have, in code order. What histories alone
+        tell of is counted there."""
         known = []
         for place, values in enumerate(self.values):
             seen = np.bincount(self.fields[rows, place], minlength=len(values) + 1)[1:]
+            if place == self.target_place and self.history.shape[1]:
+                told = np.bincount(self.history[rows].ravel(), minlength=len(values) + 1)[1:]
+                is_shown = np.isin(np.arange(1, len(values) + 1), self.fields[:, place])
+                seen = np.where(is_shown, seen, told)
             known.append([value for value, count in zip(values, seen, strict=True) if count >= least_seen])
         return known
 

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from apps.ads.auctions.asking import Ask, NoFill, with_audiences
 from apps.ads.auctions.caps import capped_flights
 from apps.ads.auctions.contest import Contest, Lead, open_contest
+from apps.ads.auctions.personal import personalise
 from apps.ads.auctions.snapshot import Snapshot, current_snapshot
 from apps.ads.auctions.storing import Answer, Occasion
 from apps.ads.budgets.services import reservation_of
@@ -44,6 +45,7 @@ def decide(ask: Ask) -> list[Placed]:
     if "audiences" in snapshot.index.dimensions:
         ask = with_audiences(ask)
     contests = _open(snapshot, ask, now)
+    personalise(contests, ask, now)
     expires_at = now + timedelta(minutes=snapshot.settings.impression_minutes)
     occasion = Occasion(ask, str(snapshot.settings.decision_policy), now, expires_at, started)
     leads = _award(contests, occasion, now.astimezone(snapshot.settings.zone).date())

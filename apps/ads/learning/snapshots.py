@@ -1,5 +1,8 @@
-"""What models of clicks and conversions learn from: ads that were seen, and clicks. No subject is among it."""
+"""What models of clicks and conversions learn from: ads that were seen, and clicks, with what their subjects had done.
 
+No subject is named, and of those who did not agree to training nothing is told but the ad."""
+
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,9 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.ads import engine
+from apps.ads.learning.history import history_at
 from apps.ads.settings import current_settings
+from behavior.models import Consent
 from tenancy.scope import current_tenant_id
 
 USUAL_DAYS = 60
@@ -18,17 +23,20 @@ MOST_ROWS = 1_000_000
 # What a training run needs in each of three parts of the log, with some to spare.
 LEAST_SUCCESSES = 200
 
-CLICKS = """
+# As an auction would have read it: with the key that the decision knew, when it was made.
+BEFORE = f"""CASE WHEN subject_key IS NULL OR consent & {Consent.TRAINING} = 0 THEN ARRAY[]::text[]
+        ELSE ({history_at("delivery.subject_key", "delivery.placed_at")}) END"""
+CLICKS = f"""
     SELECT extract(epoch FROM impression_at)::float8, clicked_at IS NOT NULL, NULL::float8,
-        creative_id::text, placement_id::text
-    FROM ads_delivery
+        creative_id::text, placement_id::text, {BEFORE}
+    FROM ads_delivery AS delivery
     WHERE tenant_id = %(tenant)s AND placed_at > %(since)s AND impression_at <= %(settled)s
     ORDER BY placed_at DESC LIMIT %(most)s"""
-CONVERSIONS = """
+CONVERSIONS = f"""
     SELECT extract(epoch FROM clicked_at)::float8, converted_at IS NOT NULL,
         extract(epoch FROM greatest(converted_at - clicked_at, interval '0'))::float8,
-        creative_id::text, placement_id::text
-    FROM ads_delivery
+        creative_id::text, placement_id::text, {BEFORE}
+    FROM ads_delivery AS delivery
     WHERE tenant_id = %(tenant)s AND placed_at > %(since)s AND clicked_at IS NOT NULL
     ORDER BY placed_at DESC LIMIT %(most)s"""
 SUCCESSES = """
@@ -65,11 +73,19 @@ def _take(query: str, config: dict[str, Any], folder: Path) -> Path:
     }
     with connection.cursor() as cursor:
         cursor.execute(query, values)
-        columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * 5
+        # Words are kept once: a million histories say the same ones again and again.
+        rows = [(*row[:-1], [sys.intern(each) for each in row[-1]]) for row in cursor]
+    columns = list(zip(*rows, strict=True)) or [()] * 6
     path = folder / f"impressions-{uuid7()}"
-    time, succeeded, delay, creatives, placements = columns
+    time, succeeded, delay, creatives, placements, histories = columns
     engine.write_impressions(
-        path, time=time, succeeded=succeeded, delay=delay, creatives=creatives, placements=placements
+        path,
+        time=time,
+        succeeded=succeeded,
+        delay=delay,
+        creatives=creatives,
+        placements=placements,
+        histories=histories,
     )
     return path
 
