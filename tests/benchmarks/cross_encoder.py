@@ -33,7 +33,7 @@ from tests.benchmarks.runner import spread
 
 # One training, for some minutes of a core; `tokens` is what the task reads by default.
 SEEDS = (0,)
-# Passages of a title's list, and of a scenario's that are read: among hardly more than 20, the first 20 could not change.
+# Passages of a title's list, and of a scenario's that are read: of few more than 20 the first 20 could hardly change.
 LISTED, READ = 10, 40
 TRAINING = {"held_out": 0.2, "passages": LISTED, "tokens": 96, "epochs": 1, "negatives": 3}
 
