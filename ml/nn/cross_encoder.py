@@ -73,7 +73,8 @@ class CrossEncoder:
 
     @property
     def nbytes(self) -> int:
-        return sum(weight.numel() * weight.element_size() for weight in self.model.state_dict().values())
+        halved = [layer.weight for layer in self.model.modules() if isinstance(layer, HalfLinear)]
+        return sum(weight.nbytes for weight in [*self.model.state_dict().values(), *halved])
 
     def logits(self, asked: Sequence[str], passages: Sequence[str], *, tokens_read: int) -> Tensor:
         """(pairs,), higher where the passage answers; gradients flow where they are enabled. The longer of both texts

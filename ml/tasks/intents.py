@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,24 +125,22 @@ def _fit(
     tuned = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen
     progress(Progress("evaluating"))
     routed = encoded & bool(frozen.members)
-    plain = frozen.evidence(texts, routed)
-    judged = {FROZEN: (frozen, plain, _right(plain, wanted, routed, settings)[inside])}
+    judged = {FROZEN: _judged(frozen, texts, wanted, routed, settings)}
     if tuned is not frozen and frozen.members:
-        evidence = tuned.evidence(texts, routed)
-        judged[TUNED] = tuned, evidence, _right(evidence, wanted, routed, settings)[inside]
+        judged[TUNED] = _judged(tuned, texts, wanted, routed, settings)
     # Few or noisy texts can leave a tuned encoder behind the one that it came from.
-    kept = max(judged, key=lambda name: (judged[name][2].mean(), name == TUNED))
-    model, evidence, right = judged[kept]
+    kept = max(judged, key=lambda name: (judged[name].right.mean(), judged[name].encoder_alone, name == TUNED))
+    model, evidence, right = judged[kept].model, judged[kept].evidence, judged[kept].right
     majority = np.bincount(codes[train][codes[train] >= 0]).argmax()
     baselines = {
         "nearest_example": (_nearest_codes(data, train, texts) == wanted)[inside],
         "majority": (wanted == majority)[inside],
     }
     parts = {"grams": float((evidence.grams.argmax(axis=1) == wanted)[inside].mean())}
-    if frozen.members:
-        frozen_answers = np.where(routed, plain.encoders.argmax(axis=1), plain.grams.argmax(axis=1))
-        parts["frozen_encoder"] = float((frozen_answers == wanted)[inside].mean())
-    parts |= {name: float(each.mean()) for name, (_, _, each) in judged.items()}
+    for name, each in judged.items():
+        parts |= {name: float(each.right.mean())}
+        if frozen.members:
+            parts |= {f"{name}_encoder": each.encoder_alone}
     best = max(baselines.values(), key=lambda each: float(each.mean()))
     routes = _routes(evidence, wanted, routed, settings)
     before: Answers = {}
@@ -173,6 +171,24 @@ def _fit(
         seconds=time.monotonic() - started,
     )
     return report, predictor, before
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A model on the held-out texts: which of those in scope it answers right, and the share of its encoder alone."""
+
+    model: IntentModel
+    evidence: Evidence
+    right: NDArray[np.bool_]
+    encoder_alone: float
+
+
+def _judged(
+    model: IntentModel, texts: list[str], wanted: Rows, routed: NDArray[np.bool_], settings: IntentsConfig
+) -> _Judged:
+    evidence, inside = model.evidence(texts, routed), wanted >= 0
+    alone = np.where(routed, evidence.encoders.argmax(axis=1), evidence.grams.argmax(axis=1)) == wanted
+    return _Judged(model, evidence, _right(evidence, wanted, routed, settings)[inside], float(alone[inside].mean()))
 
 
 def _answers_before_refit(artifact: Path) -> Answers:

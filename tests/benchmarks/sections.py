@@ -93,7 +93,7 @@ tasks that choose also say what questions have in common; nothing is trained on 
 fusion by rank of words and meaning over all tasks, `words` and `meaning` either alone; `sentences` compares each
 sentence, `sentences_and_words` adds words, both without what is usual. `first_and_second_half` is the value where these
 are the halves, whose tasks are less alike. `cross_encoder_recall20` puts a cross-encoder behind it (the floor is the
-same search without), which reads the best 50 passages and is trained on titles and contents of the documents alone."""
+same search without), which reads the best 40 passages and is trained on titles and contents of the documents alone."""
 
 REPLY_SPEED = """10,000 articles and macros; each message is a new one of a new conversation and is encoded, by two
 processes of four threads on the machine of the clients. No model of intents is live; intents are told from examples.

@@ -70,7 +70,11 @@ def test_weights_of_half_the_size_keep_the_order(trained: Path) -> None:
     lists = made_lists(5, seed=9)
     asked, passages = list(chain(*lists.asked)), list(chain(*lists.passages))
     whole = model.scores(asked, passages, tokens_read=32)
-    np.testing.assert_allclose(model.answering().scores(asked, passages, tokens_read=32), whole, atol=0.1)
+    answering = model.answering()
+    np.testing.assert_allclose(answering.scores(asked, passages, tokens_read=32), whole, atol=0.1)
+    # Embeddings stay as they are; what was halved counts as well.
+    words = model.model.get_input_embeddings().weight  # type: ignore[operator, union-attr]
+    assert words.nbytes < answering.nbytes <= model.nbytes
 
 
 def test_a_model_that_knows_nothing_leaves_the_search_its_order(folder: Path, tmp_path: Path) -> None:
