@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml.nn.device import device_of
 from ml.nn.losses import half_precision
 from ml.nn.text_encoder import HalfLinear, encoder_name
 
@@ -87,7 +88,7 @@ class CrossEncoder:
             truncation="longest_first",
             max_length=limit,
             return_tensors="pt",
-        )
+        ).to(device_of(self.model))
         logits: Tensor = self.model(**tokens).logits
         return logits[:, 0] if self.labels == 1 else logits[:, 1] - logits[:, 0]
 
@@ -101,7 +102,7 @@ class CrossEncoder:
             found = self.logits(
                 [asked[pair] for pair in chosen], [passages[pair] for pair in chosen], tokens_read=tokens_read
             )
-            scores[chosen] = found.double().numpy()
+            scores[chosen] = found.double().cpu().numpy()
         return scores
 
     def answering(self) -> "CrossEncoder":

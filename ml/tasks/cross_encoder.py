@@ -140,6 +140,7 @@ def _fit(
             layer_decay=settings.layer_decay,
             head_rate=settings.head_rate,
             seed=settings.seed,
+            device=settings.device,
         )
         model, scores = tune_cross_encoder(model, lists, train, tuning, judge=judge, tick=tick)
     progress(Progress("evaluating"))

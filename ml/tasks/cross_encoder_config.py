@@ -7,6 +7,7 @@ from typing import ClassVar
 from ml.tasks.settings import (
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
     QUANTILE,
@@ -14,6 +15,7 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
 )
+from ml.training.environment import Device
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class CrossEncoderConfig(TaskSettings):
     head_rate: float = 1e-3
     seed: int = 0
     threads: int | None = None
+    device: Device = "auto"
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "held_out": QUANTILE,
@@ -47,4 +50,5 @@ class CrossEncoderConfig(TaskSettings):
         "head_rate": NOT_NEGATIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
+        "device": DEVICE,
     }

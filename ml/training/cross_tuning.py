@@ -13,6 +13,7 @@ from ml.data.newest import Rows
 from ml.data.passage_lists import PassageLists
 from ml.nn.cross_encoder import CrossEncoder
 from ml.nn.losses import half_precision
+from ml.training.environment import Device, device_named
 from ml.training.layer_rates import layer_groups, warm_up_and_fall
 
 
@@ -28,6 +29,7 @@ class CrossTuning:
     layer_decay: float
     head_rate: float
     seed: int
+    device: Device = "cpu"
 
 
 def tune_cross_encoder(
@@ -40,7 +42,7 @@ def tune_cross_encoder(
     tick: Callable[[int, int], None] = lambda step, steps: None,
 ) -> tuple[CrossEncoder, list[float]]:
     """The copy of `start` that `judge` scored best after any epoch, and the score of each, the first being that of
-    `start` as it is. Deterministic by seed, given a seeded torch.
+    `start` as it is. The copy lies on the CPU. Deterministic by seed there, given a seeded torch.
 
     The loss is the softmax cross-entropy of each right passage among its hard negatives (Gao, Dai and Callan, 2021,
     section 3.2). Raises ValueError where no list has a right passage and enough wrong ones.
@@ -48,20 +50,21 @@ def tune_cross_encoder(
     usable = np.array([row for row in rows if _is_usable(lists.right[row], tuning.negatives)], dtype=np.int64)
     if not len(usable):
         raise ValueError(f"no list has a right passage and {tuning.negatives} wrong ones; lower negatives")
-    model = CrossEncoder(copy.deepcopy(start.model), start.tokenizer)
+    device = device_named(tuning.device)
+    model = CrossEncoder(copy.deepcopy(start.model).to(device), start.tokenizer)
     optimizer = torch.optim.AdamW(_groups(model.model, tuning), weight_decay=0.01, fused=True)
     batches = -(-len(usable) // tuning.batch_lists)
     steps = batches * tuning.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_fall(step, steps))
-    half = half_precision(torch.device("cpu"))
+    half = device.type == "cuda" or half_precision(device)
     scores, best = [judge(model)], copy.deepcopy(model.model.state_dict())
     for epoch in range(tuning.epochs):
         generator = np.random.default_rng([tuning.seed, epoch])
         model.model.train()
         for number, chosen in enumerate(np.array_split(generator.permutation(usable), batches)):
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
                 logits = _logits(model, lists, chosen, tuning, generator)
-            loss = functional.cross_entropy(logits.float(), torch.zeros(len(chosen), dtype=torch.int64))
+            loss = functional.cross_entropy(logits.float(), torch.zeros(len(chosen), dtype=torch.int64, device=device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 1.0)
@@ -73,6 +76,7 @@ def tune_cross_encoder(
         if scores[-1] > max(scores[:-1]):
             best = copy.deepcopy(model.model.state_dict())
     model.model.load_state_dict(best)
+    model.model.cpu()
     return model, scores
 
 
