@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import psutil
 
+from tests.benchmarks.cpu import CpuWatch
+
 WARM_SECONDS = 2.0
 # A process's memory is looked at so often while a mixture runs.
 MEMORY_SECONDS = 5.0
@@ -99,8 +101,16 @@ class Measured:
     problems: list[str] = field(default_factory=list)
 
 
-def ask_all(address: str, key: str, questions: Sequence[Question], clients: int, seconds: float) -> Measured:
-    """So many clients ask the questions in turn, each waiting for its answer before it asks the next."""
+def ask_all(
+    address: str,
+    key: str,
+    questions: Sequence[Question],
+    clients: int,
+    seconds: float,
+    watch: CpuWatch | None = None,
+) -> Measured:
+    """So many clients ask the questions in turn, each waiting for its answer before it asks the next. `watch` sees the
+    time that is measured."""
     measured = Measured({question.name: [] for question in questions})
     warm_until = time.perf_counter() + WARM_SECONDS
     ends = warm_until + seconds
@@ -127,14 +137,21 @@ def ask_all(address: str, key: str, questions: Sequence[Question], clients: int,
     threads = [threading.Thread(target=run, args=(client,)) for client in range(clients)]
     for thread in threads:
         thread.start()
+    if watch is not None:
+        time.sleep(max(0.0, warm_until - time.perf_counter()))
+        watch.start()
+        time.sleep(max(0.0, ends - time.perf_counter()))
+        watch.stop()
     for thread in threads:
         thread.join()
     return measured
 
 
-def latencies(address: str, key: str, question: Question, clients: int, seconds: float) -> list[float]:
+def latencies(
+    address: str, key: str, question: Question, clients: int, seconds: float, watch: CpuWatch | None = None
+) -> list[float]:
     """Milliseconds of one kind of question; each answer must pass its check."""
-    measured = ask_all(address, key, [question], clients, seconds)
+    measured = ask_all(address, key, [question], clients, seconds, watch)
     found = measured.latencies[question.name]
     if not found:
         raise AssertionError("no request was answered")

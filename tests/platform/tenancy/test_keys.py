@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tenancy.keys import claimed_tenant_id, join_key, new_key, split_key
 from tenancy.models import ApiKey, Tenant
-from tenancy.scope import tenant_scope
+from tenancy.scope import NoTenantScope, current_tenant_id, tenant_scope
 from tenancy.selectors import Caller, caller_scope
 from tenancy.services import create_api_key, revoke_api_key, rotate_api_key
 from tests.database import connected_as
@@ -84,6 +84,13 @@ def test_a_key_with_another_tenants_number_finds_nothing(other_tenant: Tenant, k
     _, rest = key[1].removeprefix("sk_").split("x", 1)
 
     assert caller_of(f"sk_{other_tenant.id:x}x{rest}") is None
+
+
+def test_what_has_not_the_form_of_a_key_opens_no_scope(key: NewKey) -> None:
+    with caller_scope(f"{key[1]}'; SELECT 1") as caller:
+        assert caller is None
+        with pytest.raises(NoTenantScope):
+            current_tenant_id()
 
 
 def test_a_key_with_another_secret_opens_nothing(key: NewKey) -> None:

@@ -1,13 +1,17 @@
 """`tenant_scope` is the only door: what it opens, and that it closes."""
 
+import time
+
+import psycopg
 import pytest
-from django.db import connection
+from django.conf import settings
+from django.db import DataError, OperationalError, connection
 
 from behavior.tasks import expire_receipts_of_tenant
 from catalog.models import Item
 from catalog.services import upsert_items
 from tenancy.models import Tenant
-from tenancy.scope import CrossTenantScope, NoTenantScope, current_tenant_id, tenant_scope
+from tenancy.scope import CrossTenantScope, NoTenantScope, current_tenant_id, scope_opened_by, tenant_scope
 from tenancy.tasks import TENANT_HEADER, task_scope, tenant_task
 
 
@@ -102,3 +106,51 @@ def test_a_task_of_another_tenant_cannot_run_inside_a_scope(tenant: Tenant, othe
 def test_task_scope_is_for_tasks() -> None:
     with pytest.raises(NoTenantScope, match="body of a tenant task"):
         task_scope()
+
+
+def backend() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def lose_connection() -> None:
+    with psycopg.connect(settings.DATABASE_URLS["app"]) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [backend()])
+    time.sleep(0.1)
+
+
+def test_a_connection_that_was_lost_while_it_lay_idle_is_replaced(tenant: Tenant) -> None:
+    before = backend()
+    lose_connection()
+
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "hat"}])
+    with tenant_scope(tenant.id):
+        assert Item.objects.count() == 1
+    assert backend() != before
+
+
+def lose_connection_in_scope(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        upsert_items([{"id": "hat"}])
+        lose_connection()
+        upsert_items([{"id": "scarf"}])
+
+
+def test_a_connection_that_is_lost_inside_a_scope_takes_its_writes_along(tenant: Tenant) -> None:
+    with pytest.raises(OperationalError):
+        lose_connection_in_scope(tenant)
+
+    with tenant_scope(tenant.id):
+        assert not Item.objects.exists()
+
+
+def test_a_scope_that_cannot_be_opened_leaves_the_connection_usable(tenant: Tenant) -> None:
+    with pytest.raises(DataError), scope_opened_by("SELECT 1 / 0", tenant.id):
+        pass
+
+    with pytest.raises(NoTenantScope):
+        current_tenant_id()
+    with tenant_scope(tenant.id):
+        assert tenant_in_database() == str(tenant.id)

@@ -195,7 +195,7 @@ def test_the_number_of_statements_does_not_grow(scope: Tenant, count: int) -> No
     with CaptureQueriesContext(connection) as queries:
         assess(asked)
     # And the rules, once a second; none of them raises an alert.
-    assert len(queries) <= 7, [query["sql"][:90] for query in queries]
+    assert len(queries) <= 4, [query["sql"][:90] for query in queries]
 
 
 def test_device_card_and_address_are_kept_as_hashes_that_differ_between_tenants(
