@@ -94,10 +94,12 @@ class Contest:
         return self.refused.get(flight) or ("won_elsewhere" if flight in taken else "score")
 
     def _named(self, bits: int) -> list[str]:
-        # Enough positions to hold so many flights.
-        found = positions(bits, len(self.snapshot.ads))[: MOST_NAMED * self.snapshot.most_ads_of_flight]
-        names = self.snapshot.flight_names
-        return list(dict.fromkeys([names[position] for position in found.tolist()]))[:MOST_NAMED]
+        named: dict[str, None] = {}
+        while bits and len(named) < MOST_NAMED:
+            position = (bits & -bits).bit_length() - 1
+            named[self.snapshot.flight_names[position]] = None
+            bits &= bits - 1
+        return list(named)
 
 
 def open_contest(
@@ -133,7 +135,8 @@ def open_contest(
 def _ranked(snapshot: Snapshot, found: NDArray[np.int64], worth: Worth, generator: np.random.Generator) -> list[int]:
     """The best ad of each of the best flights, by falling score; ties in an order of their own each time."""
     best: dict[int, int] = {}
-    for position in found[rank(worth.scores[found], generator)].tolist():
+    enough = MOST_RANKED * snapshot.most_ads_of_flight
+    for position in found[rank(worth.scores[found], generator, best=enough)].tolist():
         best.setdefault(snapshot.flight_number[position], position)
         if len(best) == MOST_RANKED:
             break

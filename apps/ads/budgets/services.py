@@ -113,8 +113,9 @@ def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dic
     passed over, which is how a caller that holds some already asks for more without a deadlock.
     """
     statement = f"WITH {reserving(len(amounts), wait=wait)} SELECT flight_id, day FROM reserved"
+    values = reserving_values(amounts) | {"tenant": current_tenant_id(), "day": day}
     with prepared_cursor() as cursor:
-        cursor.execute(statement, {"tenant": current_tenant_id(), "day": day} | reserving_values(amounts))
+        cursor.execute(statement, values)
         return dict(cursor.fetchall())
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.policy.auction import clearing_price, run_auction
+from ml.policy.auction import clearing_price, rank, run_auction
 
 VALUES = st.lists(st.floats(0, 1000), min_size=0, max_size=12)
 
@@ -92,3 +92,16 @@ def test_in_a_second_price_auction_no_other_bid_gains_more_than_the_truth(
 def test_an_unknown_auction_is_refused() -> None:
     with pytest.raises(ValueError, match="no auction"):
         clearing_price(1, 1, 1, 0, "dutch")
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 1.0, 2.0, 2.5, 7.0]), max_size=40),
+    best=st.integers(1, 50),
+    seed=st.integers(0, 2**32),
+)
+def test_the_best_are_ranked_as_among_all(scores: list[float], best: int, seed: int) -> None:
+    everything = rank(np.array(scores), np.random.default_rng(seed))
+    found = rank(np.array(scores), np.random.default_rng(seed), best=best)
+
+    assert len(found) >= min(best, len(scores))
+    assert found.tolist() == everything[: len(found)].tolist()
