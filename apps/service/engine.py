@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
+from django.conf import settings
 from numpy.typing import NDArray
 
 from behavior.selectors import RecentEvent
 from ml.data.chunking import Chunk, chunk_text, sentences
 from ml.data.labelled_texts import LabelledTexts, language_of
+from ml.data.passage_lists import PassageLists
 from ml.data.reply_pairs import CustomerEvent, ReplyPairs
 from ml.policy.risk_coverage import TooFewLabels, choose_send_threshold, least_labels, risk_coverage_curve
+from ml.serving.cross_encoder_requests import (
+    ASKED_READ,
+    CrossEncoderPrediction,
+    CrossEncoderRequest,
+    asked_beside,
+    passage_text,
+    sample_cross_encoder_requests,
+)
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.passages import Weighing, distinct_sentences, weigh_passages
 from ml.serving.passages import sentences as question_sentences
@@ -32,14 +42,20 @@ if TYPE_CHECKING:
     from ml.serving.generation import TextGenerator
 
 __all__ = [
+    "ASKED_READ",
     "MADE_EVENTS_START",
     "Chunk",
+    "PassageLists",
     "ReplyPairs",
+    "asked_beside",
     "chunk_text",
+    "open_passage_lists",
     "open_reply_pairs",
     "open_snapshot",
+    "passage_text",
     "question_sentences",
     "rerank",
+    "sample_cross_encoder_requests",
     "script_language",
     "send_threshold",
     "sentences",
@@ -54,12 +70,15 @@ WEIGHING = Weighing()
 Vector = NDArray[np.float32]
 # The line of models that chooses among macros and past replies, and the task that trains it.
 REPLY_MODEL, REPLY_TASK = "replies", "replies"
+# The line of models that reads a question beside each of the best passages, and the task that trains it.
+CROSS_ENCODER_MODEL, CROSS_ENCODER_TASK = "cross-encoder", "cross_encoder"
 # So many candidates a model of replies is offered, in training as in answering.
 MOST_CANDIDATES = 60
 
 script_language = language_of
 open_snapshot = LabelledTexts.open
 open_reply_pairs = ReplyPairs.open
+open_passage_lists = PassageLists.open
 
 
 @dataclass(frozen=True)
@@ -150,16 +169,40 @@ def sample_ranking_requests(pairs: ReplyPairs, count: int) -> list[ReplyRequest]
     return sample_reply_requests(pairs, count, MOST_CANDIDATES)
 
 
+def distinct(asked: Vector, usual: Vector | None) -> Vector:
+    """Vectors (sentences, dimension) of a query, moved away from what queries have in common, where that is known."""
+    return distinct_sentences(asked, usual, WEIGHING)
+
+
 def rerank(
     asked: Sequence[Vector], passages: Sequence[Vector | None], by_words: Sequence[float], usual: Vector | None
 ) -> list[float]:
     """How well each passage answers the query: its vector, None where it has none yet, beside each sentence's of the
     query, `asked`, and the relevance of its words. `usual` is what queries have in common."""
     unread = np.zeros_like(asked[0])
-    moved = distinct_sentences(np.stack(list(asked)), usual, WEIGHING)
+    moved = distinct(np.stack(list(asked)), usual)
     rows = np.stack([unread if passage is None else passage for passage in passages])
     scores: list[float] = weigh_passages(moved, rows, np.array(by_words), WEIGHING).tolist()
     return scores
+
+
+def may_cross_encode() -> bool:
+    """Whether the tenant has a cross-encoder; asks the database once in a second."""
+    return gateway.has_model(CROSS_ENCODER_MODEL)
+
+
+def cross_encode(asked: list[str], passages: list[str]) -> CrossEncoderPrediction | None:
+    """What the live cross-encoder of the tenant says of the first passages; None where none answered in time.
+
+    `asked` has what is read of the question beside each passage; passages are in the order of the search.
+    """
+    request = CrossEncoderRequest(asked=asked, passages=passages)
+    return gateway.judge_passages(CROSS_ENCODER_MODEL, request, cross_encoder_seconds()).prediction
+
+
+def cross_encoder_seconds() -> float:
+    """What a search waits for it."""
+    return float(settings.CROSS_ENCODER_DEADLINE)
 
 
 @cache

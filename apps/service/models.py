@@ -1,6 +1,7 @@
 """All tables of the application; each topic keeps its own."""
 
 from apps.service.conversations.models import Conversation, ConversationEvent, Message
+from apps.service.experiments.models import Experiment
 from apps.service.knowledge.models import Chunk, KnowledgeImport, Source, SourceVersion, TermCount, UsualQuestion
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.models import Reply, ReplyBackend
@@ -11,6 +12,7 @@ __all__ = [
     "Chunk",
     "Conversation",
     "ConversationEvent",
+    "Experiment",
     "Intent",
     "IntentExample",
     "KnowledgeImport",

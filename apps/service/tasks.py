@@ -9,7 +9,7 @@ from celery.signals import worker_ready
 
 from apps.service.conversations.models import Conversation
 from apps.service.knowledge import encoding, usual
-from apps.service.learning.retraining import retrain_if_due
+from apps.service.learning.retraining import retrain_cross_encoder_if_due, retrain_if_due
 from apps.service.learning.services import learn_lately
 from apps.service.replies import jobs
 from apps.service.replies.services import NothingToAnswer, reply_to
@@ -88,6 +88,7 @@ def retrain_all() -> None:
 @tenant_task(name="service.retrain_tenant", queue="default")
 def retrain_tenant() -> None:
     retrain_if_due()
+    retrain_cross_encoder_if_due()
 
 
 @tenant_task(name="service.generate_reply", queue="generate", scoped=False)

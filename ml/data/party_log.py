@@ -31,7 +31,7 @@ class Span:
 
         Added in the order of time, so that a window has the same sum whatever log it lies in.
         """
-        return np.bincount(self.row, weights=values, minlength=self.rows).astype(np.float64)
+        return np.bincount(self.row, weights=values, minlength=self.rows).astype(np.float64, copy=False)
 
     def where(self, chosen: NDArray[np.bool_]) -> "Span":
         return Span(self.row[chosen], self.position[chosen], self.rows)
@@ -84,8 +84,10 @@ class PartyLog:
         order = present[np.lexsort((transactions.amount[present], transactions.time[present], party[present]))]
         time, owner = transactions.time[order], party[order]
         place = np.arange(len(order))
-        new_owner = np.append(True, np.diff(owner) != 0)[: len(order)]
-        new_moment = new_owner | np.append(True, np.diff(time) > 0.0)[: len(order)]
+        new_owner, later = np.ones(len(order), dtype=bool), np.ones(len(order), dtype=bool)
+        np.not_equal(owner[1:], owner[:-1], out=new_owner[1:])
+        np.greater(time[1:], time[:-1], out=later[1:])
+        new_moment = new_owner | later
         end = np.maximum.accumulate(np.where(new_moment, place, 0))
         oldest = np.maximum.accumulate(np.where(new_owner, place, 0))
         return cls(

@@ -9,7 +9,7 @@ from typing import Self, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from ml.data.newest import Rows, first_of_group, split_newest
 
 FILE = "reply_pairs.json"
 
@@ -74,19 +74,11 @@ class ReplyPairs:
     def split(self, share: float) -> tuple[Rows, Rows, Rows]:
         """Rows that train, that choose and that judge: the newest `share` of the pairs is held out, its older half
         chooses. A group goes where its first pair lies."""
-        place = self._first_of_group()
-        chooses, judges = len(self) * (1.0 - share), len(self) * (1.0 - share / 2.0)
-        return (
-            np.flatnonzero(place < chooses),
-            np.flatnonzero((place >= chooses) & (place < judges)),
-            np.flatnonzero(place >= judges),
-        )
+        return split_newest(self._first_of_group(), share)
 
     def _first_of_group(self) -> Rows:
         """(pairs,): the first row of each pair's group."""
-        groups = [str(row) for row in range(len(self))] if self.groups is None else self.groups
-        first: dict[str, int] = {}
-        return np.array([first.setdefault(group, row) for row, group in enumerate(groups)], dtype=np.int64)
+        return first_of_group([str(row) for row in range(len(self))] if self.groups is None else self.groups)
 
 
 def reply_codes(replies: Sequence[str]) -> Rows:

@@ -111,7 +111,7 @@ def velocity_features(
     # 1970-01-01 was a Thursday.
     weekday = (np.floor(time / DAY) + 3) % 7
     columns = {"amount": amount, "hour": hour, "is_night": hour < NIGHT_ENDS, "is_weekend": weekday >= 5}
-    _put(table, slice(None), columns)
+    _put(table, np.arange(len(wanted)), columns)
     for party, log in (party_logs(transactions) if logs is None else logs).items():
         present, place = log.places(wanted, len(transactions))
         rows = np.flatnonzero(present)
@@ -133,15 +133,17 @@ def _chunks(lengths: Positions) -> Iterator[slice]:
         yield slice(int(begin), int(end))
 
 
-def _put(table: Table, rows: slice | Positions, columns: dict[str, NDArray]) -> None:
-    for name, values in columns.items():
-        table[rows, _COLUMN[name]] = values
+def _put(table: Table, rows: Positions, columns: dict[str, NDArray]) -> None:
+    # All at once: for a single row, column after column takes longer than working them out.
+    places = [_COLUMN[name] for name in columns]
+    table[rows[:, None], places] = np.array(list(columns.values()), dtype=np.float32).T
 
 
 def _earlier_with_same(log: PartyLog, party: Positions, other: Positions) -> Positions:
     """For each position the one before it with the same two parties, -1 where there is none."""
     order = np.lexsort((other, party))
-    same = (np.diff(party[order]) == 0) & (np.diff(other[order]) == 0)
+    own, met = party[order], other[order]
+    same = (own[1:] == own[:-1]) & (met[1:] == met[:-1])
     earlier = np.full(len(order), -1, dtype=np.int64)
     earlier[order[1:][same]] = order[:-1][same]
     return earlier

@@ -79,7 +79,8 @@ class TreeParts:
         answers = np.concatenate([left, ~left, [True]]).astype(np.float32)
         depth = self.step.shape[1]
         pattern = (answers[self.step] @ (2 ** np.arange(depth, dtype=np.float32))).astype(np.int64)
-        added = self.table[pattern + np.arange(len(pattern)) * 2**depth]
+        # `take` copies whole rows, which indexing by numbers does value by value.
+        added = self.table.take(pattern + np.arange(len(pattern)) * 2**depth, axis=0)
         sums = np.bincount(self.feature.ravel(), weights=added.ravel(), minlength=self.features + 1)
         parts = sums.astype(np.float64, copy=False)
         parts[-1] = self.bias

@@ -36,6 +36,9 @@ class ClickBatch:
             torch.from_numpy(history.astype(np.int64)),
         )
 
+    def to(self, device: torch.device) -> "ClickBatch":
+        return ClickBatch(self.fields.to(device), self.numbers.to(device), self.history.to(device))
+
 
 class MemberLinear(nn.Module):
     """One linear layer for all members; each has only its own scales of inputs and outputs, and its bias."""

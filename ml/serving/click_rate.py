@@ -18,6 +18,7 @@ from ml.data.impressions import Impressions
 from ml.data.item_features import ItemFeatures
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
 from ml.nn.click_network import ClickBatch, ClickNetwork
+from ml.nn.device import device_of
 from ml.serving.artifact import write_json
 from ml.serving.requests import ClickRatePrediction, ClickRateRequest
 
@@ -145,8 +146,9 @@ def log_odds(
     model: ClickNetwork, fields: NDArray[np.int32], numbers: NDArray[np.float32], history: NDArray[np.int32]
 ) -> Doubles:
     """Log-odds of the members' mean chance of a click, (n,); the model must be in evaluation mode."""
+    device = device_of(model)
     chances = [
-        model.probability(ClickBatch.of(fields[rows], numbers[rows], history[rows])).numpy()
+        model.probability(ClickBatch.of(fields[rows], numbers[rows], history[rows]).to(device)).cpu().numpy()
         for rows in (slice(begin, begin + ROWS_AT_ONCE) for begin in range(0, len(fields), ROWS_AT_ONCE))
     ]
     chance = np.concatenate(chances).astype(np.float64) if chances else np.zeros(0)

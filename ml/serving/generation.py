@@ -45,18 +45,21 @@ class TextGenerator:
         self.model.to(self.device)
         self.window = int(getattr(self.model.config, "max_position_embeddings", 4096))
         self.was_cut_off = False
+        self.tokens_used: int | None = None
 
     def stream(
         self, messages: Sequence[dict[str, str]], *, cancel: Event, most_tokens: int, seconds: float
     ) -> Iterator[str]:
         """Pieces of the answer to `messages` ({role, content}), greedily chosen; afterwards `was_cut_off` says whether
-        tokens or time ended it before the model did. Raises GenerationError.
+        tokens or time ended it before the model did, and `tokens_used` how many it has read and written. Raises
+        GenerationError.
 
         The oldest tokens of a conversation that does not fit the model are left out.
         """
         encoded: Any = self.tokenizer.apply_chat_template(
             list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
+        self.tokens_used = None
         room = max(1, self.window - most_tokens)
         prompt = {name: tensor[:, -room:].to(self.device) for name, tensor in encoded.items()}
         streamer = TextIteratorStreamer(
@@ -78,6 +81,7 @@ class TextGenerator:
         if "error" in outcome:
             raise GenerationError(str(outcome["error"])) from outcome["error"]
         self.was_cut_off = not outcome["ended"]
+        self.tokens_used = outcome["tokens"]
 
     def _generate(
         self,
@@ -99,6 +103,8 @@ class TextGenerator:
                     max_time=seconds,
                     do_sample=False,
                 )
+            # The prompt and what follows it.
+            outcome["tokens"] = int(written.shape[1])
             outcome["ended"] = int(written[0, -1]) in _ends(self.model.generation_config.eos_token_id)
         except Exception as error:
             outcome["error"] = error

@@ -132,9 +132,9 @@ class PassageSearch:
         self.encode = encode
         pieces = [chunks(title, content) for title, content in documents]
         self.starts = np.cumsum([0, *map(len, pieces[:-1])])
-        passages = [piece for of_document in pieces for piece in of_document]
-        self.index = Bm25Index.build(passages)
-        self.vectors = encode(passages)
+        self.passages = [piece for of_document in pieces for piece in of_document]
+        self.index = Bm25Index.build(self.passages)
+        self.vectors = encode(self.passages)
 
     def read(self, question: str) -> Asked:
         asked = self.encode([question, *sentences(question)])

@@ -30,6 +30,10 @@ def load_predictor(path: Path) -> Predictor:
         from ml.serving.click_rate import ClickRatePredictor
 
         return ClickRatePredictor.load(path)
+    if task == "cross_encoder":
+        from ml.serving.cross_encoder import CrossEncoderPredictor
+
+        return CrossEncoderPredictor.load(path)
     if task == "intents":
         from ml.serving.intents import IntentPredictor
 

@@ -22,6 +22,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.reply_pairs import CustomerEvent
 from ml.data.vocabulary import Vocabulary
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
+from ml.nn.device import device_of
 from ml.nn.reply_encoder import ReplyEncoder
 from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
 from ml.serving.artifact import write_json
@@ -80,14 +81,19 @@ class ReplyModel:
 
     @torch.inference_mode()
     def asked(self, texts: AskedTexts, events: Sequence[Sequence[CustomerEvent]]) -> EncodedAsked:
-        batch = event_batch(events, self.vocabulary) if self.network.events is not None else None
-        vectors, attention = self.network.conversation(texts.bags(), torch.from_numpy(texts.text), batch)
-        weight = np.zeros((len(vectors), 0), dtype=np.float32) if attention is None else attention.numpy()
-        return EncodedAsked(vectors.numpy(), texts.text, texts.query, weight)
+        device = device_of(self.network)
+        batch = event_batch(events, self.vocabulary).to(device) if self.network.events is not None else None
+        vectors, attention = self.network.conversation(
+            texts.bags().to(device), torch.from_numpy(texts.text).to(device), batch
+        )
+        weight = np.zeros((len(vectors), 0), dtype=np.float32) if attention is None else attention.cpu().numpy()
+        return EncodedAsked(vectors.cpu().numpy(), texts.text, texts.query, weight)
 
     @torch.inference_mode()
     def vectors(self, texts: ReplyTexts) -> Floats:
-        found: Floats = self.network.reply(bags_of(texts.counts), torch.from_numpy(texts.text)).numpy()
+        device = device_of(self.network)
+        text = torch.from_numpy(texts.text).to(device)
+        found: Floats = self.network.reply(bags_of(texts.counts).to(device), text).cpu().numpy()
         return found
 
     def replies(self, texts: ReplyTexts) -> EncodedReplies:

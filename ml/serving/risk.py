@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.party_sequences import SIDES, History, sequences_of_histories
 from ml.data.velocity import FEATURES
 from ml.explain.tree_parts import TreeParts
-from ml.nn.two_sided import RiskBatch, Shares
+from ml.nn.two_sided_shares import Shares, SharingNetwork
 from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
 from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
@@ -38,6 +39,12 @@ class RiskPredictor:
             raise ValueError(f"{path} reads features that are no longer computed ({', '.join(gone)}); train it again")
         return cls(ensemble, [FEATURES.index(name) for name in ensemble.features], TreeParts.of(ensemble.trees))
 
+    @cached_property
+    def network(self) -> SharingNetwork | None:
+        """None also for one without a share in the mixture: it would cost more than all the rest and say nothing."""
+        network = self.ensemble.network
+        return None if network is None or self.ensemble.weight == 0.0 else SharingNetwork.of(network)
+
     @property
     def nbytes(self) -> int:
         return self.ensemble.nbytes + (0 if self.tree_parts is None else self.tree_parts.table.nbytes)
@@ -55,10 +62,9 @@ class RiskPredictor:
         parts = self._tree_parts(table)
         # They sum to the trees' log-odds, so that these need not be asked for by themselves.
         logits, shares = {"trees": parts.sum(axis=1, dtype=np.float64)}, None
-        # A network without a share in the mixture would cost more than all the rest and say nothing.
-        if self.ensemble.network is not None and self.ensemble.weight > 0.0:
-            shares = self.ensemble.network.shares(RiskBatch.of(table, self._sides(requests, whole)))
-            logits["network"] = shares.logit.double().numpy()
+        if self.network is not None:
+            shares = self.network.shares(table, self._sides(requests, whole))
+            logits["network"] = shares.logit.astype(np.float64)
         probability = self.ensemble.calibrator(self.ensemble.mix(logits, table))
         parts = (1.0 - self.ensemble.weight) * parts[:, :-1]
         return [
@@ -73,7 +79,6 @@ class RiskPredictor:
         ]
 
     def _sides(self, requests: list[RiskRequest], whole: Table) -> Sides:
-        assert self.ensemble.network is not None
         types = {name: code for code, name in enumerate(self.ensemble.types, start=1)}
         limit = self.ensemble.shape["max_length"]
         found = {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml.data.party_sequences import SideSequences
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
+from ml.nn.device import device_of
 from ml.nn.two_sided import RiskBatch, TwoSidedNetwork
 from ml.serving.artifact import write_json
 from ml.serving.risk_onset import EXPOSURE, exposure_of, with_onset
@@ -133,5 +134,5 @@ def network_logits(network: TwoSidedNetwork, features: Table, sides: Sides) -> D
     for begin in range(0, len(features), ROWS_AT_ONCE):
         rows = np.arange(begin, min(begin + ROWS_AT_ONCE, len(features)))
         batch = RiskBatch.of(features[rows], {side: sequences.rows(rows) for side, sequences in sides.items()})
-        found.append(network(batch).double().numpy())
+        found.append(network(batch.to(device_of(network))).double().cpu().numpy())
     return np.concatenate(found)

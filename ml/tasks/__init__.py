@@ -8,6 +8,8 @@ from ml.tasks.base import FitReport, Task
 from ml.tasks.click_rate import ClickRateTask
 from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
 from ml.tasks.config import NextItemConfig
+from ml.tasks.cross_encoder import CrossEncoderTask
+from ml.tasks.cross_encoder_config import CrossEncoderConfig
 from ml.tasks.intents import IntentsTask
 from ml.tasks.intents_config import IntentsConfig
 from ml.tasks.next_item import NextItemTask
@@ -26,11 +28,19 @@ TASKS: dict[str, Task[Any]] = {
     "anomaly": AnomalyTask(),
     "intents": IntentsTask(),
     "replies": RepliesTask(),
+    "cross_encoder": CrossEncoderTask(),
     "click_rate": ClickRateTask("click_rate", ClickRateConfig),
     "conversion_rate": ClickRateTask("conversion_rate", ConversionRateConfig),
 }
 Configuration = (
-    NextItemConfig | SearchRankingConfig | RiskConfig | AnomalyConfig | IntentsConfig | RepliesConfig | ClickRateConfig
+    NextItemConfig
+    | SearchRankingConfig
+    | RiskConfig
+    | AnomalyConfig
+    | IntentsConfig
+    | RepliesConfig
+    | CrossEncoderConfig
+    | ClickRateConfig
 )
 CONFIGURATIONS: dict[str, type[Configuration]] = {
     "next_item": NextItemConfig,
@@ -39,6 +49,7 @@ CONFIGURATIONS: dict[str, type[Configuration]] = {
     "anomaly": AnomalyConfig,
     "intents": IntentsConfig,
     "replies": RepliesConfig,
+    "cross_encoder": CrossEncoderConfig,
     "click_rate": ClickRateConfig,
     "conversion_rate": ConversionRateConfig,
 }

@@ -8,6 +8,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
     QUANTILE,
@@ -16,6 +17,7 @@ from ml.tasks.settings import (
     TaskSettings,
     is_whole,
 )
+from ml.training.environment import Device
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ClickRateConfig(TaskSettings):
     checkpoint_seconds: float = 30.0
     seed: int = 0
     threads: int | None = None
+    device: Device = "auto"
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "days": COUNT,
@@ -67,6 +70,7 @@ class ClickRateConfig(TaskSettings):
         "checkpoint_seconds": NOT_NEGATIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
+        "device": DEVICE,
     }
 
     def contradictions(self) -> list[str]:

@@ -15,6 +15,7 @@ from ml.nn.click_network import ClickBatch, ClickNetwork
 from ml.serving.click_rate import log_odds
 from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
 from ml.training.delayed_feedback import DelayedConversions
+from ml.training.environment import device_named
 from ml.training.progress import Report
 from ml.training.trainer import Trainer, TrainerSettings
 
@@ -45,24 +46,28 @@ def fit_network(
     folder: Path | None,
     progress: Report,
 ) -> list[dict[str, float]]:
-    """Train to the best validation score, with what was known when validation began, and give the curve."""
+    """Train to the best validation score, with what was known when validation began, and give the curve. The network
+    lies on the CPU afterwards."""
+    device = device_named(settings.device)
     now = float(log.time[validation[0]])
     known = log.known_at(now).astype(np.float32)
     window = settings.window_days * DAY if isinstance(settings, ConversionRateConfig) else 1.0
     delay = np.nan_to_num(np.asarray(log.delay) / window).astype(np.float32)
     elapsed = ((now - np.asarray(log.time)) / window).astype(np.float32)
-    learner = DelayedConversions(network) if isinstance(settings, ConversionRateConfig) else network
+    learner = (DelayedConversions(network) if isinstance(settings, ConversionRateConfig) else network).to(device)
 
     def batches(epoch: int) -> list[Rows]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(train)
         return [order[begin : begin + settings.batch_size] for begin in range(0, len(order), settings.batch_size)]
 
     def loss(rows: Rows) -> torch.Tensor:
-        batch = ClickBatch.of(log.fields[rows], log.numbers[rows], log.history[rows])
-        clicked = torch.from_numpy(known[rows])
+        batch = ClickBatch.of(log.fields[rows], log.numbers[rows], log.history[rows]).to(device)
+        clicked = torch.from_numpy(known[rows]).to(device)
         # Each member learns by itself; their mean is only taken where they answer.
         if isinstance(learner, DelayedConversions):
-            error = learner.loss(batch, clicked, *(torch.from_numpy(times[rows]) for times in (delay, elapsed)))
+            error = learner.loss(
+                batch, clicked, *(torch.from_numpy(times[rows]).to(device) for times in (delay, elapsed))
+            )
         else:
             logit = network(batch)
             error = functional.binary_cross_entropy_with_logits(logit, clicked.expand_as(logit))
@@ -91,6 +96,7 @@ def fit_network(
         report=progress,
     )
     trainer.fit()
+    network.cpu()
     return trainer.state.curve
 
 

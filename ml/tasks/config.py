@@ -13,6 +13,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
     POSITIVE_OR_NULL,
@@ -25,13 +26,13 @@ from ml.tasks.settings import (
     is_weights,
     one_of,
 )
+from ml.training.environment import Device
 
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled", "gbce"]
 Objective = Literal["auto", "next", "masked"]
 ScheduleKind = Literal["constant", "cosine"]
 TextEncoderKind = Literal["frozen", "fine_tuned"]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class NextItemConfig(TaskSettings):
         "loss": one_of(get_args(LossKind)),
         "objective": one_of(get_args(Objective)),
         "schedule": one_of(get_args(ScheduleKind)),
-        "device": one_of(get_args(Device)),
+        "device": DEVICE,
         "text_encoder": one_of(get_args(TextEncoderKind)),
         "encoder": one_of(ENCODERS),
         **dict.fromkeys(("evaluation_cases", "list_length", "max_length", "dimension", "layers", "heads"), COUNT),

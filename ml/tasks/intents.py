@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ml.serving.intent_requests import IntentPrediction
 from ml.serving.intents import Evidence, IntentModel, IntentPredictor, Route
 from ml.tasks.base import FitReport
 from ml.tasks.intents_config import IntentsConfig
-from ml.tasks.intents_training import encoded_rows, fit_model, fit_route
+from ml.tasks.intents_training import encoded_rows, fit_grams, fit_model, fit_route
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
 
@@ -28,6 +28,8 @@ METRIC = "accuracy"
 TICK_STEPS = 10
 # With fewer held-out texts in scope neither a line nor a calibration means anything.
 LEAST_HELD_OUT = 20
+# Which encoder a run has kept, as its report says under `split`.
+TUNED, FROZEN = "tuned", "frozen"
 # In an artifact: {SHA-256 of a held-out text: the answer of the model that had not seen it}; empty without a refit.
 BEFORE_REFIT = "before_refit.json"
 
@@ -58,7 +60,7 @@ class IntentsTask:
         with seeded(settings.seed, settings.threads):
             report, predictor, before = _fit(columns, train, held, settings, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
-        predictor.save(out, settings.to_dict(), tuned=settings.tune)
+        predictor.save(out, settings.to_dict(), tuned=report.split["encoder"] == TUNED)
         write_json(out / BEFORE_REFIT, before)
         # The report comes last: with it the artifact is complete.
         write_json(finished, report.to_dict())
@@ -103,7 +105,10 @@ class IntentsTask:
 def _fit(
     data: LabelledTexts, train: Rows, held: Rows, settings: IntentsConfig, progress: Report
 ) -> tuple[FitReport, IntentPredictor, Answers]:
-    """The report, what is stored, and what was answered to the held-out texts if these train it too."""
+    """The report, what is stored, and what was answered to the held-out texts if these train it too.
+
+    The tuned encoder or the frozen one, whichever answers more of the held-out texts right; the report says which.
+    """
     started = time.monotonic()
 
     def tick(step: int, steps: int) -> None:
@@ -115,28 +120,35 @@ def _fit(
     encoded, wanted = encoded_rows(texts), codes[held]
     inside = wanted >= 0
     pretrained = RememberingEncoder(pretrained_encoder(encoder_name()))
-    frozen = fit_model(data, train, replace(settings, tune=False), pretrained, tick)
-    model = fit_model(data, train, settings, pretrained, tick) if settings.tune else frozen
+    grams = fit_grams(data, train, settings)
+    frozen = fit_model(data, train, replace(settings, tune=False), pretrained, grams, tick)
+    tuned = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen
     progress(Progress("evaluating"))
-    routed = encoded & bool(model.members)
-    evidence, plain = model.evidence(texts, routed), frozen.evidence(texts, routed)
-    right = _right(evidence, wanted, routed, settings)[inside]
+    routed = encoded & bool(frozen.members)
+    judged = {FROZEN: _judged(frozen, texts, wanted, routed, settings)}
+    if tuned is not frozen and frozen.members:
+        judged[TUNED] = _judged(tuned, texts, wanted, routed, settings)
+    # Few or noisy texts can leave a tuned encoder behind the one that it came from.
+    kept = max(judged, key=lambda name: (judged[name].right.mean(), judged[name].encoder_alone, name == TUNED))
+    model, evidence, right = judged[kept].model, judged[kept].evidence, judged[kept].right
     majority = np.bincount(codes[train][codes[train] >= 0]).argmax()
     baselines = {
         "nearest_example": (_nearest_codes(data, train, texts) == wanted)[inside],
         "majority": (wanted == majority)[inside],
     }
     parts = {"grams": float((evidence.grams.argmax(axis=1) == wanted)[inside].mean())}
-    if model.members:
-        frozen_answers = np.where(routed, plain.encoders.argmax(axis=1), plain.grams.argmax(axis=1))
-        parts["frozen_encoder"] = float((frozen_answers == wanted)[inside].mean())
+    for name, each in judged.items():
+        parts |= {name: float(each.right.mean())}
+        if frozen.members:
+            parts |= {f"{name}_encoder": each.encoder_alone}
     best = max(baselines.values(), key=lambda each: float(each.mean()))
     routes = _routes(evidence, wanted, routed, settings)
     before: Answers = {}
     if settings.refit:
         answers = IntentPredictor(model, data.intents, routes).predict([{"text": text} for text in texts])
         before = {_key(text): answer for text, answer in zip(texts, answers, strict=True)}
-        model = fit_model(data, np.union1d(train, held), settings, pretrained, tick)
+        both, again = np.union1d(train, held), replace(settings, tune=kept == TUNED)
+        model = fit_model(data, both, again, pretrained, fit_grams(data, both, settings), tick)
     predictor = IntentPredictor(model, data.intents, routes)
     report = FitReport(
         metric=METRIC,
@@ -150,10 +162,33 @@ def _fit(
         curve=[],
         counts=_counts(data, train, held, model),
         mixture={name: route.gram_share for name, route in routes.items()},
-        split={"kind": "held_out", "marked": data.held_out is not None, "share": settings.held_out},
+        split={
+            "kind": "held_out",
+            "marked": data.held_out is not None,
+            "share": settings.held_out,
+            "encoder": kept,
+        },
         seconds=time.monotonic() - started,
     )
     return report, predictor, before
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A model on the held-out texts: which of those in scope it answers right, and the share of its encoder alone."""
+
+    model: IntentModel
+    evidence: Evidence
+    right: NDArray[np.bool_]
+    encoder_alone: float
+
+
+def _judged(
+    model: IntentModel, texts: list[str], wanted: Rows, routed: NDArray[np.bool_], settings: IntentsConfig
+) -> _Judged:
+    evidence, inside = model.evidence(texts, routed), wanted >= 0
+    alone = np.where(routed, evidence.encoders.argmax(axis=1), evidence.grams.argmax(axis=1)) == wanted
+    return _Judged(model, evidence, _right(evidence, wanted, routed, settings)[inside], float(alone[inside].mean()))
 
 
 def _answers_before_refit(artifact: Path) -> Answers:

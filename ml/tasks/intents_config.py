@@ -8,6 +8,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
     QUANTILE,
@@ -16,6 +17,7 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
 )
+from ml.training.environment import Device
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class IntentsConfig(TaskSettings):
     members: int = 1
     # Passes over the texts, and at least so many steps, because few texts need more passes.
     epochs: int = 4
-    least_steps: int = 80
+    least_steps: int = 160
     batch_texts: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     layer_decay: float = 0.8
     contrast: float = 0.5
     smoothing: float = 0.05
@@ -42,6 +44,7 @@ class IntentsConfig(TaskSettings):
     head_strength: float = 10.0
     seed: int = 0
     threads: int | None = None
+    device: Device = "auto"
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "held_out": QUANTILE,
@@ -59,4 +62,5 @@ class IntentsConfig(TaskSettings):
         "head_strength": POSITIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
+        "device": DEVICE,
     }

@@ -33,6 +33,7 @@ PLAIN_WEIGHTS = [1.0, 1.0, 0.0, 0.0]
 HEAD_ITERATIONS = 1_000
 
 Tick = Callable[[int, int], None]
+Grams = tuple[NDArray[np.float32], Head]
 
 
 def encoded_rows(texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -40,26 +41,30 @@ def encoded_rows(texts: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([language_of(text) in ENCODED for text in texts], dtype=bool)
 
 
-def fit_model(
-    data: LabelledTexts, rows: Rows, settings: IntentsConfig, pretrained: TextEncoder, tick: Tick
-) -> IntentModel:
-    """The parts trained on these rows. `tick(step, steps)` is called after each step of tuning."""
+def fit_grams(data: LabelledTexts, rows: Rows, settings: IntentsConfig) -> Grams:
+    """Inverse frequencies of n-grams, (buckets,), and their head, trained on these rows."""
     codes = data.codes()
     known = rows[codes[rows] >= 0]
     # The names come along as one more example of each intent: with few examples they say much.
     names = [name_in_words(name) for name in data.intents]
-    named = np.arange(len(names))
     counts = gram_counts([*(data.texts[row] for row in known), *names])
     inverse = inverse_frequency(counts)
-    grams = fit_head(
-        weighted(counts, inverse), np.concatenate([codes[known], named]), len(names), settings.head_strength
-    )
-    encoded = encoded_rows(data.texts)
-    known, rows = known[encoded[known]], rows[encoded[rows]]
+    wanted = np.concatenate([codes[known], np.arange(len(names))])
+    return inverse, fit_head(weighted(counts, inverse), wanted, len(names), settings.head_strength)
+
+
+def fit_model(
+    data: LabelledTexts, rows: Rows, settings: IntentsConfig, pretrained: TextEncoder, grams: Grams, tick: Tick
+) -> IntentModel:
+    """The parts trained on these rows. `tick(step, steps)` is called after each step of tuning."""
+    encoded, codes = encoded_rows(data.texts), data.codes()
+    rows = rows[encoded[rows]]
+    known = rows[codes[rows] >= 0]
     if len(np.unique(codes[known])) < len(data.intents):
         # An encoder that never saw some of the intents would only ever answer the others.
-        return IntentModel(inverse, grams, [], np.zeros((0, 1), dtype=np.float32))
-    named = named[encoded_rows(names)]
+        return IntentModel(*grams, [], np.zeros((0, 1), dtype=np.float32))
+    names = [name_in_words(name) for name in data.intents]
+    named = np.flatnonzero(encoded_rows(names))
     texts = [*(data.texts[row] for row in known), *(names[code] for code in named)]
     wanted = np.concatenate([codes[known], named])
     members, neighbors = [], np.zeros((0, 1), dtype=np.float32)
@@ -68,7 +73,7 @@ def fit_model(
         vectors = encoder.encode(texts)
         members.append(Member(encoder, fit_head(vectors, wanted, len(names), settings.head_strength)))
         neighbors = neighbors if number else vectors[: len(known)]
-    return IntentModel(inverse, grams, members, neighbors)
+    return IntentModel(*grams, members, neighbors)
 
 
 def fit_head(vectors: NDArray[np.float32] | csr_matrix, codes: Rows, intents: int, strength: float) -> Head:
@@ -152,6 +157,7 @@ def _tuned(
         layer_decay=settings.layer_decay,
         smoothing=settings.smoothing,
         contrast=settings.contrast,
+        device=settings.device,
     )
     return tune_on_intents(
         pretrained,

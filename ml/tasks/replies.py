@@ -26,7 +26,7 @@ from ml.tasks.replies_training import (
     fresh_network,
     word_statistics,
 )
-from ml.training.environment import seeded
+from ml.training.environment import device_named, seeded
 from ml.training.progress import Progress, Report
 from ml.training.reply_tuning import Examples, ReplyTuning, batches_of, train_reply_encoder
 
@@ -126,6 +126,7 @@ def _fit(
     if encoder is not None:
         progress(Progress("text"))
     examples = examples_of(pairs, train, encoder, settings)
+    device = device_named(settings.device)
     epochs = max(settings.epochs, -(-settings.least_steps // batches_of(len(train), settings.batch_pairs)))
     tuning = ReplyTuning(
         epochs=epochs,
@@ -136,7 +137,7 @@ def _fit(
         seed=settings.seed,
     )
     model = ReplyModel(
-        network=fresh_network(examples, settings),
+        network=fresh_network(examples, settings).to(device),
         words=word_statistics(examples, train),
         vocabulary=examples.vocabulary,
         encoder=encoder,
@@ -159,10 +160,11 @@ def _fit(
     best = max(baselines.values(), key=lambda each: float(each.mean()))
     if settings.refit:
         every = np.arange(len(pairs))
-        model.network = fresh_network(examples, settings)
+        model.network = fresh_network(examples, settings).to(device)
         model.words = word_statistics(examples, every)
         again = ReplyTuning(**{**vars(tuning), "stop_after": epochs})
         train_reply_encoder(model.network, examples, every, again, tick=tick)
+    model.network.cpu()
     report = FitReport(
         metric=METRIC,
         score=float(reciprocal.mean()),

@@ -8,6 +8,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     POSITIVE,
     QUANTILE,
     SEED,
@@ -15,6 +16,7 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
 )
+from ml.training.environment import Device
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class RepliesConfig(TaskSettings):
     word_dropout: float = 0.3
     seed: int = 0
     threads: int | None = None
+    device: Device = "auto"
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "held_out": QUANTILE,
@@ -58,4 +61,5 @@ class RepliesConfig(TaskSettings):
         "word_dropout": BELOW_ONE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
+        "device": DEVICE,
     }

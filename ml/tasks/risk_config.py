@@ -10,6 +10,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
     QUANTILE,
@@ -20,6 +21,7 @@ from ml.tasks.settings import (
     is_whole,
     one_of,
 )
+from ml.training.environment import Device
 
 _LABELS = (
     "known_frauds_28d",
@@ -86,6 +88,7 @@ class RiskConfig(TaskSettings):
     checkpoint_seconds: float = 30.0
     seed: int = 0
     threads: int | None = None
+    device: Device = "auto"
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "days": COUNT,
@@ -113,6 +116,7 @@ class RiskConfig(TaskSettings):
         "checkpoint_seconds": NOT_NEGATIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
+        "device": DEVICE,
     }
 
     def contradictions(self) -> list[str]:

@@ -18,6 +18,7 @@ from ml.serving.risk_onset import EXPOSURE, exposure_of, with_onset
 from ml.tasks.risk_cases import RiskCases, telling_columns
 from ml.tasks.risk_config import RiskConfig
 from ml.tasks.risk_trees import fit_trees, fit_trees_and_onset
+from ml.training.environment import device_named
 from ml.training.progress import Report
 from ml.training.trainer import Trainer, TrainerSettings
 
@@ -107,6 +108,8 @@ def fit_network(
     """The network with its best weights by average precision on the validation cases, and its curve."""
     network = TwoSidedNetwork(**shape)  # type: ignore[arg-type]
     network.standardise_by(train.features)
+    device = device_named(settings.device)
+    network.to(device)
 
     frauds, genuine = np.flatnonzero(train.fraud == 1), np.flatnonzero(train.fraud == 0)
     drawn = min(len(genuine), settings.epoch_genuine)
@@ -119,9 +122,9 @@ def fit_network(
 
     def loss(rows: NDArray[np.int64]) -> torch.Tensor:
         return functional.binary_cross_entropy_with_logits(
-            network(train.batch(rows)),
-            torch.from_numpy(train.fraud[rows].astype(np.float32)),
-            weight=torch.from_numpy(standing[rows]),
+            network(train.batch(rows).to(device)),
+            torch.from_numpy(train.fraud[rows].astype(np.float32)).to(device),
+            weight=torch.from_numpy(standing[rows]).to(device),
         )
 
     def evaluate() -> dict[str, float]:
@@ -147,7 +150,7 @@ def fit_network(
         report=progress,
     )
     trainer.fit()
-    return network.eval(), trainer.state.curve
+    return network.cpu().eval(), trainer.state.curve
 
 
 def best_weight(trees: NDArray[np.float64], network: NDArray[np.float64], fraud: NDArray[np.int64]) -> float:

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
+
+from ml.training.environment import Device
 
 Requirement = tuple[Callable[[Any], bool], str]
 
@@ -35,6 +37,7 @@ BELOW_ONE: Requirement = (lambda value: is_number(value) and 0 <= value < 1, "at
 SHARE: Requirement = (lambda value: is_number(value) and 0 <= value <= 1, "between 0 and 1")
 QUANTILE: Requirement = (lambda value: is_number(value) and 0 < value < 1, "between 0 and 1")
 SWITCH: Requirement = (lambda value: isinstance(value, bool), "true or false")
+DEVICE: Requirement = one_of(get_args(Device))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
 from ml.training.memory import memory_kept
+
+# "auto" is a graphics processor where there is one.
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @contextmanager
@@ -25,8 +29,7 @@ def seeded(seed: int, threads: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def device_named(name: str) -> torch.device:
-    """ "auto" is a graphics processor where there is one."""
+def device_named(name: Device) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)

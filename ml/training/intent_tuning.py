@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from ml.nn.losses import half_precision
 from ml.nn.text_encoder import TextEncoder
+from ml.training.environment import Device, device_named
+from ml.training.layer_rates import layer_groups, warm_up_and_fall
 
 Codes = NDArray[np.int64]
 
@@ -19,7 +21,6 @@ OUT_OF_SCOPE = -1
 # Batches are cut from so many texts of like length, so that short ones need little padding.
 BATCHES_IN_POOL = 16
 TOKENS_READ = 64
-WARM_UP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Tuning:
     temperature: float = 0.05
     smoothing: float = 0.05
     contrast: float = 0.5
+    device: Device = "cpu"
 
 
 def tune_on_intents(
@@ -51,30 +53,37 @@ def tune_on_intents(
 
     Cross-entropy over the cosines to one prototype an intent, which starts as the mean of its texts and of its name,
     together with the supervised contrastive loss (Khosla et al., 2020, equation 2) of the batch. A text out of scope
-    shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). Deterministic by seed.
+    shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). The copy lies on the CPU, wherever it
+    was trained, and is deterministic by seed if there.
     """
-    model = copy.deepcopy(encoder.model)
+    device = device_named(tuning.device)
+    model = copy.deepcopy(encoder.model).to(device)
     tuned = TextEncoder(model, encoder.tokenizer)
     texts = [*texts, *map(name_in_words, names)]
     codes = np.concatenate([codes, np.arange(len(names))])
-    prototypes = nn.Parameter(torch.from_numpy(_means(encoder.encode(texts), codes, len(names))))
-    groups = [*_layer_groups(model, tuning), {"params": [prototypes], "lr": tuning.prototype_rate}]
+    means = _means(encoder.encode(texts), codes, len(names))
+    prototypes = nn.Parameter(torch.from_numpy(means).to(device))
+    groups = [
+        *layer_groups(model, learning_rate=tuning.learning_rate, layer_decay=tuning.layer_decay),
+        {"params": [prototypes], "lr": tuning.prototype_rate},
+    ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, tuning.steps))
-    half = half_precision(torch.device("cpu"))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_fall(step, tuning.steps))
+    half = device.type == "cuda" or half_precision(device)
     torch.manual_seed(seed)
     model.train()
     for step, rows in enumerate(_batches(texts, codes, tuning, seed)):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
             vectors = tuned.embed([texts[row] for row in rows], tokens_read=TOKENS_READ)
-        loss = _loss(vectors, torch.from_numpy(codes[rows]), functional.normalize(prototypes, dim=1), tuning)
+        wanted = torch.from_numpy(codes[rows]).to(device)
+        loss = _loss(vectors.float(), wanted, functional.normalize(prototypes, dim=1), tuning)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 1.0)
         optimizer.step()
         schedule.step()
         tick(step + 1)
-    return TextEncoder(model.requires_grad_(False), encoder.tokenizer)
+    return TextEncoder(model.cpu().requires_grad_(False), encoder.tokenizer)
 
 
 def name_in_words(name: str) -> str:
@@ -85,7 +94,7 @@ def name_in_words(name: str) -> str:
 def _loss(vectors: Tensor, codes: Tensor, prototypes: Tensor, tuning: Tuning) -> Tensor:
     intents = len(prototypes)
     known = codes != OUT_OF_SCOPE
-    target = torch.full((len(codes), intents), 1.0 / intents)
+    target = torch.full((len(codes), intents), 1.0 / intents, device=codes.device)
     sharp = functional.one_hot(codes[known], intents).float()
     target[known] = (1.0 - tuning.smoothing) * sharp + tuning.smoothing / intents
     loss = functional.cross_entropy(vectors @ prototypes.T / tuning.temperature, target)
@@ -94,7 +103,7 @@ def _loss(vectors: Tensor, codes: Tensor, prototypes: Tensor, tuning: Tuning) ->
 
 def _contrast(vectors: Tensor, codes: Tensor, temperature: float) -> Tensor:
     """Mean over the texts that have another one of their intent in the batch; 0 where none has."""
-    itself = torch.eye(len(codes), dtype=torch.bool)
+    itself = torch.eye(len(codes), dtype=torch.bool, device=codes.device)
     same = (codes[:, None] == codes) & ~itself & (codes != OUT_OF_SCOPE)[:, None]
     log_share = (vectors @ vectors.T / temperature).masked_fill(itself, -1e9).log_softmax(dim=1)
     pairs = same.sum(dim=1)
@@ -141,26 +150,3 @@ def _pairs(codes: Codes, generator: np.random.Generator) -> list[Codes]:
         rows = generator.permutation(np.flatnonzero(codes == code))
         pairs += [rows[start : start + 2] for start in range(0, len(rows), 2)]
     return [pairs[number] for number in generator.permutation(len(pairs))]
-
-
-def _layer_groups(model: nn.Module, tuning: Tuning) -> list[dict[str, object]]:
-    """The weights of the layers, each with its rate; all others are frozen."""
-    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    if not stacks:
-        raise ValueError("this text encoder has no stack of layers to tune; use tune false")
-    layers = max(stacks, key=len)
-    # The table of words is half of all weights and would cost half of a step; the layers above it learn enough.
-    model.requires_grad_(False)
-    layers.requires_grad_(True)
-    depth = len(layers)
-    groups: list[dict[str, object]] = []
-    for number, layer in enumerate(layers):
-        rate = tuning.learning_rate * tuning.layer_decay ** (depth - 1 - number)
-        groups.append({"params": list(layer.parameters()), "lr": rate})
-    return groups
-
-
-def _rate(step: int, steps: int) -> float:
-    """Up in the first tenth of the steps and down to nothing in the others, as a share of the learning rate."""
-    warm_up = max(1.0, WARM_UP_SHARE * steps)
-    return min((step + 1) / warm_up, (steps - step) / max(1.0, steps - warm_up + 1))

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ml.data.reply_pairs import CustomerEvent, Rows
 from ml.data.vocabulary import Vocabulary
+from ml.nn.device import device_of
 from ml.nn.reply_encoder import ReplyEncoder
 from ml.serving.reply_inputs import AskedTexts, ReplyTexts, bags_of, event_batch
 
@@ -93,13 +94,14 @@ def contrast(network: ReplyEncoder, examples: Examples, rows: Rows, temperature:
     asked, replies = examples.asked.rows(rows), examples.replies.rows(rows)
     events = None
     if network.events is not None:
-        events = event_batch([examples.events[row] for row in rows], examples.vocabulary)
-    left, _ = network.conversation(asked.bags(), torch.from_numpy(asked.text), events)
-    right = network.reply(bags_of(replies.counts), torch.from_numpy(replies.text))
+        events = event_batch([examples.events[row] for row in rows], examples.vocabulary).to(device_of(network))
+    device = device_of(network)
+    left, _ = network.conversation(asked.bags().to(device), torch.from_numpy(asked.text).to(device), events)
+    right = network.reply(bags_of(replies.counts).to(device), torch.from_numpy(replies.text).to(device))
     codes = examples.codes[rows]
-    same = torch.from_numpy((codes[:, None] == codes) & ~np.eye(len(codes), dtype=bool))
+    same = torch.from_numpy((codes[:, None] == codes) & ~np.eye(len(codes), dtype=bool)).to(device)
     logits = (left @ right.T / temperature).masked_fill(same, NEVER)
-    own = torch.arange(len(rows))
+    own = torch.arange(len(rows), device=device)
     return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2.0
 
 

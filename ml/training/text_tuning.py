@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.nn.text_encoder import TextEncoder
+from ml.training.layer_rates import warm_up_and_fall
 
 Items = NDArray[np.int64]
 
@@ -19,7 +20,6 @@ PAIRS_AT_ONCE = 64
 # A title, and a few words more: a step on whole descriptions would take minutes from the training itself.
 TOKENS_READ = 32
 LEARNING_RATE = 1e-4
-WARM_UP_SHARE = 0.1
 TEMPERATURE = 0.05
 NEVER = -1e9
 
@@ -48,7 +48,7 @@ def tune_text_encoder(
     model = copy.deepcopy(encoder.model)
     tuned = _last_layers(model)
     optimizer = torch.optim.AdamW(tuned, lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_fall(step, steps))
     generator = np.random.default_rng(seed)
     # Dropout stays off: few steps on short texts do not overfit, and the batch is the noise.
     tuning = TextEncoder(model, encoder.tokenizer)
@@ -82,9 +82,3 @@ def _last_layers(model: nn.Module) -> list[nn.Parameter]:
         raise ValueError("this text encoder has no stack of layers to tune; use text_encoder frozen")
     layers = max(stacks, key=len)[-TUNED_LAYERS:].requires_grad_(True)
     return list(layers.parameters())
-
-
-def _rate(step: int, steps: int) -> float:
-    """Up in the first tenth of the steps and down to nothing in the others, as a share of the learning rate."""
-    warm_up = max(1.0, WARM_UP_SHARE * steps)
-    return min((step + 1) / warm_up, (steps - step) / max(1.0, steps - warm_up + 1))

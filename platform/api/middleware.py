@@ -13,9 +13,7 @@ from uuid_utils.compat import uuid7
 from api.authentication import CHALLENGE, INVALID_KEY_CHALLENGE, bearer_key
 from api.errors import DATABASE_GONE, Problem, problem_of
 from api.metrics import observe_request, route_of
-from tenancy.keys import claimed_tenant_id
-from tenancy.scope import tenant_scope
-from tenancy.selectors import find_caller
+from tenancy.selectors import Caller, caller_scope
 from tenancy.services import touch_api_key
 
 log = structlog.get_logger("api.requests")
@@ -80,12 +78,9 @@ class ApiKeyMiddleware:
         if raw_key is None:
             detail = "send the header 'Authorization: Bearer sk_...'"
             return _unauthenticated("not_authenticated", detail, CHALLENGE).response(request)
-        tenant_id = claimed_tenant_id(raw_key)
-        if tenant_id is None:
-            return WRONG_KEY.response(request)
         try:
-            with tenant_scope(tenant_id):
-                return self._answer(request, raw_key)
+            with caller_scope(raw_key) as caller:
+                return WRONG_KEY.response(request) if caller is None else self._answer(request, caller)
         except (*DATABASE_GONE, IntegrityError) as error:
             return problem_of(error).response(request)
 
@@ -99,10 +94,7 @@ class ApiKeyMiddleware:
         """What a view that is not of REST framework raises, or an answer that could not be finished."""
         return problem_of(error).response(request)
 
-    def _answer(self, request: HttpRequest, raw_key: str) -> HttpResponse:
-        caller = find_caller(raw_key)
-        if caller is None:
-            return WRONG_KEY.response(request)
+    def _answer(self, request: HttpRequest, caller: Caller) -> HttpResponse:
         request.caller = caller  # type: ignore[attr-defined]
         response = self.get_response(request)
         if response.status_code >= 400:

@@ -19,9 +19,13 @@ from tenancy.scope import current_tenant_id
 from tenancy.secrets import encrypt, subject_secret
 from tenancy.statements import prepared_cursor
 
-# The lock and the time of receipt are those of `behavior.storing.open_log`, in order of message id as there.
-STORE = f"""
-    WITH receipt_time AS MATERIALIZED (
+
+# Parts of a WITH that ends in `stored`, the ids of the new events, with the values of `values_to_store`. The lock and
+# the time of receipt are those of `behavior.storing.open_log`, in order of message id as there. `wanted` tells which of
+# the events are meant, for a statement that stores rows of an application besides.
+def storing_parts(wanted: str = "true") -> str:
+    return f"""
+    receipt_time AS MATERIALIZED (
         SELECT clock_timestamp() AS received_at
         FROM (SELECT pg_advisory_xact_lock_shared(%(lock)s, %(tenant)s) OFFSET 0) AS locked
     ), s AS MATERIALIZED (
@@ -29,22 +33,28 @@ STORE = f"""
             event_id uuid, message_id text, type text, subject_key bytea, session_key bytea, item_id text,
             value double precision, quantity double precision, currency text, decision_id uuid, created_at bigint,
             occurred_at bigint, time_quality text, consent smallint, properties jsonb)
+        WHERE {wanted}
     ), identity AS (
         INSERT INTO behavior_subjectidentity (tenant_id, subject_key, kind, sealed_id, created_at)
         SELECT %(tenant)s, subject_key, kind, sealed_id, now() FROM jsonb_to_recordset(%(identities)s::jsonb)
-            AS new(subject_key bytea, kind text, sealed_id bytea) ORDER BY subject_key
+            AS new(subject_key bytea, kind text, sealed_id bytea)
+        WHERE subject_key IN (SELECT subject_key FROM s) ORDER BY subject_key
         ON CONFLICT DO NOTHING
     ), receipt AS (
         INSERT INTO behavior_eventreceipt (tenant_id, message_id, payload_hash, event_id, received_at)
         SELECT %(tenant)s, message_id, {PAYLOAD_HASH}, event_id, received_at FROM s, receipt_time ORDER BY message_id
         ON CONFLICT DO NOTHING RETURNING event_id, received_at
-    )
-    INSERT INTO behavior_event (tenant_id, received_at, source, event_id, occurred_at, time_quality, subject_key,
-        session_key, type, item_id, value, quantity, currency, decision_id, consent, properties)
-    SELECT %(tenant)s, receipt.received_at, %(source)s, event_id, to_timestamp(occurred_at::float8 / 1000000),
-        time_quality, subject_key, session_key, type, item_id, value, quantity, currency, decision_id, consent,
-        properties
-    FROM s JOIN receipt USING (event_id) RETURNING event_id"""
+    ), stored AS (
+        INSERT INTO behavior_event (tenant_id, received_at, source, event_id, occurred_at, time_quality, subject_key,
+            session_key, type, item_id, value, quantity, currency, decision_id, consent, properties)
+        SELECT %(tenant)s, receipt.received_at, %(source)s, event_id, to_timestamp(occurred_at::float8 / 1000000),
+            time_quality, subject_key, session_key, type, item_id, value, quantity, currency, decision_id, consent,
+            properties
+        FROM s JOIN receipt USING (event_id) RETURNING event_id
+    )"""
+
+
+STORE = f"WITH {storing_parts()} SELECT event_id FROM stored"
 
 
 @dataclass(frozen=True)
@@ -79,9 +89,18 @@ def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
     """
     if not events:
         return set()
+    with prepared_cursor() as cursor:
+        cursor.execute(STORE, values_to_store(events, source=source))
+        stored = {event_id for (event_id,) in cursor.fetchall()}
+    store_logins_of([event for event in events if event.event_id in stored], source=source)
+    return stored
+
+
+def values_to_store(events: Sequence[JudgedEvent], *, source: str) -> dict[str, Any]:
+    """The values that `storing_parts` names."""
     keyring = Keyring(subject_secret())
     identities = {_key(event, keyring): _raw_id(event) for event in events if event.subject_key is None}
-    values: dict[str, Any] = {
+    return {
         "lock": LOG_LOCK,
         "tenant": current_tenant_id(),
         "source": source,
@@ -93,11 +112,6 @@ def store_judged(events: Sequence[JudgedEvent], *, source: str) -> set[UUID]:
             ]
         ),
     }
-    with prepared_cursor() as cursor:
-        cursor.execute(STORE, values)
-        stored = {event_id for (event_id,) in cursor.fetchall()}
-    _store_logins([event for event in events if event.event_id in stored], keyring, source)
-    return stored
 
 
 def _row(event: JudgedEvent, keyring: Keyring) -> dict[str, Any]:
@@ -133,11 +147,13 @@ def _key(event: JudgedEvent, keyring: Keyring) -> str:
     return keyring.keys(kind, [raw_id])[raw_id]
 
 
-def _store_logins(events: Sequence[JudgedEvent], keyring: Keyring, source: str) -> None:
+def store_logins_of(events: Sequence[JudgedEvent], *, source: str) -> None:
+    """What the stored events tell of who uses which device: those that name a user and a visitor."""
     both = [event for event in events if all(kind in event.subject for kind in SUBJECT_IDS)]
     if not both:
         return
     columns: dict[str, list[Any]] = {kind: [event.subject[kind] for event in both] for kind in SUBJECT_IDS}
+    keyring = Keyring(subject_secret())
     columns["occurred_at"] = [event.occurred_at for event in both]
     rows = np.arange(len(both), dtype=np.int32)
     store_logins(find_logins(columns, keyring, rows, [event.event_id for event in both]), source=source)

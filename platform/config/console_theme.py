@@ -87,6 +87,7 @@ UNFOLD: dict[str, Any] = {
                     page("Reports", "monitoring", "service_servicereport_changelist"),
                     page("Replies", "quickreply", "service_reply_changelist"),
                     page("Reply backends", "dns", "service_replybackend_changelist"),
+                    page("Experiments", "science", "service_experiment_changelist"),
                     page("Knowledge", "menu_book", "service_source_changelist"),
                     page("Knowledge search", "quick_reference_all", "service_chunk_changelist"),
                     page("Knowledge imports", "upload_file", "service_knowledgeimport_changelist"),

@@ -220,6 +220,9 @@ SPECTACULAR_SETTINGS = {
         "ConversationStatusEnum": "apps.service.conversations.models.ConversationStatus",
         "ReplyStatusEnum": "apps.service.replies.models.ReplyStatus",
         "ReplyActionEnum": "apps.service.replies.models.ReplyAction",
+        "SearchStageEnum": "apps.service.knowledge.searching.STAGES",
+        "ExperimentArmEnum": "apps.service.experiments.models.Arm",
+        "ExperimentOutcomeEnum": "apps.service.experiments.models.ExperimentOutcome",
         "FlightStatusEnum": "apps.ads.campaigns.models.FlightStatus",
         "AudienceBuildStatusEnum": "apps.ads.audiences.models.BuildStatus",
         "AdChangeActionEnum": "apps.ads.campaigns.models.AdChange.Action",
@@ -294,6 +297,8 @@ SNAPSHOTS = Path(env("SNAPSHOTS") or VAR / "snapshots")
 ARTIFACTS = Path(env("ARTIFACTS") or VAR / "artifacts")
 GATEWAY_TRANSPORT = env("GATEWAY_TRANSPORT", "queue")
 GATEWAY_DEADLINE = float(env("GATEWAY_DEADLINE", "0.5"))  # seconds
+# What a search waits for its cross-encoder, which reads several passages for one answer.
+CROSS_ENCODER_DEADLINE = float(env("CROSS_ENCODER_DEADLINE", "1.0"))  # seconds
 MODEL_POOL_BYTES = int(env("MODEL_POOL_BYTES", str(1024**3)))
 # Within about this time an item that came into the catalogue can be recommended; seconds.
 NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))

@@ -1,5 +1,6 @@
 """Writes: scenarios and decisions."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,10 +44,20 @@ STORED = (
     "latency_ms",
     "decided_at",
 )
+DOCUMENT = (*STORED, "request", "items")
 # Written out, because every answer is stored and making the same statement from the model takes longer than the insert.
 INSERT = f"""
     INSERT INTO decisions_decision (tenant_id, {", ".join(STORED)}, request, items)
     VALUES ({", ".join(["%s"] * (len(STORED) + 3))})"""
+
+# As INSERT for many, to which an application may add a WHERE to make it a part of a statement of its own; %(decisions)s
+# is what `rows_to_store` gives.
+INSERT_MANY = f"""
+    INSERT INTO decisions_decision (tenant_id, {", ".join(STORED)}, request, items)
+    SELECT %(tenant)s, {", ".join(STORED)}, request, items FROM jsonb_to_recordset(%(decisions)s::jsonb) AS decided(
+        decision_id uuid, application text, scenario text, subject_key bytea, session_key text, model_version uuid,
+        policy text, variant text, degraded text, latency_ms double precision, decided_at timestamptz, request jsonb,
+        items jsonb)"""
 
 
 def record_decision(
@@ -91,11 +102,20 @@ def record_decision(
 
 def store_decisions(decisions: Sequence[Decision]) -> None:
     """Store answers that have nothing in common, in one go; each `decision_id` must be a fresh uuid7."""
-    with prepared_cursor() as cursor:
-        if len(decisions) == 1:
-            cursor.execute(INSERT, _values(decisions[0]))
-        elif decisions:
-            cursor.executemany(INSERT, [_values(decision) for decision in decisions])
+    if decisions:
+        with prepared_cursor() as cursor:
+            cursor.execute(INSERT_MANY, {"tenant": current_tenant_id(), "decisions": rows_to_store(decisions)})
+
+
+def rows_to_store(decisions: Sequence[Decision]) -> str:
+    """Decisions as INSERT_MANY reads them."""
+    return json.dumps([{name: getattr(each, name) for name in DOCUMENT} for each in decisions], default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 def _values(decision: Decision) -> list[Any]:

@@ -15,6 +15,7 @@ import structlog
 from django.conf import settings
 from prometheus_client import Counter, Histogram
 
+from ml.serving.cross_encoder_requests import CrossEncoderPrediction, CrossEncoderRequest
 from ml.serving.intent_requests import IntentPrediction, IntentRequest
 from ml.serving.reply_requests import ReplyPrediction, ReplyRequest
 from ml.serving.requests import (
@@ -38,7 +39,15 @@ log = structlog.get_logger(__name__)
 
 Degraded = Literal["previous_version", "rules", "no_model"]
 Prediction = TypeVar("Prediction")
-Request = NextItemRequest | RankingRequest | ClickRateRequest | RiskRequest | IntentRequest | ReplyRequest
+Request = (
+    NextItemRequest
+    | RankingRequest
+    | ClickRateRequest
+    | RiskRequest
+    | IntentRequest
+    | ReplyRequest
+    | CrossEncoderRequest
+)
 
 ANSWERS = Counter("sequitur_gateway_answers", "Predictions by rung of the ladder", ["rung"])
 FAILURES = Counter("sequitur_gateway_failures", "Rungs that failed, by reason", ["reason"])
@@ -101,6 +110,13 @@ def rank_replies(model: str, request: ReplyRequest, deadline: float | None = Non
     """Which of the request's replies fits its conversation, as `assess`."""
     found: Answer[ReplyPrediction] = _each(model, [request], deadline)[0]
     return found
+
+
+def judge_passages(model: str, request: CrossEncoderRequest, seconds: float) -> Answer[CrossEncoderPrediction]:
+    """How well each passage answers what is asked, as `rank`, within `seconds`, which may be more than the usual."""
+    started = time.monotonic()
+    answer = _from_model(current_line(model), request, started + seconds)
+    return _count(answer or Answer(None, None, "no_model"), started)
 
 
 def has_model(model: str) -> bool:

@@ -1,6 +1,10 @@
 """Reads: runs, versions, and which version of a line answers."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -33,9 +37,27 @@ class ModelLine:
 _lines: Kept[ModelLine] = Kept(LINE_SECONDS)
 
 
+# By line of models the version that an experiment has chosen for what is being answered now.
+_chosen: ContextVar[Mapping[str, VersionReference]] = ContextVar("versions_chosen", default=MappingProxyType({}))
+
+
+@contextmanager
+def answered_by(versions: Mapping[str, VersionReference]) -> Iterator[None]:
+    """Let these versions answer for their lines instead of the live ones, for this thread and within this block."""
+    token = _chosen.set(versions)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def current_line(model: str) -> ModelLine:
-    """The line as it was at most a second ago."""
-    return _lines.get(model, lambda: read_line(model))
+    """The line as it was at most a second ago. Where another version was chosen, the live one stands in for it."""
+    line = _lines.get(model, lambda: read_line(model))
+    chosen = _chosen.get().get(model)
+    if chosen is None or chosen == line.live:
+        return line
+    return replace(line, live=chosen, previous=line.live)
 
 
 def read_line(model: str) -> ModelLine:

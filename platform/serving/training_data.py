@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from behavior.snapshots import remove_old_snapshots, take_snapshot
@@ -25,13 +26,15 @@ class Source:
     """`take(config, folder)` writes the data of the tenant in scope below the tenant's folder and returns where;
     `open(path)` opens what it wrote as the task reads it; `sample(data, count)` makes requests out of it, such as the
     application sends. `config()` is what the tenant's own settings say of a run that does not say otherwise;
-    `missing()` says what is missing to train, None where nothing is; without it events are asked for."""
+    `missing()` says what is missing to train, None where nothing is; without it events are asked for. `seconds()` is
+    what the application waits for an answer where that is not GATEWAY_DEADLINE."""
 
     take: Callable[[dict[str, Any], Path], Path]
     open: Callable[[Path], Any]
     sample: Callable[[Any, int], list[Any]]
     config: Callable[[], dict[str, Any]] = dict
     missing: Callable[[], str | None] | None = None
+    seconds: Callable[[], float] | None = None
 
 
 _sources: dict[str, Source] = {}
@@ -45,9 +48,10 @@ def register_training_data(
     sample: Callable[[Any, int], list[Any]],
     config: Callable[[], dict[str, Any]] = dict,
     missing: Callable[[], str | None] | None = None,
+    seconds: Callable[[], float] | None = None,
 ) -> None:
     """Let the runs of a task learn from an application's own data."""
-    _sources[task] = Source(take, open, sample, config, missing)
+    _sources[task] = Source(take, open, sample, config, missing, seconds)
 
 
 def asked_config(task: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +70,12 @@ def what_is_missing(task: str) -> str | None:
     return missing() if missing else None
 
 
+def answer_seconds(task: str) -> float:
+    """How long an answer of the task's models is waited for."""
+    seconds = _sources[task].seconds if task in _sources else None
+    return seconds() if seconds else settings.GATEWAY_DEADLINE
+
+
 def sample_requests(task: str, data: Any, count: int) -> list[Any] | None:
     """At most `count` requests such as the application sends; None where it is no application's task."""
     return _sources[task].sample(data, count) if task in _sources else None
@@ -76,9 +86,9 @@ def take(task: str, config: dict[str, Any], folder: Path) -> Path:
     if task in _sources:
         return _sources[task].take(config, folder)
     if task == "search_ranking":
-        settings = SearchRankingConfig.from_dict(config)
+        wanted = SearchRankingConfig.from_dict(config)
         path = folder / f"lists-{uuid7()}"
-        take_shown_lists(path, grades=settings.grades, days=settings.days)
+        take_shown_lists(path, grades=wanted.grades, days=wanted.days)
         return path
     # Without a catalogue there is nothing to compare the log's items with.
     snapshot = take_snapshot(write=write_columns, folder=folder, known_items=all_item_ids() or None)

@@ -1,13 +1,13 @@
 """The only door to a tenant's rows: a transaction in which the database itself knows the tenant."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
 import structlog
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from tenancy.statements import prepared_cursor
+from tenancy.statements import begin_with, prepared_cursor
 
 _tenant: ContextVar[int | None] = ContextVar("tenant", default=None)
 
@@ -36,22 +36,55 @@ def tenant_scope(tenant_id: int) -> Iterator[None]:
     connection carries nothing over. Inside a scope of the same tenant it joins that scope.
     Raises CrossTenantScope inside the scope of another tenant.
     """
+    if _tenant.get() == tenant_id:
+        yield
+        return
+    with scope_opened_by(f"SELECT set_config('app.tenant', '{int(tenant_id)}', true)", tenant_id):
+        yield
+
+
+@contextmanager
+def scope_opened_by(statement: str, tenant_id: int) -> Iterator[str | None]:
+    """`tenant_scope` by another statement that sets `app.tenant`; gives the one value that it answers with."""
     outer = _tenant.get()
     if outer == tenant_id:
-        yield
+        yield begin_with(statement)
         return
     if outer is not None:
         raise CrossTenantScope(f"tenant {tenant_id} asked for inside the scope of tenant {outer}")
     token = _tenant.set(tenant_id)
     try:
-        with structlog.contextvars.bound_contextvars(tenant=tenant_id), transaction.atomic():
-            set_local("app.tenant", str(tenant_id))
-            yield
+        with structlog.contextvars.bound_contextvars(tenant=tenant_id), _transaction(statement) as answer:
+            yield answer
             # A surrounding transaction (a test's) outlives this scope, and SET LOCAL would live on with it.
             if connection.savepoint_ids and not connection.needs_rollback:
                 set_local("app.tenant", "")
     finally:
         _tenant.reset(token)
+
+
+@contextmanager
+def _transaction(statement: str) -> Iterator[str | None]:
+    """A transaction that begins with the statement. A connection that was lost while it lay idle is replaced, and what
+    tells is the statement itself: asking first would cost each request a message."""
+    idle = None if connection.in_atomic_block else connection.connection
+    if idle is not None:
+        connection.health_check_done = True
+    try:
+        block, answer = _begin(statement)
+    except OperationalError:
+        if idle is None or connection.connection is idle:
+            raise
+        block, answer = _begin(statement)
+    with block:
+        yield answer
+
+
+def _begin(statement: str) -> tuple[ExitStack, str | None]:
+    with ExitStack() as block:
+        block.enter_context(transaction.atomic())
+        answer = begin_with(statement)
+        return block.pop_all(), answer
 
 
 def set_local(name: str, value: str) -> None:

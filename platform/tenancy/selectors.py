@@ -1,23 +1,19 @@
 """Reads that find a tenant, an operator's rights or a key."""
 
 import hmac
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from tenancy.keys import hash_secret, split_key
+from tenancy.keys import claimed_tenant_id, hash_secret, split_key
 from tenancy.models import Membership, Tenant
-from tenancy.scope import current_tenant_id, set_local
-from tenancy.statements import prepared_cursor
-
-# Written out, because every request asks it: building the same statement from models takes longer than answering it.
-USABLE_KEY = """
-    SELECT key.secret_hash, key.id, key.scopes, key.last_used_at, key.created_by
-    FROM tenancy_apikey AS key JOIN tenancy_tenant AS tenant ON tenant.id = key.tenant_id
-    WHERE key.tenant_id = %s AND key.prefix = %s AND tenant.is_active
-        AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > clock_timestamp())"""
+from tenancy.scope import scope_opened_by, set_local
 
 
 @dataclass(frozen=True)
@@ -53,24 +49,30 @@ def tenant_id_of(slug: str) -> int:
     return int(row[0])
 
 
-def find_caller(raw_key: str) -> Caller | None:
-    """Who a raw key belongs to, or None. Must be called in the scope of `claimed_tenant_id(raw_key)`.
+@contextmanager
+def caller_scope(raw_key: str) -> Iterator[Caller | None]:
+    """The scope of the tenant that a raw key names, and whose key it is; None where it is nobody's.
 
     The key names its tenant, so the look-up itself happens inside that tenant's scope; a forged tenant number only
-    finds no row.
+    finds no row. Scope and key take one statement, which every request begins with.
     """
     parts = split_key(raw_key)
-    if parts is None:
-        return None
+    tenant_id = claimed_tenant_id(raw_key)
+    if parts is None or tenant_id is None:
+        yield None
+        return
     prefix, secret = parts
-    with prepared_cursor() as cursor:
-        cursor.execute(USABLE_KEY, [current_tenant_id(), prefix])
-        row = cursor.fetchone()
-    expected = bytes(row[0]) if row else bytes(32)
-    if not hmac.compare_digest(expected, hash_secret(secret)) or row is None:
+    # Both have passed the form of a key, which has no quote in it.
+    with scope_opened_by(f"SELECT tenancy_enter_by_key({tenant_id}, '{prefix}')::text", tenant_id) as found:
+        yield _caller(json.loads(found or "{}"), secret, tenant_id)
+
+
+def _caller(row: Mapping[str, Any], secret: str, tenant_id: int) -> Caller | None:
+    expected = bytes.fromhex(row.get("secret_hash", "")) or bytes(32)
+    if not hmac.compare_digest(expected, hash_secret(secret)) or not row:
         return None
-    _, key_id, scopes, last_used_at, created_by = row
-    return Caller(current_tenant_id(), key_id, frozenset(scopes), last_used_at, created_by)
+    last_used_at = row["last_used_at"] and datetime.fromisoformat(row["last_used_at"])
+    return Caller(tenant_id, UUID(row["id"]), frozenset(row["scopes"]), last_used_at, row["created_by"])
 
 
 def memberships_of(user_id: int) -> list[Membership]:

@@ -42,13 +42,7 @@ Rank = Callable[[Asked], Scores]
 
 def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
     """Raises SystemExit where the data are missing."""
-    folder = Path(data) / "service" / "tau2_banking_knowledge" if data else None
-    if folder is None or not folder.exists():
-        raise SystemExit(
-            "retrieval needs --data or SEQUITUR_DATA, a folder with service/tau2_banking_knowledge "
-            "(tasks.json and documents/ as they are published)"
-        )
-    search, cases = read_cases(folder)
+    search, cases, _ = read_cases(data)
     judged, chosen = both_ways(search, cases[0::2], cases[1::2])
     far_apart, _ = both_ways(search, cases[: len(cases) // 2], cases[len(cases) // 2 :])
     plain = Weighing(shift=0.0, words=0.0)
@@ -89,16 +83,25 @@ def fused(search: PassageSearch, asked: Asked) -> Scores:
     return sum((reciprocal_ranks(scores, PLAIN) for scores in ranked), np.zeros(len(search.starts)))
 
 
-def read_cases(folder: Path) -> tuple[PassageSearch, list[Case]]:
+def read_cases(data: Path | None) -> tuple[PassageSearch, list[Case], list[tuple[str, str]]]:
+    """The search, the tasks, and the documents as (title, content). Raises SystemExit where the data are missing."""
+    folder = Path(data) / "service" / "tau2_banking_knowledge" if data else None
+    if folder is None or not folder.exists():
+        raise SystemExit(
+            "this needs --data or SEQUITUR_DATA, a folder with service/tau2_banking_knowledge "
+            "(tasks.json and documents/ as they are published)"
+        )
     documents = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((folder / "documents").glob("*.json"))]
     numbers = {document["id"]: number for number, document in enumerate(documents)}
     encode = RememberingEncoder(pretrained_encoder(encoder_name())).encode
-    search = PassageSearch([(document["title"], document["content"]) for document in documents], encode)
+    texts = [(document["title"], document["content"]) for document in documents]
+    search = PassageSearch(texts, encode)
     tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
-    return search, [
+    cases = [
         Case(search.read(task["user_scenario"]["instructions"]), [numbers[name] for name in task["required_documents"]])
         for task in tasks
     ]
+    return search, cases, texts
 
 
 def mean_recall(search: PassageSearch, cases: Sequence[Case], rank: Rank) -> float:

@@ -92,7 +92,8 @@ the odd ones, and the other way round; the value is the mean of both directions,
 tasks that choose also say what questions have in common; nothing is trained on their documents. The floor is the plain
 fusion by rank of words and meaning over all tasks, `words` and `meaning` either alone; `sentences` compares each
 sentence, `sentences_and_words` adds words, both without what is usual. `first_and_second_half` is the value where these
-are the halves, whose tasks are less alike. No cross-encoder is used: none comes with the project."""
+are the halves, whose tasks are less alike. `cross_encoder_recall20` puts a cross-encoder behind it (the floor is the
+same search without), which reads the best 40 passages and is trained on titles and contents of the documents alone."""
 
 REPLY_SPEED = """10,000 articles and macros; each message is a new one of a new conversation and is encoded, by two
 processes of four threads on the machine of the clients. No model of intents is live; intents are told from examples.
@@ -139,8 +140,9 @@ log-odds, which the task does not offer."""
 
 AD_DECISIONS = """1,000 live flights with different targeting, bids and budgets; a third of them have frequency caps,
 and every second request names a subject. A real gunicorn on loopback answers, and stores every decision with its price
-reserved. `growth` is the CPU time of a decision in one process among 4,000 flights over that among 1,000. The clients
-run on the same machine."""
+reserved. A request asks for `placements` places, each of which is a decision; `server_cpu_ms`, `postgres_cpu_ms` and
+`clients_cpu_ms` are what a request costs each group of processes, whoever else uses the machine. `growth` is the CPU
+time of a decision in one process among 4,000 flights over that among 1,000. The clients run on the same machine."""
 
 AD_DAY = """A million requests of 400 kinds and 200 flights in second-price auctions, adaptive pacing every half minute,
 on days on which nothing was chosen. *Able* flights are those that could have bought a twenty-fourth of their budget

@@ -61,6 +61,13 @@ def test_pieces_come_one_after_the_other_and_are_the_same_each_time(generator: T
     assert generator.was_cut_off
 
 
+def test_tokens_read_and_written_are_counted(generator: TextGenerator) -> None:
+    pieces = list(generator.stream(ASKED, cancel=threading.Event(), most_tokens=12, seconds=20))
+    assert pieces
+    prompt = generator.tokenizer.apply_chat_template(ASKED, add_generation_prompt=True, return_dict=True)
+    assert generator.tokens_used == len(prompt["input_ids"]) + 12
+
+
 def test_whoever_cancels_gets_no_more(generator: TextGenerator) -> None:
     cancel = threading.Event()
     pieces = []

@@ -44,7 +44,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = TASKS["intents"].fit(bank_texts(), settings, out, progress=lambda _: None)
     assert report.score > report.baselines["majority"] + 0.3
     assert set(report.baselines) == {"nearest_example", "majority"}
-    assert set(report.validation) == {"accuracy", "grams", "frozen_encoder"}
+    assert set(report.validation) == {"accuracy", "grams", "tuned", "tuned_encoder", "frozen", "frozen_encoder"}
+    assert report.score == report.validation[report.split["encoder"]]
+    assert report.score == max(report.validation["tuned"], report.validation["frozen"])
     return out
 
 
@@ -110,6 +112,20 @@ def test_texts_out_of_scope_teach_the_line_and_untuned_encoders_are_not_copied(t
     predictor = IntentPredictor.load(tmp_path / "a")
     assert predictor.routes["encoder"].curve[-1]["out_of_scope_recall"] > 0.5
     assert predictor.predict([{"text": "will it rain in rome"}])[0]["out_of_scope"]
+
+
+def test_an_encoder_that_tuning_has_spoilt_is_not_kept(tmp_path: Path) -> None:
+    spoilt = {"least_steps": 10, "epochs": 1, "learning_rate": 0.5, "refit": True, "threads": 1}
+    report = TASKS["intents"].fit(bank_texts(), spoilt, tmp_path / "a", progress=lambda _: None)
+    assert report.split["encoder"] == "frozen"
+    assert report.score == report.validation["frozen"]
+    # N-grams may hide it, the encoders by themselves tell.
+    assert report.validation["tuned_encoder"] < report.validation["frozen_encoder"]
+    # Nothing of it is stored, and what answers is the encoder as it was pretrained.
+    assert not (tmp_path / "a" / "encoder_0").exists()
+    stored = IntentPredictor.load(tmp_path / "a")
+    assert stored.model.members[0].encoder.identity == pretrained_encoder(encoder_name()).identity
+    assert stored.predict([{"text": "i lost my shiny card"}])[0]["intent"] == "card_lost"
 
 
 @pytest.mark.parametrize(

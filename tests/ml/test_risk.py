@@ -13,7 +13,8 @@ from ml.data.party_sequences import SIDES, sequences_of_log
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES
 from ml.evaluation.drift import Reference, population_stability_index
-from ml.nn.two_sided import RISK_ENCODERS, STEPS, RiskBatch, TwoSidedNetwork
+from ml.nn.two_sided import RISK_ENCODERS, RiskBatch, TwoSidedNetwork
+from ml.nn.two_sided_shares import STEPS, SharingNetwork
 from ml.serving.predictor import load_predictor
 from ml.serving.risk import RiskPredictor
 from ml.serving.risk_ensemble import RiskEnsemble
@@ -192,11 +193,12 @@ def test_padding_does_not_change_the_logit_and_parts_sum_to_what_the_events_add(
     for row in range(3):
         alone = {side: each.rows(np.array([row])) for side, each in sides.items()}
         torch.testing.assert_close(network(RiskBatch.of(features[:1], alone))[0], together[row])
-    shares = network.shares(RiskBatch.of(features, sides))
-    asked, pooled, _ = network._read(RiskBatch.of(features, sides))
+    shares = SharingNetwork.of(network).shares(features, sides)
+    np.testing.assert_allclose(shares.logit, together.detach(), atol=1e-6, rtol=1e-5)
+    asked, pooled = network._read(RiskBatch.of(features, sides))
     without = network._logit(asked, {side: parts[:, 0] for side, parts in pooled.items()})
-    added = sum(shares.part[side].sum(dim=1) for side in SIDES)
-    torch.testing.assert_close(added, (together - without).detach(), atol=1e-3, rtol=1e-2)
+    added = sum(shares.part[side].sum(axis=1) for side in SIDES)
+    np.testing.assert_allclose(added, (together - without).detach(), atol=1e-3, rtol=1e-2)
 
 
 def test_parts_follow_the_gradients_that_autograd_finds(log: TransactionColumns) -> None:
@@ -204,10 +206,9 @@ def test_parts_follow_the_gradients_that_autograd_finds(log: TransactionColumns)
     network = TwoSidedNetwork(
         features=2, types=2, encoder="lstm", dimension=8, layers=1, heads=2, dropout=0.0, max_length=16
     ).eval()
-    batch = RiskBatch.of(
-        np.array([[1.0, np.nan]] * 2, dtype=np.float32), sequences_of_log(log, np.array([9_000, 11_000]), limit=16)
-    )
-    asked, pooled, _ = network._read(batch)
+    features = np.array([[1.0, np.nan]] * 2, dtype=np.float32)
+    sides = sequences_of_log(log, np.array([9_000, 11_000]), limit=16)
+    asked, pooled = network._read(RiskBatch.of(features, sides))
     start = {side: parts[:, 0].detach() for side, parts in pooled.items()}
     end = {side: parts.sum(dim=1).detach() for side, parts in pooled.items()}
     gradients = {side: torch.zeros_like(each) for side, each in start.items()}
@@ -219,7 +220,8 @@ def test_parts_follow_the_gradients_that_autograd_finds(log: TransactionColumns)
             gradients[side] += gradient / STEPS
     for side in SIDES:
         expected = (pooled[side][:, 1:] * gradients[side][:, None]).sum(-1)
-        torch.testing.assert_close(network.shares(batch).part[side], expected.detach(), atol=1e-6, rtol=1e-4)
+        shares = SharingNetwork.of(network).shares(features, sides)
+        np.testing.assert_allclose(shares.part[side], expected.detach(), atol=1e-6, rtol=1e-4)
 
 
 def test_a_sample_of_genuine_cases_stands_for_all_of_them(log: TransactionColumns) -> None:

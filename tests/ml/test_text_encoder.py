@@ -2,13 +2,22 @@
 
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from ml.data.text_cache import TextCache
-from ml.nn.text_encoder import HalvedEncoder, TextEncoder, encoder_name, pretrained_encoder
+from ml.nn.packed_bert import PackedBert, can_pack
+from ml.nn.text_encoder import (
+    HalvedEncoder,
+    PackedEncoder,
+    TextEncoder,
+    answering_encoder,
+    encoder_name,
+    pretrained_encoder,
+)
 from ml.training.text_tuning import tune_text_encoder
 
 TENTS = ["tent for two persons", "lightweight two-person tent", "family tent"]
@@ -57,6 +66,48 @@ def test_half_the_bytes_give_nearly_the_same_vectors(encoder: TextEncoder) -> No
     np.testing.assert_array_equal(encoder.encode(texts), whole)
     words = halved.model.embeddings.word_embeddings.weight  # type: ignore[union-attr]
     assert words is encoder.model.embeddings.word_embeddings.weight  # type: ignore[union-attr]
+
+
+def test_texts_that_are_packed_have_nearly_the_same_vectors(encoder: TextEncoder) -> None:
+    packed = PackedEncoder(encoder)
+    texts = [*TENTS, "", *TEAS, "tea " * 300, "茶", " "] * 3
+
+    whole, ours = encoder.encode(texts), packed.encode(texts)
+
+    written = [bool(text.strip()) for text in texts]
+    assert (whole * ours).sum(axis=1)[written].min() > 0.999
+    assert not ours[np.invert(written)].any()
+    np.testing.assert_allclose(np.linalg.norm(ours[written], axis=1), 1.0, atol=1e-5)
+    assert packed.identity == encoder.identity
+
+
+def test_company_in_a_pack_changes_a_vector_by_rounding_alone(encoder: TextEncoder) -> None:
+    packed = PackedEncoder(encoder)
+    texts = [*TENTS, "tea " * 300, *TEAS]
+
+    together = packed.encode(texts)
+    alone = np.concatenate([packed.encode([text]) for text in texts])
+
+    np.testing.assert_allclose(together, alone, atol=2e-3)
+
+
+def test_packing_in_float32_gives_the_same_vectors(encoder: TextEncoder) -> None:
+    tokens = [encoder.tokenizer(text)["input_ids"] for text in [*TENTS, *TEAS]]
+
+    with torch.inference_mode():
+        means = PackedBert(encoder.model, torch.float32).means(tokens)
+
+    np.testing.assert_allclose(
+        torch.nn.functional.normalize(means, dim=1).numpy(), encoder.encode([*TENTS, *TEAS]), atol=1e-5
+    )
+
+
+def test_a_model_of_another_kind_is_not_packed(encoder: TextEncoder) -> None:
+    assert can_pack(encoder.model)
+    assert isinstance(answering_encoder(encoder_name()), PackedEncoder)
+    for change in ({"hidden_act": "relu"}, {"model_type": "distilbert"}, {"is_decoder": True}):
+        other = SimpleNamespace(config=SimpleNamespace(**(vars(encoder.model.config) | change)))
+        assert not can_pack(other)
 
 
 def test_an_encoder_that_is_not_there_names_the_cure(tmp_path: Path) -> None:

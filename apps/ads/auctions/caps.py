@@ -5,7 +5,7 @@ it until the decision is stored, so that no other decision counts without it.
 """
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from apps.ads.auctions.snapshot import Snapshot
@@ -15,8 +15,10 @@ from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
+# Ages in seconds: a time of day is many times slower to read than a number.
 PLACED = f"""
-    SELECT flight_id, placed_at FROM {PERSON} JOIN ads_delivery ON tenant_id = %s AND subject_key = person.key
+    SELECT flight_id, date_part('epoch', %s::timestamptz - placed_at)
+    FROM {PERSON} JOIN ads_delivery ON tenant_id = %s AND subject_key = person.key
         AND placed_at > person.after AND placed_at <= person.until
     WHERE placed_at > %s AND (impression_at IS NOT NULL OR (status = 'open' AND expires_at > %s))"""
 
@@ -29,19 +31,18 @@ def capped_flights(snapshot: Snapshot, subject: Subject, now: datetime) -> set[U
         for key in sorted(set(subject.keys)):
             cursor.execute(LOCK, [f"ads:{key.hex()}", current_tenant_id()])
         since = now - snapshot.longest_memory
-        cursor.execute(PLACED, [*person_values(subject.keys), current_tenant_id(), since, now])
-        placed: dict[UUID, list[datetime]] = defaultdict(list)
-        for flight, placed_at in cursor.fetchall():
-            placed[flight].append(placed_at)
-    return {flight for flight, times in placed.items() if _is_capped(snapshot, flight, times, now)}
+        cursor.execute(PLACED, [now, *person_values(subject.keys), current_tenant_id(), since, now])
+        placed: dict[UUID, list[float]] = defaultdict(list)
+        for flight, age in cursor.fetchall():
+            placed[flight].append(age)
+    return {flight for flight, ages in placed.items() if _is_capped(snapshot, flight, ages)}
 
 
-def _is_capped(snapshot: Snapshot, flight: UUID, times: list[datetime], now: datetime) -> bool:
+def _is_capped(snapshot: Snapshot, flight: UUID, ages: list[float]) -> bool:
     bits = snapshot.of_flight.get(flight)
     if bits is None:
         return False
     ad = snapshot.ads[(bits & -bits).bit_length() - 1]
-    if ad.recency_seconds and max(times) > now - timedelta(seconds=ad.recency_seconds):
+    if ad.recency_seconds and min(ages) < ad.recency_seconds:
         return True
-    since = now - timedelta(hours=ad.cap_hours)
-    return ad.cap_impressions is not None and sum(each > since for each in times) >= ad.cap_impressions
+    return ad.cap_impressions is not None and sum(age < 3600 * ad.cap_hours for age in ages) >= ad.cap_impressions

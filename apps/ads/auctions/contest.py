@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.ads.auctions.asking import Ask
-from apps.ads.auctions.index import positions
+from apps.ads.auctions.index import bits_of, positions
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
 from apps.ads.campaigns.models import Placement
 from apps.ads.engine import clearing_price, rank
@@ -25,6 +25,7 @@ class Lead:
     """The ad that leads, its price in the unit of its bid, and the chance that the policy let it lead."""
 
     ad: Ad
+    flight_number: int
     score: float
     price_micros: int
     propensity: float
@@ -33,7 +34,8 @@ class Lead:
 
 @dataclass
 class Contest:
-    """Participants by falling score; at most one ad of each flight. `lost` holds bit sets of ads by reason."""
+    """Participants by falling score; at most one ad of each flight. `lost` holds bit sets of ads by reason. Flights go
+    by their numbers in the snapshot."""
 
     decision_id: UUID
     placement: Placement
@@ -42,30 +44,29 @@ class Contest:
     generator: np.random.Generator
     order: list[int]
     lost: dict[str, int]
-    refused: dict[UUID, str] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
 
-    def lead(self, taken: set[UUID]) -> Lead | None:
+    def lead(self, taken: set[int]) -> Lead | None:
         """Who is to be shown, among those that no other placement of the request took and whose budget allows it."""
-        ads = self.snapshot.ads
-        left = [
-            each for each in self.order if ads[each].flight_id not in taken and ads[each].flight_id not in self.refused
-        ]
+        numbers = self.snapshot.flight_number
+        left = [each for each in self.order if numbers[each] not in taken and numbers[each] not in self.refused]
         if not left:
             return None
-        scores = [float(self.worth.scores[each]) for each in left]
+        scores = self.worth.scores[left].tolist()
         policy = self.snapshot.settings.decision_policy
         place, propensity = (
             (0, 1.0 / scores.count(scores[0])) if policy.name == "greedy" else draw(policy, scores, self.generator)
         )
         position = left[place]
-        ad, value = ads[position], float(self.worth.values[position])
+        ad, value = self.snapshot.ads[position], float(self.worth.values[position])
         next_score = scores[place + 1] if place + 1 < len(left) else 0.0
         quality = 1.0 if self.placement.auction == "second_price" else ad.quality
         floor = float(self.placement.floor_micros)
         price = clearing_price(value, quality, next_score, floor, self.placement.auction)
         # Rounded down, never above the bid.
         price_micros = min(ad.paced_bid, int(ad.paced_bid * price / value))
-        return Lead(ad, scores[place], price_micros, propensity, float(self.worth.rates[position]))
+        rate = float(self.worth.rates[position])
+        return Lead(ad, numbers[position], scores[place], price_micros, propensity, rate)
 
     def losses(self) -> dict[str, int]:
         """Ads by the reason for which they lost before the ranking, or for which their budget refused."""
@@ -74,45 +75,29 @@ class Contest:
             counts[reason] = counts.get(reason, 0) + 1
         return counts
 
-    def account(self, lead: Lead | None, taken: set[UUID]) -> dict[str, Any]:
+    def account(self, lead: Lead | None, taken: set[int]) -> dict[str, Any]:
         """What the decision keeps of the auction; bounded, whatever the number of ads."""
-        ads = self.snapshot.ads
-        participants = []
-        for position in self.order[: MOST_RANKED // 2]:
-            ad = ads[position]
-            participants.append(
-                {
-                    "flight": str(ad.flight_id),
-                    "name": ad.flight_name[:60],
-                    "creative": str(ad.creative_id),
-                    "bid_micros": ad.paced_bid,
-                    "value_micros": round(float(self.worth.values[position])),
-                    "score": round(float(self.worth.scores[position]), 3),
-                    "lost": self._why(ad, lead, taken),
-                }
-            )
         return {
-            "participants": participants,
+            "participants": [
+                self.snapshot.describe(position, self.worth) | {"lost": self._why(position, lead, taken)}
+                for position in self.order[: MOST_RANKED // 2]
+            ],
             "ranked": len(self.order),
             "losses": self.losses(),
             "losers": {reason: self._named(bits) for reason, bits in self.lost.items()},
         }
 
-    def _why(self, ad: Ad, lead: Lead | None, taken: set[UUID]) -> str | None:
-        if lead is not None and ad.flight_id == lead.ad.flight_id:
+    def _why(self, position: int, lead: Lead | None, taken: set[int]) -> str | None:
+        flight = self.snapshot.flight_number[position]
+        if lead is not None and flight == lead.flight_number:
             return None
-        if ad.flight_id in self.refused:
-            return self.refused[ad.flight_id]
-        return "won_elsewhere" if ad.flight_id in taken else "score"
+        return self.refused.get(flight) or ("won_elsewhere" if flight in taken else "score")
 
     def _named(self, bits: int) -> list[str]:
-        named: list[str] = []
-        while bits and len(named) < MOST_NAMED:
-            position = (bits & -bits).bit_length() - 1
-            flight = self.snapshot.ads[position].flight_id
-            named.append(str(flight))
-            bits &= ~self.snapshot.of_flight[flight]
-        return named
+        # Enough positions to hold so many flights.
+        found = positions(bits, len(self.snapshot.ads))[: MOST_NAMED * self.snapshot.most_ads_of_flight]
+        names = self.snapshot.flight_names
+        return list(dict.fromkeys([names[position] for position in found.tolist()]))[:MOST_NAMED]
 
 
 def open_contest(
@@ -132,25 +117,27 @@ def open_contest(
         unit = ask.subject.key if ask.subject else decision_id.bytes
         left = _drop(left, hidden_from(snapshot.splits, unit), "experiment", lost)
     left = _drop(left, _of_flights(snapshot, capped), "cap", lost)
-    resting = {flight for flight in snapshot.resting.copy() if snapshot.is_resting(flight)}
-    left = _drop(left, _of_flights(snapshot, resting), "budget", lost)
+    if snapshot.resting:
+        resting = {flight for flight in snapshot.resting.copy() if snapshot.is_resting(flight)}
+        left = _drop(left, _of_flights(snapshot, resting), "budget", lost)
     found = positions(left, len(snapshot.ads))
     if snapshot.paced:
         # One draw for all ads of a flight.
         drawn = generator.random(len(snapshot.of_flight))[snapshot.flight_numbers[found]]
         found = _split(found, drawn < snapshot.pass_rates[found], "pacing", lost)
-    values = worth.values[found]
-    found = _split(found, (values > 0) & (values >= placement.floor_micros), "floor", lost)
+    found = _split(found, worth.sellable[found], "floor", lost)
     order = _ranked(snapshot, found, worth, generator)
     return Contest(decision_id, placement, snapshot, worth, generator, order, lost)
 
 
 def _ranked(snapshot: Snapshot, found: NDArray[np.int64], worth: Worth, generator: np.random.Generator) -> list[int]:
     """The best ad of each of the best flights, by falling score; ties in an order of their own each time."""
-    scores = worth.scores[found]
-    order = found[rank(scores, generator)]
-    _, first = np.unique(snapshot.flight_numbers[order], return_index=True)
-    return [int(each) for each in order[np.sort(first)[:MOST_RANKED]]]
+    best: dict[int, int] = {}
+    for position in found[rank(worth.scores[found], generator)].tolist():
+        best.setdefault(snapshot.flight_number[position], position)
+        if len(best) == MOST_RANKED:
+            break
+    return list(best.values())
 
 
 def _drop(left: int, gone: int, reason: str, lost: dict[str, int]) -> int:
@@ -162,7 +149,7 @@ def _drop(left: int, gone: int, reason: str, lost: dict[str, int]) -> int:
 def _split(found: NDArray[np.int64], keep: NDArray[np.bool_], reason: str, lost: dict[str, int]) -> NDArray[np.int64]:
     if keep.all():
         return found
-    lost[reason] = sum(1 << int(position) for position in found[~keep])
+    lost[reason] = bits_of(found[~keep])
     return found[keep]
 
 

@@ -41,6 +41,7 @@ class TargetingIndex:
     def __init__(self, targetings: Iterable[Mapping[str, Any]]) -> None:
         self.dimensions: dict[str, Dimension] = defaultdict(Dimension)
         self.hours = [0] * HOURS_OF_WEEK
+        self.any_hour = 0
         self.size = 0
         for targeting in targetings:
             self._add(1 << self.size, targeting)
@@ -58,6 +59,9 @@ class TargetingIndex:
         for name, values in targeting.get("exclude", {}).items():
             for value in values:
                 self.dimensions[name].excluded[value] |= bit
+        if not targeting.get("hours"):
+            self.any_hour |= bit
+            return
         for hour in hours_of_week(targeting):
             self.hours[hour] |= bit
 
@@ -66,7 +70,7 @@ class TargetingIndex:
         takes away is added to `lost`, under its name."""
         for name, dimension in self.dimensions.items():
             left = _keep(left, dimension.passing(facts.get(name, NOTHING), self.everyone), f"targeting.{name}", lost)
-        return _keep(left, self.hours[hour_of_week], "targeting.hours", lost)
+        return _keep(left, self.any_hour | self.hours[hour_of_week], "targeting.hours", lost)
 
 
 def _keep(left: int, passing: int, reason: str, lost: dict[str, int]) -> int:
@@ -79,3 +83,10 @@ def positions(bits: int, size: int) -> NDArray[np.int64]:
     """The positions of the bits that are set, rising."""
     raw = np.frombuffer(bits.to_bytes(-(-size // 8) or 1, "little"), dtype=np.uint8)
     return np.flatnonzero(np.unpackbits(raw, bitorder="little"))
+
+
+def bits_of(positions: NDArray[np.int64]) -> int:
+    """The number with the bits at these positions set."""
+    marks = np.zeros(int(positions.max(initial=-1)) + 1, dtype=np.uint8)
+    marks[positions] = 1
+    return int.from_bytes(np.packbits(marks, bitorder="little").tobytes(), "little")

@@ -55,7 +55,8 @@ def _weigh(contest: Contest, rates: Mapping[int, float]) -> None:
         own[position] = rate
         values[position] = ads[position].paced_bid * rate * 1000
         scores[position] = values[position] * (1.0 if placement.auction == "second_price" else ads[position].quality)
-    contest.worth = replace(worth, values=values, scores=scores, rates=own)
+    # What the snapshot keeps described is for everybody.
+    contest.worth = replace(worth, values=values, scores=scores, rates=own, described={})
     below = [each for each in contest.order if values[each] < placement.floor_micros]
     if below:
         contest.lost["floor"] = contest.lost.get("floor", 0) | sum(1 << each for each in below)

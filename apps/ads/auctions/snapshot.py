@@ -1,8 +1,10 @@
 """What a deciding process remembers of a tenant's live flights: read anew within two seconds of a change."""
 
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -105,11 +107,13 @@ class Ad:
 @dataclass(frozen=True)
 class Worth:
     """What each ad is worth at one placement; arrays (ads,). `values` are micro-units for a thousand impressions,
-    `rates` the expected paid events of one impression."""
+    `rates` the expected paid events of one impression; those that reach the floor are `sellable`."""
 
     values: NDArray[np.float64]
     scores: NDArray[np.float64]
     rates: NDArray[np.float64]
+    sellable: NDArray[np.bool_]
+    described: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,7 +129,19 @@ class Snapshot:
     counts: dict[tuple[UUID, UUID], tuple[int, int, int]]
     experiments: list[tuple[UUID, list[dict[str, Any]]]] = field(default_factory=list)
     resting: dict[UUID, float] = field(default_factory=dict)
-    _worths: dict[str, Worth] = field(default_factory=dict)
+    worths: dict[str, Worth] = field(default_factory=dict)
+
+    @property
+    def has_passed(self) -> bool:
+        """A flight or an experiment has begun or ended since."""
+        return self.boundary is not None and self.boundary <= datetime.now(UTC)
+
+    def prepare(self, placements: Iterable[str]) -> None:
+        """Find now what the next request would wait for; `placements` are keys of those that will be asked for."""
+        _ = self.index, self.of_shape, self.splits, self.identified, self.paced, self.longest_memory
+        for key in placements:
+            if key in self.placements:
+                self.worth_at(self.placements[key])
 
     @cached_property
     def index(self) -> TargetingIndex:
@@ -174,16 +190,44 @@ class Snapshot:
         return bool((self.pass_rates < 1).any())
 
     @cached_property
-    def flight_numbers(self) -> NDArray[np.int64]:
-        """(ads,): ads of one flight share a number."""
+    def flight_number(self) -> list[int]:
+        """By position of the ad: ads of one flight share a number."""
         numbers = {flight: number for number, flight in enumerate(self.of_flight)}
-        return np.array([numbers[ad.flight_id] for ad in self.ads], dtype=np.int64)
+        return [numbers[ad.flight_id] for ad in self.ads]
+
+    @cached_property
+    def flight_numbers(self) -> NDArray[np.int64]:
+        """(ads,): the same."""
+        return np.array(self.flight_number, dtype=np.int64)
+
+    @cached_property
+    def flight_names(self) -> list[str]:
+        """Ids of the ads' flights as text, by position."""
+        return [str(ad.flight_id) for ad in self.ads]
+
+    @cached_property
+    def most_ads_of_flight(self) -> int:
+        return max((bits.bit_count() for bits in self.of_flight.values()), default=0)
 
     def worth_at(self, placement: Placement) -> Worth:
         """Of a placement, found once for a snapshot."""
-        if placement.key not in self._worths:
-            self._worths[placement.key] = _worth(self, placement)
-        return self._worths[placement.key]
+        if placement.key not in self.worths:
+            self.worths[placement.key] = _worth(self, placement)
+        return self.worths[placement.key]
+
+    def describe(self, position: int, worth: Worth) -> dict[str, Any]:
+        """An ad as decisions keep it of an auction; the same dictionary each time."""
+        if position not in worth.described:
+            ad = self.ads[position]
+            worth.described[position] = {
+                "flight": str(ad.flight_id),
+                "name": ad.flight_name[:60],
+                "creative": str(ad.creative_id),
+                "bid_micros": ad.paced_bid,
+                "value_micros": round(float(worth.values[position])),
+                "score": round(float(worth.scores[position]), 3),
+            }
+        return worth.described[position]
 
     def rest(self, flight_id: UUID) -> None:
         """The flight's budget has refused."""
@@ -195,17 +239,31 @@ class Snapshot:
 
 _versions: Kept[int] = Kept(FRESH_SECONDS)
 _snapshots: dict[int, Snapshot] = {}
+_reading: dict[int, threading.Lock] = defaultdict(threading.Lock)
 
 
 def current_snapshot() -> Snapshot:
-    """The tenant's live ads as they were at most about a second ago."""
-    version = _versions.get("snapshot", _read_version)
-    known = _snapshots.get(current_tenant_id())
-    if known is not None and known.version == version and _holds(known):
+    """The tenant's live ads as they were at most about a second ago.
+
+    While one thread reads them anew the others go on with the ones before, unless a flight has begun or ended since.
+    """
+    version, tenant_id = _versions.get("snapshot", _read_version), current_tenant_id()
+    known = _snapshots.get(tenant_id)
+    if known is not None and _is_current(known, version):
         return known
-    fresh = read_snapshot(version)
-    _snapshots[current_tenant_id()] = fresh
-    return fresh
+    reading = _reading[tenant_id]
+    if not reading.acquire(blocking=known is None or known.has_passed):
+        assert known is not None
+        return known
+    try:
+        known = _snapshots.get(tenant_id)
+        if known is None or not _is_current(known, version):
+            fresh = read_snapshot(version)
+            fresh.prepare([] if known is None else list(known.worths))
+            known = _snapshots[tenant_id] = fresh
+        return known
+    finally:
+        reading.release()
 
 
 def forget_snapshots() -> None:
@@ -236,10 +294,9 @@ def _read_version() -> int:
     return row[0] if row else 0
 
 
-def _holds(known: Snapshot) -> bool:
+def _is_current(known: Snapshot, version: int) -> bool:
     is_old = time.monotonic() - known.read_at > LONGEST_SECONDS
-    has_passed = known.boundary is not None and known.boundary <= datetime.now(UTC)
-    return not (is_old or has_passed) and known.settings == current_settings()
+    return known.version == version and not (is_old or known.has_passed) and known.settings == current_settings()
 
 
 def _ad(row: tuple[Any, ...]) -> Ad:
@@ -265,4 +322,5 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
     values = np.array([ad.paced_bid for ad in ads], dtype=np.float64) * rates * 1000
     quality = np.array([ad.quality for ad in ads], dtype=np.float64)
-    return Worth(values, values if placement.auction == "second_price" else values * quality, rates)
+    scores = values if placement.auction == "second_price" else values * quality
+    return Worth(values, scores, rates, sellable=(values > 0) & (values >= placement.floor_micros))

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -31,19 +32,27 @@ OPEN = """
 LOCK = """
     SELECT flight_id FROM ads_flightbudget WHERE tenant_id = %s AND flight_id = ANY(%s)
     ORDER BY flight_id FOR UPDATE"""
+# Rows are taken in order of flight. One alone needs no order, and its UPDATE waits for it.
+HELD = """
+    held AS MATERIALIZED (
+        SELECT flight_id FROM ads_flightbudget
+        WHERE tenant_id = %(tenant)s AND flight_id IN ({flights}) ORDER BY flight_id FOR UPDATE{skip}
+    ),"""
 # A process whose clock is behind reserves on the newest day that any has seen.
-RESERVE = """
-    UPDATE ads_flightbudget AS budget SET
-        reserved_micros = reserved_micros + amount,
-        day = greatest(day, %(day)s),
-        day_reserved_micros = amount + CASE WHEN day >= %(day)s THEN day_reserved_micros ELSE 0 END,
-        day_spent_micros = CASE WHEN day >= %(day)s THEN day_spent_micros ELSE 0 END
-    FROM unnest(%(flights)s::uuid[], %(amounts)s::bigint[]) AS wanted(flight_id, amount)
-    WHERE tenant_id = %(tenant)s AND budget.flight_id = wanted.flight_id
-        AND spent_micros + reserved_micros + amount <= budget_micros
-        AND (daily_budget_micros IS NULL OR amount + CASE WHEN day >= %(day)s
-            THEN day_spent_micros + day_reserved_micros ELSE 0 END <= daily_budget_micros)
-    RETURNING budget.flight_id, budget.day"""
+RESERVED = """
+    reserved AS (
+        UPDATE ads_flightbudget AS budget SET
+            reserved_micros = reserved_micros + amount,
+            day = greatest(day, %(day)s),
+            day_reserved_micros = amount + CASE WHEN day >= %(day)s THEN day_reserved_micros ELSE 0 END,
+            day_spent_micros = CASE WHEN day >= %(day)s THEN day_spent_micros ELSE 0 END
+        FROM (VALUES {wanted}) AS wanted(flight_id, amount) {held}
+        WHERE tenant_id = %(tenant)s AND budget.flight_id = wanted.flight_id
+            AND spent_micros + reserved_micros + amount <= budget_micros
+            AND (daily_budget_micros IS NULL OR amount + CASE WHEN day >= %(day)s
+                THEN day_spent_micros + day_reserved_micros ELSE 0 END <= daily_budget_micros)
+        RETURNING budget.flight_id, budget.day
+    )"""
 # Prices count in thousandths of a micro-unit here. The amount is what the spending in whole micro-units grew by.
 BILL = """
     UPDATE ads_flightbudget SET
@@ -103,19 +112,33 @@ def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dic
     Rows are locked in order of flight until the transaction ends. Without `wait` one that another transaction holds is
     passed over, which is how a caller that holds some already asks for more without a deadlock.
     """
-    flights = sorted(amounts)
-    if len(flights) > 1 or not wait:
-        found = _run(LOCK if wait else f"{LOCK} SKIP LOCKED", [current_tenant_id(), flights])
-        flights = [flight for (flight,) in found]
-    values: dict[str, Any] = {
-        "tenant": current_tenant_id(),
-        "flights": flights,
-        "amounts": [amounts[flight] for flight in flights],
-        "day": day,
-    }
+    statement = f"WITH {reserving(len(amounts), wait=wait)} SELECT flight_id, day FROM reserved"
     with prepared_cursor() as cursor:
-        cursor.execute(RESERVE, values)
+        cursor.execute(statement, {"tenant": current_tenant_id(), "day": day} | reserving_values(amounts))
         return dict(cursor.fetchall())
+
+
+@cache
+def reserving(flights: int, *, wait: bool) -> str:
+    """`reserve` as part of a statement that goes on with its rows, `reserved` (flight_id, day). Its parameters are
+    `tenant`, `day` and `reserving_values`.
+
+    Flights are written out one by one: of an array the planner does not know how long it is, and would plan anew for
+    each, which takes longer than all the rest.
+    """
+    named = [f"%(flight_{number})s::uuid" for number in range(flights)]
+    wanted = ", ".join(f"({name}, %(amount_{number})s::bigint)" for number, name in enumerate(named))
+    if flights == 1 and wait:
+        return RESERVED.format(wanted=wanted, held="")
+    held = HELD.format(flights=", ".join(named), skip="" if wait else " SKIP LOCKED")
+    return held + RESERVED.format(wanted=wanted, held="JOIN held USING (flight_id)")
+
+
+def reserving_values(amounts: Mapping[UUID, int]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for number, (flight, amount) in enumerate(amounts.items()):
+        values |= {f"flight_{number}": flight, f"amount_{number}": amount}
+    return values
 
 
 def bill(reservation: Reservation, *, at: datetime) -> int:

@@ -1,7 +1,5 @@
-"""What the arms of an experiment must be, and which of them a reader belongs to."""
+"""What the arms of an experiment must be."""
 
-import hashlib
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,18 +8,6 @@ from django.core.exceptions import ValidationError
 MOST_ARMS = 10
 MOST_MEMBERS = 100
 LONGEST_NAME = 50
-
-
-def arm_of(experiment_id: UUID, unit: bytes, shares: Sequence[float]) -> int:
-    """The arm (from 0) of a unit, which is a subject's key: always the same for one experiment, and independent of
-    every other. The chance of each arm is its share."""
-    digest = hashlib.sha256(experiment_id.bytes + unit).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    for arm, share in enumerate(shares):
-        place -= share
-        if place < 0:
-            return arm
-    return len(shares) - 1
 
 
 def read_arms(arms: Any) -> list[dict[str, Any]]:

@@ -1,22 +1,13 @@
-"""What an experiment has shown: for each arm its counts, and how its click rate differs from the first arm's.
+"""What an experiment has shown: for each arm its counts, and how its click rate differs from the first arm's."""
 
-Readers were drawn and not impressions, so a reader's impressions stand together: the variance of a rate is that of a
-ratio of two sums over readers, by the delta method (A. Deng et al., "Applying the delta method in metric analytics",
-KDD 2018, section 3.1).
-"""
-
-import math
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from apps.ads.experiments.models import Experiment
+from decisions.experiments import Ratio, difference
 from tenancy.scope import current_tenant_id
-
-CERTAINTY = 1.959964  # 95 %
-LEAST_READERS = 30
 
 # A delivery without a subject was drawn by itself.
 ARMS = """
@@ -35,78 +26,37 @@ ARMS = """
     ) AS reader GROUP BY arm"""
 
 
-@dataclass(frozen=True)
-class Sums:
-    """Over the readers of an arm: how many, and sums of impressions n, clicks c, n n, c c and n c."""
-
-    readers: int = 0
-    impressions: float = 0.0
-    clicks: float = 0.0
-    impressions_squared: float = 0.0
-    clicks_squared: float = 0.0
-    products: float = 0.0
-
-    @property
-    def click_rate(self) -> float | None:
-        return self.clicks / self.impressions if self.impressions else None
-
-    @property
-    def variance(self) -> float | None:
-        """Of the click rate; None for fewer readers than LEAST_READERS."""
-        rate = self.click_rate
-        if rate is None or self.readers < LEAST_READERS:
-            return None
-        # The sum over readers of (c - rate n) squared; its mean is 0.
-        residual = self.clicks_squared - 2 * rate * self.products + rate * rate * self.impressions_squared
-        return self.readers / (self.readers - 1) * max(residual, 0.0) / self.impressions**2
-
-
-def interval(rate: float, variance: float) -> tuple[float, float]:
-    half = CERTAINTY * math.sqrt(variance)
-    return rate - half, rate + half
-
-
 def experiment_report(experiment: Experiment) -> list[dict[str, Any]]:
     """One row an arm, in their order. `ctr_interval` and `difference_interval` (of the click rate less the first
     arm's) hold the truth 95 times of 100; they are None where there are too few readers."""
     found = _read(experiment)
     first, _, _ = found[0]
     return [
-        _row(arm["name"], arm["share"], sums, conversions, spend, None if number == 0 else first)
-        for number, (arm, (sums, conversions, spend)) in enumerate(zip(experiment.arms, found, strict=True))
+        _row(arm["name"], arm["share"], clicks, conversions, spend, None if number == 0 else first)
+        for number, (arm, (clicks, conversions, spend)) in enumerate(zip(experiment.arms, found, strict=True))
     ]
 
 
-def _row(name: str, share: float, sums: Sums, conversions: int, spend: int, control: Sums | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(name: str, share: float, clicks: Ratio, conversions: int, spend: int, control: Ratio | None) -> dict[str, Any]:
+    interval = clicks.interval
+    against = difference(clicks, control) if control else None
+    return {
         "arm": name,
         "share": share,
-        "readers": sums.readers,
-        "impressions": int(sums.impressions),
-        "clicks": int(sums.clicks),
+        "readers": clicks.units,
+        "impressions": int(clicks.whole),
+        "clicks": int(clicks.part),
         "conversions": conversions,
         "spend_micros": spend,
-        "ctr": sums.click_rate,
-        "ctr_interval": None,
-        "difference": None,
-        "difference_interval": None,
-        "is_certain": False,
-    }
-    rate, variance = sums.click_rate, sums.variance
-    if rate is None or variance is None:
-        return row
-    row["ctr_interval"] = list(interval(rate, variance))
-    if control is None or control.click_rate is None or control.variance is None:
-        return row
-    low, high = interval(rate - control.click_rate, variance + control.variance)
-    return row | {
-        "difference": rate - control.click_rate,
-        "difference_interval": [low, high],
-        "is_certain": low > 0 or high < 0,
+        "ctr": clicks.value,
+        "ctr_interval": list(interval) if interval else None,
+        "difference": against[0] if against else None,
+        "difference_interval": list(against[1]) if against else None,
+        "is_certain": against is not None and not against[1][0] <= 0 <= against[1][1],
     }
 
 
-def _read(experiment: Experiment) -> list[tuple[Sums, int, int]]:
+def _read(experiment: Experiment) -> list[tuple[Ratio, int, int]]:
     members = [(member, number) for number, arm in enumerate(experiment.arms) for member in arm["members"]]
     until: datetime = experiment.archived_at or experiment.ends_at
     values: dict[str, Any] = {
@@ -119,7 +69,7 @@ def _read(experiment: Experiment) -> list[tuple[Sums, int, int]]:
     with connection.cursor() as cursor:
         cursor.execute(ARMS, values)
         found = {
-            arm: (Sums(readers, seen, clicks, *products), int(conversions), int(spend))
+            arm: (Ratio(readers, seen, clicks, *products), int(conversions), int(spend))
             for arm, readers, seen, clicks, conversions, spend, *products in cursor.fetchall()
         }
-    return [found.get(number, (Sums(), 0, 0)) for number in range(len(experiment.arms))]
+    return [found.get(number, (Ratio(), 0, 0)) for number in range(len(experiment.arms))]

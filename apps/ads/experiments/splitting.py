@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.ads.experiments.arms import arm_of
+from decisions.experiments import arm_of
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
 from tenancy.secrets import subject_secret
@@ -60,8 +61,12 @@ def read_token(raw: str, *, tenant_id: int) -> Token:
 
 
 def _signature(head: str) -> str:
-    key = hmac.digest(subject_secret(), b"ads token", hashlib.sha256)
-    return _text(hmac.digest(key, head.encode(), hashlib.sha256))
+    return _text(hmac.digest(_key(subject_secret()), head.encode(), hashlib.sha256))
+
+
+@cache
+def _key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"ads token", hashlib.sha256)
 
 
 def _text(raw: bytes) -> str:

@@ -21,7 +21,7 @@ from apps.risk.rules.fields import facts_of
 from apps.risk.rules.models import RiskAction
 from apps.risk.transactions.amounts import as_given, in_desk_currency
 from apps.risk.transactions.reading import NewTransaction
-from apps.risk.transactions.selectors import find_transactions, histories
+from apps.risk.transactions.selectors import find_transactions, histories, histories_of_new
 from apps.risk.transactions.services import claim_transactions, store_transactions
 from behavior.judging import Reason, reason_of
 from behavior.models import TimeQuality
@@ -63,6 +63,8 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
     """
     started = time.perf_counter()
     settings = live_settings()
+    if made := _assess_if_new(transactions, settings, started):
+        return [made[transaction.transaction_id] for transaction in transactions]
     stored = find_transactions([each.transaction_id for each in transactions])
     answers = stored_answers(stored.values())
     outcomes: list[Outcome | None] = []
@@ -74,11 +76,8 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
         outcomes.append(outcome)
         if outcome is None and transaction.transaction_id not in fresh:
             fresh[transaction.transaction_id] = kept
-    made = _assess(list(fresh.values()), stored, settings, started) if fresh else {}
-    lost = [name for name in fresh if name not in made]
-    if lost:
-        # Another call was faster with these; it has committed, or they would not be known to be there.
-        made |= {outcome.transaction_id: outcome for outcome in assess([fresh[name] for name in lost])}
+    pasts = histories(list(fresh.values()), stored) if fresh else None
+    made = _assess(list(fresh.values()), pasts, stored, settings, started) if pasts else {}
     seen: set[str] = set()
     results = []
     for transaction, outcome in zip(transactions, outcomes, strict=True):
@@ -86,6 +85,18 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
         results.append(replace(found, is_new=False) if transaction.transaction_id in seen else found)
         seen.add(transaction.transaction_id)
     return results
+
+
+def _assess_if_new(
+    transactions: Sequence[NewTransaction], settings: RiskSettings, started: float
+) -> dict[str, Outcome]:
+    """Outcomes by transaction id where none has been seen before, which is nearly always so; none at all otherwise."""
+    oldest = timezone.now() - OLDEST
+    fresh = {each.transaction_id: in_desk_currency(each, settings) for each in transactions}
+    if len(fresh) < len(transactions) or any(each.occurred_at < oldest for each in transactions):
+        return {}
+    pasts = histories_of_new(list(fresh.values()))
+    return {} if pasts is None else _assess(list(fresh.values()), pasts, {}, settings, started)
 
 
 def _judge(
@@ -133,12 +144,12 @@ def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None, se
 
 def _assess(
     transactions: list[NewTransaction],
+    pasts: engine.Histories,
     stored: Mapping[str, Mapping[str, Any]],
     settings: RiskSettings,
     started: float,
 ) -> dict[str, Outcome]:
-    """Outcomes by transaction id; none for those that somebody else has assessed meanwhile."""
-    pasts = histories(transactions, stored)
+    """Outcomes by transaction id."""
     table = engine.velocity(pasts)
     features, scores = engine.named(table), engine.score(MODEL, pasts, table)
     judgements = judge(
@@ -161,28 +172,31 @@ def _assess(
             zip(transactions, features, scores, judgements, strict=True)
         )
     ]
+    latency_ms = 1000 * (time.perf_counter() - started)
+    for each in assessed:
+        each.decision.latency_ms = latency_ms
     mine = _store(assessed, stored)
     kept = [each for each in assessed if each.transaction.transaction_id in mine]
-    latency_ms = 1000 * (time.perf_counter() - started)
-    for each in kept:
-        each.decision.latency_ms = latency_ms
-    store_decisions([each.decision for each in kept])
     raise_alerts([_alert(each) for each in kept if _is_worth_a_look(each)])
-    return {
+    made = {
         each.transaction.transaction_id: Outcome(each.transaction.transaction_id, answer_of(each.decision), is_new=True)
         for each in kept
     }
+    if lost := [each for each in transactions if each.transaction_id not in made]:
+        # Another call was faster with these; it has committed, or they would not be known to be there.
+        made |= {outcome.transaction_id: outcome for outcome in assess(lost)}
+    return made
 
 
 def _store(assessed: Sequence[Assessed], stored: Mapping[str, Any]) -> set[str]:
+    """Ids of the transactions that have got their answers from this call."""
     new = [each for each in assessed if each.transaction.transaction_id not in stored]
     imported = [each for each in assessed if each.transaction.transaction_id in stored]
     mine = claim_transactions(
         [each.transaction.transaction_id for each in imported], [each.decision.decision_id for each in imported]
     )
-    if new:
-        mine |= store_transactions([each.transaction for each in new], [each.decision.decision_id for each in new])
-    return mine
+    store_decisions([each.decision for each in imported if each.transaction.transaction_id in mine])
+    return mine | store_transactions([each.transaction for each in new], [each.decision for each in new])
 
 
 def _decide(

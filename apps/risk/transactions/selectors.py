@@ -76,7 +76,8 @@ HISTORIES = f"""
         array_send(array_agg(coalesce(date_part('epoch', cleared_at), 'infinity'))),
         ARRAY(SELECT number FROM asked WHERE EXISTS (
             SELECT FROM risk_transaction AS later WHERE tenant_id = %(tenant)s
-                AND later.subject_key = asked.subject_key AND later.occurred_at > asked.occurred_at))
+                AND later.subject_key = asked.subject_key AND later.occurred_at > asked.occurred_at)),
+        EXISTS (SELECT FROM risk_transaction AS stored JOIN asked USING (transaction_id) WHERE tenant_id = %(tenant)s)
     FROM everything"""
 
 
@@ -123,11 +124,25 @@ def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[s
     HISTORY_SECONDS back and the newest HISTORY_ROWS each; and the others that were asked for. `known` are those of them
     that are stored already (`find_transactions`), whose labels count too.
     """
+    found, _ = _read_histories(transactions, known)
+    return found
+
+
+def histories_of_new(transactions: Sequence[WithParties]) -> engine.Histories | None:
+    """`histories` of transactions of which none is stored; None where one is. One query for both."""
+    found, are_known = _read_histories(transactions, {})
+    return None if are_known else found
+
+
+def _read_histories(
+    transactions: Sequence[WithParties], known: Mapping[str, Mapping[str, Any]]
+) -> tuple[engine.Histories, bool]:
+    """The histories, and whether any of the transactions is stored."""
     asked = [_asked(number, transaction, known) for number, transaction in enumerate(transactions)]
     with prepared_cursor() as cursor:
         cursor.execute(HISTORIES, {"asked": json.dumps(asked), "tenant": current_tenant_id()})
         row = cursor.fetchone()
-    number, time, amount, types, customer, counterparty, device, card, fraud_known_at, cleared_at, late = row
+    number, time, amount, types, customer, counterparty, device, card, fraud_known_at, cleared_at, late, are_known = row
     numbers = _numbers(number, "i4")
     places = np.flatnonzero(numbers >= 0)
     type_names = list(dict.fromkeys(types))
@@ -144,7 +159,7 @@ def histories(transactions: Sequence[WithParties], known: Mapping[str, Mapping[s
         fraud_known_at=_numbers(fraud_known_at, "f8"),
         cleared_at=_numbers(cleared_at, "f8"),
     )
-    return engine.Histories(log, places[np.argsort(numbers[places])], frozenset(late))
+    return engine.Histories(log, places[np.argsort(numbers[places])], frozenset(late)), are_known
 
 
 def _asked(number: int, transaction: WithParties, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes of transactions: those that are assessed, together with their events in the behaviour log."""
+"""Writes of transactions: those that are assessed, with their events in the behaviour log and their decisions."""
 
 import json
 from collections.abc import Sequence
@@ -12,25 +12,33 @@ from apps.risk.transactions.amounts import as_given
 from apps.risk.transactions.reading import MESSAGE_PREFIX, NewTransaction
 from apps.risk.transactions.selectors import as_bytea
 from behavior.clock import to_micros
-from behavior.direct import JudgedEvent, store_judged
+from behavior.direct import JudgedEvent, store_logins_of, storing_parts, values_to_store
+from decisions.models import Decision
+from decisions.services import INSERT_MANY, rows_to_store
 from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
 # Tells the projection that these are stored already.
 SOURCE = "risk"
-# In order of id, so that two writers of the same transactions wait for each other instead of deadlocking.
-INSERT = """
-    INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, decision_id, occurred_at, received_at,
-        subject_key, type, amount, currency, given_amount, counterparty, device_key, card_key, address_key, country,
-        latitude, longitude, properties)
-    SELECT %s, transaction_id, event_id, decision_id, occurred_at, now(), subject_key, type, amount, currency,
-        given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude, properties
-    FROM jsonb_to_recordset(%s::jsonb) AS new(transaction_id text, event_id uuid, decision_id uuid,
-        occurred_at timestamptz, subject_key bytea, type text, amount double precision, currency text,
-        given_amount double precision, counterparty text, device_key bytea, card_key bytea, address_key bytea,
-        country text, latitude double precision, longitude double precision, properties jsonb)
-    ORDER BY transaction_id
-    ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id"""
+# One message to the database: each costs an answer more than what most of them say. In order of id, so that two writers
+# of the same transactions wait for each other instead of deadlocking; who comes second stores nothing.
+STORE = f"""
+    WITH kept AS MATERIALIZED (
+        INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, decision_id, occurred_at, received_at,
+            subject_key, type, amount, currency, given_amount, counterparty, device_key, card_key, address_key, country,
+            latitude, longitude, properties)
+        SELECT %(tenant)s, transaction_id, event_id, decision_id, occurred_at, now(), subject_key, type, amount,
+            currency, given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude,
+            properties
+        FROM jsonb_to_recordset(%(transactions)s::jsonb) AS new(transaction_id text, event_id uuid, decision_id uuid,
+            occurred_at timestamptz, subject_key bytea, type text, amount double precision, currency text,
+            given_amount double precision, counterparty text, device_key bytea, card_key bytea, address_key bytea,
+            country text, latitude double precision, longitude double precision, properties jsonb)
+        ORDER BY transaction_id
+        ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id, event_id, decision_id
+    ), {storing_parts("event_id IN (SELECT event_id FROM kept)")},
+    answered AS ({INSERT_MANY} WHERE decision_id IN (SELECT decision_id FROM kept))
+    SELECT transaction_id, stored.event_id IS NOT NULL FROM kept LEFT JOIN stored USING (event_id)"""
 CLAIM = """
     WITH locked AS MATERIALIZED (
         SELECT transaction_id FROM risk_transaction WHERE tenant_id = %(tenant)s AND transaction_id = ANY(%(ids)s)
@@ -47,28 +55,36 @@ class MessageIdTaken(ValueError):
     """The log holds another event under the message id that the transaction's event would have."""
 
 
-def store_transactions(transactions: Sequence[NewTransaction], decision_ids: Sequence[UUID]) -> set[str]:
-    """Store transactions with their events, two statements in the caller's transaction; `decision_ids` are the ids that
-    their decisions will have. Returns the ids of those that were new.
+def store_transactions(transactions: Sequence[NewTransaction], decisions: Sequence[Decision]) -> set[str]:
+    """Store transactions, their events and their decisions by one statement in the caller's transaction.
 
-    Raises MessageIdTaken.
+    Returns the ids of those that were new; of the others nothing is stored. Raises MessageIdTaken.
     """
-    event_ids = {transaction.transaction_id: uuid7() for transaction in transactions}
+    if not transactions:
+        return set()
+    event_ids = [uuid7() for _ in transactions]
     rows = [
-        _row(transaction, event_ids[transaction.transaction_id], decision_id)
-        for transaction, decision_id in zip(transactions, decision_ids, strict=True)
+        _row(transaction, event_id, decision.decision_id)
+        for transaction, event_id, decision in zip(transactions, event_ids, decisions, strict=True)
     ]
+    events = {
+        transaction.transaction_id: _event(transaction, event_id)
+        for transaction, event_id in zip(transactions, event_ids, strict=True)
+    }
+    values = {
+        **values_to_store(list(events.values()), source=SOURCE),
+        "transactions": json.dumps(rows),
+        "decisions": rows_to_store(decisions),
+    }
     with prepared_cursor() as cursor:
-        cursor.execute(INSERT, [current_tenant_id(), json.dumps(rows)])
-        new = {transaction_id for (transaction_id,) in cursor.fetchall()}
-    events = [_event(each, event_ids[each.transaction_id]) for each in transactions if each.transaction_id in new]
-    stored = store_judged(events, source=SOURCE)
-    for event in events:
-        if event.event_id not in stored:
-            raise MessageIdTaken(
-                f"another event has the message id '{event.message_id}'; give the transaction another id"
-            )
-    return new
+        cursor.execute(STORE, values)
+        logged: dict[str, bool] = dict(cursor.fetchall())
+    for transaction_id, is_logged in logged.items():
+        if not is_logged:
+            message_id = events[transaction_id].message_id
+            raise MessageIdTaken(f"another event has the message id '{message_id}'; give the transaction another id")
+    store_logins_of([events[transaction_id] for transaction_id in logged], source=SOURCE)
+    return set(logged)
 
 
 def claim_transactions(transaction_ids: Sequence[str], decision_ids: Sequence[UUID]) -> set[str]:

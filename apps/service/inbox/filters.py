@@ -6,7 +6,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.service.conversations.models import ConversationStatus, Message
+from apps.service.conversations.models import ConversationStatus
+from apps.service.inbox.selectors import conversations_saying
 from apps.service.replies.models import Reply
 from console.rights import actor_name
 from console.search import SearchField, SubjectField
@@ -81,7 +82,7 @@ class ToneField(SearchField):
 
 
 class WordsField(SearchField):
-    """A piece of what anybody has said, in conversations of late: no index serves the middle of a text."""
+    """Words that stand in one message of late, each by its beginning; of Chinese any piece."""
 
     title = "Words"
     parameter_name = "words"
@@ -89,8 +90,7 @@ class WordsField(SearchField):
     def condition(self, text: str) -> Q:
         if len(text) < SHORTEST_WORDS:
             raise ValueError(f"give {SHORTEST_WORDS} characters or more")
-        said = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=text[:LONGEST_WORDS])
-        return Q(Exists(said), last_message_at__gte=timezone.now() - SEARCHED)
+        return Q(id__in=conversations_saying(text[:LONGEST_WORDS], since=timezone.now() - SEARCHED))
 
 
 class CustomerField(SubjectField):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, Count, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, ConversationStatus
@@ -39,6 +40,12 @@ def queue() -> QuerySet[Any]:
     understood = {name: Subquery(newest.values(name)[:1]) for name in ("intent", "sentiment", "urgency")}
     found: QuerySet[Any] = Conversation.objects.annotate(waits_from=waits_from, **understood)
     return found.order_by(F("waits_from").asc(nulls_last=True), F("last_message_at").desc(nulls_last=True), "id")
+
+
+def conversations_saying(words: str, *, since: datetime) -> RawSQL:
+    """Ids of the conversations in which one message since then has all words, as a subquery. A word stands for those
+    that begin with it, whatever its case, width and accents; of Chinese each pair of neighbours is looked for."""
+    return RawSQL("SELECT service_find_messages(%s, %s)", [words, since])
 
 
 def due_at(conversation: Conversation, settings: ServiceSettings) -> datetime | None:

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from apps.service.knowledge.indexing import readable_languages
 from apps.service.knowledge.models import Chunk
+from apps.service.knowledge.remembered import forget_chunk_vectors
 from behavior.models import LogPosition
 from catalog.vectors import as_text
 from serving.text_vectors import encoder_setting, usable_encoder
@@ -119,6 +120,7 @@ def store_vectors(ids: Sequence[UUID], vectors: Any) -> None:
     embeddings = [as_text(vector) if vector.any() else "" for vector in vectors]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_VECTORS, [encoder_setting(), list(ids), embeddings, current_tenant_id()])
+    forget_chunk_vectors()
 
 
 def _forget_others() -> None:

@@ -99,8 +99,9 @@ class KnowledgeSearchesView(APIView):
         operation_id="search_knowledge",
         tags=TAGS,
         summary="Passages that answer a question, each with the score of every stage",
-        description="Full text and meaning each give candidates, which are fused by their ranks and re-ranked. "
-        "`stages` says what ran, what it took, and why one did not.",
+        description="Full text and meaning each give candidates, which are fused by their ranks and re-ranked; the "
+        "best are then read beside the question by a cross-encoder, where one is live. `stages` says what ran, what "
+        "it took, and why one did not.",
         request=KnowledgeSearchBodySerializer,
         responses=KnowledgeSearchSerializer,
         examples=[OpenApiExample("a question", QUESTION, request_only=True)],

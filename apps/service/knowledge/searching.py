@@ -1,11 +1,12 @@
-"""Finding passages: candidates by full text and by meaning, fused by rank, re-ranked sentence by sentence; each stage
-timed and switchable."""
+"""Finding passages: candidates by full text and by meaning, fused by rank, re-ranked sentence by sentence, the best of
+them read beside the question by a cross-encoder; each stage timed and switchable."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,19 +15,34 @@ from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.service.engine import Vector, chunk_text, question_sentences, rerank, sentences
+from apps.service.engine import (
+    ASKED_READ,
+    Vector,
+    asked_beside,
+    chunk_text,
+    cross_encode,
+    distinct,
+    may_cross_encode,
+    passage_text,
+    question_sentences,
+    rerank,
+    sentences,
+)
 from apps.service.knowledge.indexing import PUBLIC, language_of, readable_languages, segment_reader
 from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
+from apps.service.knowledge.remembered import chunk_vectors
 from apps.service.knowledge.usual import usual_question
 from catalog.text_analysis import analyse, pairs
 from catalog.vectors import as_text, from_sent
 from serving.text_vectors import encoder_setting, text_vectors
 from tenancy.scope import current_tenant_id
 
-FULL_TEXT, DENSE, FUSED, RERANK = "full_text", "dense", "fused", "rerank"
-STAGES = (FULL_TEXT, DENSE, RERANK)
+FULL_TEXT, DENSE, FUSE, RERANK, CROSS_ENCODE = "full_text", "dense", "fuse", "rerank", "cross_encode"
+STAGES = (FULL_TEXT, DENSE, FUSE, RERANK, CROSS_ENCODE)
 LONGEST_QUERY = 10_000
 MOST_PASSAGES = 50
+# Passages that a cross-encoder is shown at most; it reads as many of the first as it was trained to.
+MOST_CROSSED = 50
 # Candidates of each list, and of the fused one, all of which are re-ranked.
 CANDIDATES = 200
 # Passages whose texts are read at most, for the asked-for number of passages: some may be left out.
@@ -93,10 +109,11 @@ VECTORS = """
 class Passage:
     """A part of a source that may answer a query. `quote` is an excerpt of `text`, word for word.
 
-    `score` is the last stage's. `stages` has each stage's: full_text (relevance), dense (cosine), fused, rerank; None
-    where a stage did not find or judge it.
+    `score` is that of the last stage that judged it. `stages` has each stage's: full_text (relevance), dense (cosine),
+    fuse, rerank, cross_encode (probability); None where a stage did not find or judge it.
     """
 
+    chunk_id: UUID
     source_id: UUID
     version: int
     kind: str
@@ -140,9 +157,14 @@ class _Ask:
             "candidates": CANDIDATES,
         } | others
 
-    @cached_property
+    @property
     def vectors(self) -> list[Vector]:
-        """Of the query's sentences, read once for all stages. Raises _NotRun without any."""
+        """Of the query's sentences. Raises _NotRun without any."""
+        return [vector for _, vector in self.read]
+
+    @cached_property
+    def read(self) -> list[tuple[str, Vector]]:
+        """The query's sentences with their vectors, read once for all stages. Raises _NotRun without any."""
         if language_of(self.query, self.language or SourceLanguage.ENGLISH) not in readable_languages():
             raise _NotRun("no text encoder for this language is configured")
         pieces = [
@@ -150,7 +172,9 @@ class _Ask:
             for sentence in question_sentences(self.query)
             for piece in chunk_text(sentence, width=PIECE_WIDTH)
         ]
-        found = [vector for vector in text_vectors(pieces[:MOST_SENTENCES]) if vector is not None]
+        pieces = pieces[:MOST_SENTENCES]
+        vectors = zip(pieces, text_vectors(pieces), strict=True)
+        found = [(piece, vector) for piece, vector in vectors if vector is not None]
         if not found:
             raise _NotRun("the text encoder gave no vector in time")
         return found
@@ -179,24 +203,34 @@ def search_in_stages(
     did: list[Stage] = []
     words = _run(did, FULL_TEXT, stages, lambda: _by_words(ask))
     meaning = _run(did, DENSE, stages, lambda: _by_meaning(ask))
-    fused = _run(did, FUSED, (FUSED,), lambda: _fuse(words, meaning))
-    judged = _run(did, RERANK, stages, lambda: _rerank(ask, fused, words))
-    best = sorted(fused, key=lambda id: -judged[id]) if judged else list(fused)
+    fused = _run(did, FUSE, stages, lambda: _fuse(words, meaning))
+    candidates = list(fused or words | meaning)[:CANDIDATES]
+    judged = _run(did, RERANK, stages, lambda: _rerank(ask, candidates, words))
+    best = sorted(candidates, key=lambda id: -judged[id]) if judged else candidates
     rows = _read(best[: max(LEAST_READ, READ_SHARE * count)])
+    best = [id for id in best if id in rows and (id in words or meaning[id] >= LEAST_SIMILARITY)]
+    crossed = _run(did, CROSS_ENCODE, stages, lambda: _cross_encode(ask, [rows[id] for id in best]))
+    best = [*crossed, *(id for id in best if id not in crossed)]
     asked = beginnings(ask.query)
     passages = []
     of_source: Counter[UUID] = Counter()
     for id in best:
-        if id not in rows or (id not in words and meaning[id] < LEAST_SIMILARITY):
-            continue
         of_source[rows[id]["source_id"]] += 1
         if of_source[rows[id]["source_id"]] > PASSAGES_OF_SOURCE:
             continue
-        scores = {FULL_TEXT: words.get(id), DENSE: meaning.get(id), FUSED: fused[id], RERANK: judged.get(id)}
-        passages.append(_passage(asked, rows[id], scores))
+        by_stage = {FULL_TEXT: words, DENSE: meaning, FUSE: fused, RERANK: judged, CROSS_ENCODE: crossed}
+        passages.append(_passage(asked, rows[id], {name: found.get(id) for name, found in by_stage.items()}))
         if len(passages) == count:
             break
     return Search(passages, did)
+
+
+def read_beside(query: str, ids: list[UUID], *, language: str | None) -> list[str]:
+    """What a cross-encoder reads of the query beside each of these chunks."""
+    try:
+        return _asked_beside(_Ask(query[:LONGEST_QUERY], None, None, language or ""), ids)
+    except _NotRun:
+        return [query[:ASKED_READ]] * len(ids)
 
 
 def _run(did: list[Stage], name: str, wanted: Collection[str], work: Callable[[], Ranking]) -> Ranking:
@@ -236,11 +270,24 @@ def _by_meaning(ask: _Ask) -> Ranking:
     asked = ask.vectors
     # Its length does not matter: what is compared is the angle.
     lookups = [np.mean(asked, axis=0), *asked[:MOST_LOOKUPS]] if len(asked) > 1 else asked
-    vectors = [as_text(vector.tolist()) for vector in lookups]
     neighbours = [NEIGHBOURS] + [NEIGHBOURS_OF_SENTENCE] * (len(lookups) - 1)
+    if (remembered := chunk_vectors()) is not None:
+        found = remembered.nearest(
+            list(zip(lookups, neighbours, strict=True)), readers=ask.readers, kinds=ask.kinds, language=ask.language
+        )
+        return dict(islice(found.items(), CANDIDATES))
+    vectors = [as_text(vector.tolist()) for vector in lookups]
     with connection.cursor() as cursor:
         cursor.execute(BY_MEANING, ask.values(vectors=vectors, neighbours=neighbours))
         return dict(cursor.fetchall())
+
+
+def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
+    if (remembered := chunk_vectors()) is not None:
+        return remembered.of(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
+        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
 
 
 def _fuse(*rankings: Ranking) -> Ranking:
@@ -266,24 +313,48 @@ def _read(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     return {row["id"]: dict(row) for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
 
 
-def _rerank(ask: _Ask, fused: Ranking, words: Ranking) -> Ranking:
+def _rerank(ask: _Ask, ids: list[UUID], words: Ranking) -> Ranking:
     """Each sentence of the query beside each candidate."""
-    if not fused:
+    if not ids:
         raise _NotRun("there is nothing to re-rank")
     asked = ask.vectors
-    with connection.cursor() as cursor:
-        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(fused), "encoder": encoder_setting()})
-        vectors = {id: from_sent(sent) for id, sent in cursor.fetchall()}
+    vectors = _vectors(ids)
     if not vectors:
         raise _NotRun("no candidate has a vector yet")
-    relevance = [words.get(id, 0.0) for id in fused]
-    scores = rerank(asked, [vectors.get(id) for id in fused], relevance, usual_question().vector)
-    return dict(zip(fused, scores, strict=True))
+    relevance = [words.get(id, 0.0) for id in ids]
+    scores = rerank(asked, [vectors.get(id) for id in ids], relevance, usual_question().vector)
+    return dict(zip(ids, scores, strict=True))
+
+
+def _cross_encode(ask: _Ask, rows: Sequence[dict[str, Any]]) -> Ranking:
+    """The question beside each of the best passages; how probably these answer it, in the new order."""
+    if not may_cross_encode():
+        raise _NotRun("no cross-encoder is live")
+    if not rows:
+        raise _NotRun("there is nothing to read")
+    ids = [row["id"] for row in rows[:MOST_CROSSED]]
+    passages = [passage_text(row["title"], row["text"]) for row in rows[:MOST_CROSSED]]
+    answer = cross_encode(_asked_beside(ask, ids), passages)
+    if answer is None:
+        raise _NotRun("the cross-encoder did not answer in time")
+    judged = sorted(zip(answer["scores"], ids, answer["probabilities"], strict=False), key=lambda each: -each[0])
+    return {id: probability for _, id, probability in judged}
+
+
+def _asked_beside(ask: _Ask, ids: list[UUID]) -> list[str]:
+    """What is read of the query beside each passage: all of it, or of a long one the sentences nearest to it."""
+    asked, sentences_of_query = np.stack(ask.vectors), [text for text, _ in ask.read]
+    if len(ask.query) <= ASKED_READ:
+        return [ask.query] * len(ids)
+    moved = distinct(asked, usual_question().vector)
+    vectors, anywhere = _vectors(ids), asked.mean(axis=0)
+    return [asked_beside(sentences_of_query, moved, vectors.get(id, anywhere)) for id in ids]
 
 
 def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
-    score = scores[FUSED] if scores[RERANK] is None else scores[RERANK]
+    score = next(scores[name] for name in reversed(STAGES) if scores[name] is not None)
     return Passage(
+        chunk_id=row["id"],
         source_id=row["source_id"],
         version=row["version"],
         kind=row["kind"],

@@ -43,7 +43,7 @@ def search(
 
     `audience` is who will read the answer: public, segment (customers; what `segments` of theirs may see is found
     too), or agents, who see everything. `language` (en, zh, other) and `kinds` narrow; `stages` switches full_text,
-    dense and rerank. A stage that cannot run is left out, and nothing raises for lack of a model.
+    dense, fuse, rerank and cross_encode. A stage that cannot run is left out, and nothing raises for lack of a model.
     """
     return search_in_stages(
         query, language=language, audience=audience, segments=segments, count=count, kinds=kinds, stages=stages

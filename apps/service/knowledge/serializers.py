@@ -137,10 +137,11 @@ class PassageScoresSerializer(serializers.Serializer):
 
     full_text = serializers.FloatField(allow_null=True, help_text="relevance of its words")
     dense = serializers.FloatField(allow_null=True, help_text="cosine to the query")
-    fused = serializers.FloatField(allow_null=True, help_text="sum of 1 / (60 + rank)")
+    fuse = serializers.FloatField(allow_null=True, help_text="sum of 1 / (60 + rank)")
     rerank = serializers.FloatField(
         allow_null=True, help_text="soft maximum of the cosines to the query's sentences, and a share for words"
     )
+    cross_encode = serializers.FloatField(allow_null=True, help_text="probability that it answers the query, 0 to 1")
 
 
 class PassageSerializer(serializers.Serializer):
@@ -150,12 +151,12 @@ class PassageSerializer(serializers.Serializer):
     title = serializers.CharField()
     quote = serializers.CharField(help_text="the sentence that answers best, word for word")
     text = serializers.CharField(help_text="the whole passage")
-    score = serializers.FloatField(help_text="the last stage's")
+    score = serializers.FloatField(help_text="of the last stage that judged it")
     stages = PassageScoresSerializer()
 
 
 class SearchStageSerializer(serializers.Serializer):
-    name = serializers.ChoiceField(["full_text", "dense", "fused", "rerank"])
+    name = serializers.ChoiceField(STAGES)
     ran = serializers.BooleanField()
     reason = serializers.CharField(allow_blank=True, help_text="why it did not run")
     found = serializers.IntegerField()

@@ -1,12 +1,14 @@
-"""Training of the model of replies on schedule, once agents have judged enough new drafts."""
+"""Training on schedule of what learns from agents, once they have judged enough new drafts."""
 
-from apps.service.engine import REPLY_MODEL, REPLY_TASK
+from apps.service.engine import CROSS_ENCODER_MODEL, CROSS_ENCODER_TASK, REPLY_MODEL, REPLY_TASK
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.settings import current_settings
 from serving.models import TrainingRun
 from serving.schedules import train_if_due
+from serving.selectors import training_runs
 
 READER = "reply retraining"
+CROSS_ENCODER_READER = "cross-encoder retraining"
 
 
 def new_labels(last: TrainingRun | None) -> int:
@@ -23,5 +25,19 @@ def retrain_if_due() -> TrainingRun | None:
         task=REPLY_TASK,
         every=settings.retrain,
         reader=READER,
+        has_enough=lambda last: new_labels(last) >= settings.retrain_least_labels,
+    )
+
+
+def retrain_cross_encoder_if_due() -> TrainingRun | None:
+    """As `retrain_if_due`, once a first run was started by hand: not every tenant wants what such a model costs."""
+    if not training_runs(CROSS_ENCODER_MODEL).exists():
+        return None
+    settings = current_settings()
+    return train_if_due(
+        model=CROSS_ENCODER_MODEL,
+        task=CROSS_ENCODER_TASK,
+        every=settings.retrain,
+        reader=CROSS_ENCODER_READER,
         has_enough=lambda last: new_labels(last) >= settings.retrain_least_labels,
     )

@@ -33,7 +33,8 @@ MOST_DROPPED_SHOWN = 5
 @dataclass
 class Generation:
     """What came of one backend: the sentences that are backed, those that are not, and what went wrong. `tokens` is
-    about how many it read and wrote."""
+    how many it read and wrote: as `counted` where the model's tokenizer or its server has said, else reckoned from the
+    texts."""
 
     backend: str
     kept: list[tuple[str, Evidence]] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Generation:
     failure: str | None = None
     cut_off: str | None = None
     tokens: int = 0
+    counted: bool = False
 
     def candidate(self, question: str) -> Candidate | None:
         if not self.kept:
@@ -60,7 +62,8 @@ class Generation:
     def notes(self) -> dict[str, object]:
         """For the decision: which model was told what, and what it may not say."""
         why = [dropped.why for dropped in self.dropped[:MOST_DROPPED_SHOWN]]
-        return {"prompt_version": PROMPT_VERSION, "dropped": why, "failure": self.failure}
+        said = {"prompt_version": PROMPT_VERSION, "dropped": why, "failure": self.failure}
+        return said | {"tokens_counted": self.counted}
 
 
 def passages_for(gathered: Gathered) -> list[Evidence]:
@@ -114,6 +117,8 @@ def generate(
     except GenerationFailed as error:
         result.failure = str(error)
         log.warning("generation_failed", backend=backend.name, reason=str(error))
+    if backend.tokens_used is not None:
+        result.tokens, result.counted = backend.tokens_used, True
     return result
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from apps.service.experiments.selectors import Exposure, answering, exposure_of
 from apps.service.replies import evidence
 from apps.service.replies.alarms import alarms_of
 from apps.service.replies.composing import (
@@ -47,6 +48,7 @@ class Asked:
     language: str | None = None
     is_with_agent: bool = False
     values: Mapping[str, str] = field(default_factory=dict)  # of slots
+    conversation_id: UUID | None = None  # by which an experiment knows it; None for what is kept elsewhere
 
     @property
     def query(self) -> str:
@@ -72,6 +74,7 @@ class Gathered:
     known: frozenset[Claim]
     articles: Sequence[Evidence]
     ranking: Ranking
+    exposure: Exposure | None = None
 
     @property
     def templates(self) -> Sequence[Evidence]:
@@ -106,7 +109,14 @@ class Made:
 
 
 def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
-    """Read what is known: the message's meaning, the customer's orders, templates and articles."""
+    """Read what is known: the message's meaning, the customer's orders, templates and articles; by the versions of
+    models that an experiment has chosen for this conversation, where one runs."""
+    exposure = exposure_of(asked.conversation_id)
+    with answering(exposure):
+        return replace(_gather(asked, settings), exposure=exposure)
+
+
+def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     understood = evidence.understand(asked.texts[0])
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
@@ -180,8 +190,12 @@ def judge(
         suggestions=suggestions_of(candidates, None if is_handed_off else candidate),
         summary=_summary(gathered, candidate) if is_handed_off else None,
         degraded=degraded or understood.degraded,
-        notes={"order": chosen.how, **gathered.ranking.notes(), **(notes or {})},
+        notes={"order": chosen.how, **gathered.ranking.notes(), **_experiment(gathered), **(notes or {})},
     )
+
+
+def _experiment(gathered: Gathered) -> dict[str, Any]:
+    return {"experiment": gathered.exposure.to_dict()} if gathered.exposure else {}
 
 
 def confidence_of(understood: Understanding, candidate: Candidate | None) -> float:

@@ -61,6 +61,8 @@ class Reply(TenantOwned):
         db_default="",
         help_text="what chose it: model or words, where there is a model",
     )
+    experiment = models.UUIDField(null=True, help_text="which one it was answered in")
+    arm = models.CharField(max_length=10, blank=True, default="", db_default="", help_text="of the experiment")
     tokens = models.PositiveIntegerField(
         default=0, db_default=0, help_text="that language models read and wrote for it, reckoned"
     )
@@ -77,6 +79,11 @@ class Reply(TenantOwned):
         indexes = [
             models.Index("tenant", "conversation", models.F("created_at").desc(), name="reply_conversation"),
             models.Index("tenant", "status", models.F("created_at").desc(), name="reply_status"),
+            models.Index(
+                fields=["tenant", "experiment"],
+                condition=models.Q(experiment__isnull=False),
+                name="reply_experiment",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -95,6 +95,7 @@ def asked_of(conversation: Conversation, messages: list[Message]) -> Asked:
         language=conversation.language or None,
         is_with_agent=conversation.status == ConversationStatus.HANDED_OFF,
         values={"conversation.id": str(conversation.id)},
+        conversation_id=conversation.id,
     )
 
 
@@ -137,6 +138,8 @@ def take(reply: Reply, made: Made) -> None:
     reply.tokens = made.notes.get("tokens", 0)
     reply.variant = made.gathered.ranking.variant
     reply.degraded = made.degraded
+    exposure = made.gathered.exposure
+    reply.experiment, reply.arm = (exposure.experiment.id, exposure.arm) if exposure else (None, "")
 
 
 def settle(conversation: Conversation, reply: Reply, made: Made, started: float) -> None:
@@ -180,7 +183,7 @@ def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: f
         policy=POLICY,
         subject_key=subject_key,
         model_version=gathered.model_version,
-        variant=gathered.ranking.variant or None,
+        variant=gathered.exposure.arm if gathered.exposure else gathered.ranking.variant or None,
         degraded=made.degraded,
         latency_ms=1000 * (time.perf_counter() - started),
         request={

@@ -50,7 +50,7 @@ class ServiceReportRowSerializer(serializers.Serializer):
     rated = serializers.IntegerField(help_text="conversations with a rating")
     satisfaction = serializers.FloatField(allow_null=True, help_text="mean rating, 1 to 5")
     agent_answers = serializers.IntegerField(help_text="messages of agents")
-    tokens = serializers.IntegerField(help_text="that language models read and wrote, reckoned from the texts")
+    tokens = serializers.IntegerField(help_text="that language models read and wrote, as counted or reckoned")
     agents_cost = serializers.FloatField(help_text="agents' answers at minutes_per_answer and cost_agent_minute")
     tokens_cost = serializers.FloatField(help_text="at cost_per_1000_tokens")
     cost_per_conversation = serializers.FloatField(allow_null=True, help_text="of those in which a customer wrote")

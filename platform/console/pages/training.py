@@ -21,7 +21,7 @@ from serving.models import ACTIVE_STATUSES, RunStatus, TrainingRun
 from serving.services import cancel_training, request_training
 from tenancy.models import Role
 
-TASKS = ("next_item", "search_ranking", "risk", "anomaly", "intents")
+TASKS = ("next_item", "search_ranking", "risk", "anomaly", "intents", "replies", "cross_encoder")
 STATUS_COLOURS = {
     "Queued": None,
     "Running": "info",
@@ -49,7 +49,8 @@ class StartForm(ServiceForm):
         help_texts = {
             "model": "Line of models that the new version joins, such as next-item.",
             "task": "What is learned: next_item; search_ranking from clicks on rankings; risk from transactions with "
-            "labels; anomaly from transactions without; intents from labelled examples of what customers want.",
+            "labels; anomaly from transactions without; intents from labelled examples of what customers want; "
+            "replies and cross_encoder from what agents accept and edit.",
             "auto_promote": "Let the version answer at once when it passes the promotion gate.",
         }
 

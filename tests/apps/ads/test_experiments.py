@@ -15,11 +15,11 @@ from apps.ads.auctions.services import decide
 from apps.ads.auctions.snapshot import forget_snapshots
 from apps.ads.campaigns.models import Campaign, Creative, Flight
 from apps.ads.campaigns.services import archive, change, create
-from apps.ads.experiments.arms import arm_of
 from apps.ads.experiments.models import Experiment
-from apps.ads.experiments.report import Sums, experiment_report, interval
+from apps.ads.experiments.report import experiment_report
 from apps.ads.models import Delivery
 from behavior.subjects import read_subject
+from decisions.experiments import Ratio, arm_of
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, make_campaign, make_creative, make_live_flight, make_placement, see
@@ -134,21 +134,21 @@ def test_the_interval_is_that_of_the_bootstrap_over_readers() -> None:
     rng = np.random.default_rng(1)
     seen = rng.integers(1, 30, 4_000)
     clicks = rng.binomial(seen, rng.beta(2, 30, 4_000))  # readers differ, so impressions are not independent
-    sums = Sums(
+    sums = Ratio(
         len(seen),
         *(
             float(each)
             for each in (seen.sum(), clicks.sum(), (seen**2).sum(), (clicks**2).sum(), (seen * clicks).sum())
         ),
     )
-    assert sums.variance is not None
-    assert sums.click_rate is not None
-    low, high = interval(sums.click_rate, sums.variance)
+    assert sums.interval is not None
+    assert sums.value is not None
+    low, high = sums.interval
     drawn = rng.integers(0, 4_000, (2_000, 4_000))
     rates = clicks[drawn].sum(axis=1) / seen[drawn].sum(axis=1)
     ends = np.quantile(rates, [0.025, 0.975])
     assert high - low == pytest.approx(ends[1] - ends[0], rel=0.06)
-    naive = 2 * 1.96 * np.sqrt(sums.click_rate * (1 - sums.click_rate) / sums.impressions)
+    naive = 2 * 1.96 * np.sqrt(sums.value * (1 - sums.value) / sums.whole)
     assert high - low > 1.1 * naive
 
 

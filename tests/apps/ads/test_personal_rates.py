@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import Placed, decide
-from apps.ads.auctions.snapshot import forget_snapshots
+from apps.ads.auctions.snapshot import current_snapshot, forget_snapshots
 from apps.ads.campaigns.models import Creative, Placement
 from apps.ads.engine import CLICK_MODEL, learned_rates_after, open_impressions, reads_history
 from apps.ads.learning.history import LENGTH, history_of
@@ -116,6 +116,10 @@ def test_ads_are_weighed_by_what_the_subject_did(tenant: Tenant, tmp_path: Path)
         for placed in (shown("newcomer"), shown("camper-0", consent=False)):
             assert placed.lead is not None
             assert 0.17 < placed.lead.rate < 0.28, "near the rate of all"
+        worth = current_snapshot().worth_at(current_snapshot().placements["top"])
+        assert worth.described, "what the auctions of those who are not known keep of its participants"
+        for position, told in worth.described.items():
+            assert told["score"] == round(float(worth.scores[position]), 3)
 
         rates_are_the_same_online_and_offline(version, tenant, tmp_path)
 

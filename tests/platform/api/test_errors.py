@@ -122,7 +122,7 @@ def test_an_unforeseen_error_is_logged_and_tells_nothing(api: ApiClient, caplog:
     assert "ZeroDivisionError" in line.msg["exception"]
 
 
-def test_a_lost_connection_is_503_once_and_then_forgotten(api: ApiClient) -> None:
+def test_a_connection_that_was_lost_while_it_lay_idle_is_replaced(api: ApiClient) -> None:
     assert api.get("items").status_code == 200
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -131,10 +131,6 @@ def test_a_lost_connection_is_503_once_and_then_forgotten(api: ApiClient) -> Non
         other.execute("SELECT pg_terminate_backend(%s)", [backend])
     time.sleep(0.1)
 
-    lost = api.get("items")
-    assert lost.status_code == 503
-    assert lost["Retry-After"] == "2"
-    assert lost.json()["type"] == "urn:problem:unavailable"
     assert api.get("items").status_code == 200
 
 

@@ -20,6 +20,8 @@ from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
 from apps.service.conversations.services import add_message, open_conversation
+from apps.service.experiments.models import Experiment as ServiceExperiment
+from apps.service.experiments.services import start as start_service_experiment
 from apps.service.knowledge.imports import import_files
 from apps.service.knowledge.models import Source
 from apps.service.knowledge.services import create_source
@@ -90,17 +92,22 @@ def make_run(**values: Any) -> TrainingRun:
     return TrainingRun.objects.create(curve=CURVE, started_at=timezone.now(), **values)
 
 
-def make_version(number: int, **values: Any) -> ModelVersion:
+def make_version(number: int, *, model: str = "next_item", **values: Any) -> ModelVersion:
     return ModelVersion.objects.create(
-        model="next_item",
+        model=model,
         number=number,
-        task="next_item",
+        task=model,
         run=make_run(),
-        artifact=f"1/next_item/{number}",
+        artifact=f"1/{model}/{number}",
         artifact_sha256="0" * 64,
         reasons=["passed: better than popularity"],
         **values,
     )
+
+
+def make_service_experiment() -> ServiceExperiment:
+    promote(version=make_version(1, model="intents"), actor="gate")
+    return start_service_experiment(name="Second", challenger_id=make_version(2, model="intents").id, actor="somebody")
 
 
 def make_flight(name: str) -> Flight:
@@ -258,6 +265,7 @@ class Furnished:
             self.backend = ReplyBackend.objects.get()
             self.reply = reply_to(conversation_id=self.conversation.id).reply
             self.conversation.refresh_from_db()
+            self.service_experiment = make_service_experiment()
             self.running = make_run(status=RunStatus.QUEUED, report=None)
             self.key, self.raw_key = create_api_key(name="shop", scopes=["events:write"])
             self.flight = make_flight("Autumn")
@@ -332,6 +340,7 @@ class Furnished:
             "service/conversation": self.conversation,
             "service/reply": self.reply,
             "service/replybackend": self.backend,
+            "service/experiment": self.service_experiment,
             "webhooks/webhook": self.webhook,
             "webhooks/webhookdelivery": self.delivery,
             "service/intent": self.intent,

@@ -9,7 +9,7 @@ from django.test import Client
 
 from tenancy.models import ApiKey, Membership, Role, Tenant
 from tenancy.scope import tenant_scope
-from tenancy.selectors import find_caller
+from tenancy.selectors import caller_scope
 from tests.database import connected_as
 from tests.platform.console.furnishing import Furnished, logged_in, make_operator
 
@@ -17,8 +17,8 @@ RAW_KEY = re.compile(r"sk_[0-9a-f]+x[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 
 
 def works(tenant: Tenant, raw_key: str) -> bool:
-    with connected_as("app"), tenant_scope(tenant.id):
-        return find_caller(raw_key) is not None
+    with connected_as("app"), caller_scope(raw_key) as caller:
+        return caller is not None and caller.tenant_id == tenant.id
 
 
 def test_a_new_key_is_shown_once_and_works(tenant: Tenant, as_role: Callable[[Role], Client]) -> None:

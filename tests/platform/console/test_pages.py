@@ -218,7 +218,7 @@ def test_a_version_is_promoted_and_rolled_back(furnished: Furnished, operator: C
     operator.post(f"{page}/roll_back/", {"_form_submitted": "on"})
     with connected_as("app"), tenant_scope(furnished.tenant.id):
         assert find_deployment("next_item").live_version_id == furnished.live.pk
-        assert DeploymentEvent.objects.count() == 3
+        assert DeploymentEvent.objects.filter(model="next_item").count() == 3
 
 
 def test_a_refused_version_cannot_be_promoted(furnished: Furnished, operator: Client) -> None:

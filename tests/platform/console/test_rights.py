@@ -49,6 +49,7 @@ SEEN_BY = {
     "service/intent": EVERYBODY,
     "decisions/scenario": EVERYBODY,
     "decisions/decision": EVERYBODY,
+    "service/experiment": EVERYBODY,
     "serving/trainingrun": EVERYBODY,
     "serving/modelversion": EVERYBODY,
     "tenancy/membership": EVERYBODY,
@@ -218,6 +219,16 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
             auction="gsp",
         ),
         lambda f: f.count(Placement),
+    ),
+    "stop an experiment of service": (
+        FROM_OPERATOR,
+        dialog("service/experiment", "service_experiment", "stop_experiment"),
+        lambda f: f.fresh(f.service_experiment).outcome,
+    ),
+    "promote the challenger of an experiment": (
+        FROM_OPERATOR,
+        dialog("service/experiment", "service_experiment", "promote_challenger"),
+        lambda f: (f.fresh(f.service_experiment).outcome, f.fresh(f.service_experiment.challenger).status),
     ),
     "cancel a training run": (
         FROM_ANALYST,

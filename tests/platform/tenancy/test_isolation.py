@@ -31,6 +31,7 @@ DEFINER_FUNCTIONS = {
     "catalog_match_words",
     "catalog_similar_words",
     "service_match_words",
+    "service_find_messages",
 }
 
 TENANT_RELATIONS = """

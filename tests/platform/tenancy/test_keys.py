@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tenancy.keys import claimed_tenant_id, join_key, new_key, split_key
 from tenancy.models import ApiKey, Tenant
 from tenancy.scope import tenant_scope
-from tenancy.selectors import Caller, find_caller
+from tenancy.selectors import Caller, caller_scope
 from tenancy.services import create_api_key, revoke_api_key, rotate_api_key
 from tests.database import connected_as
 
@@ -26,10 +26,8 @@ def key(tenant: Tenant) -> NewKey:
 
 
 def caller_of(raw_key: str) -> Caller | None:
-    tenant_id = claimed_tenant_id(raw_key)
-    assert tenant_id is not None
-    with tenant_scope(tenant_id):
-        return find_caller(raw_key)
+    with caller_scope(raw_key) as caller:
+        return caller
 
 
 def test_a_key_names_its_tenant_and_its_scopes(tenant: Tenant, key: NewKey) -> None:

@@ -24,7 +24,7 @@ CHARACTERS_OF_TOKEN = 4
 
 
 def reckoned_tokens(text: str) -> int:
-    """About how many tokens a text is, for reckoning what it costs: servers need not tell."""
+    """About how many tokens a text is, for reckoning what it costs where nobody has counted: servers need not tell."""
     plain = sum(each.isascii() for each in text)
     return -(-plain // CHARACTERS_OF_TOKEN) + len(text) - plain
 
@@ -72,10 +72,12 @@ class ReplyRequest:
 
 
 class Backend(Protocol):
-    """`is_outside` says that texts leave the house, so that they are masked first."""
+    """`is_outside` says that texts leave the house, so that they are masked first. `tokens_used` is how many tokens the
+    last reply took, read and written, as the model's tokenizer or its server counts; None where neither has said."""
 
     name: str
     is_outside: bool
+    tokens_used: int | None
 
     def generate(self, request: ReplyRequest, cancel: Event) -> Iterator[str]:
         """Pieces of the reply as they come; ends early once `cancel` is set. Raises GenerationFailed and CutOff."""

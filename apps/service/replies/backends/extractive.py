@@ -13,6 +13,7 @@ MOST_SENTENCES = 3
 class ExtractiveBackend:
     name = "extractive"
     is_outside = False
+    tokens_used: int | None = 0
 
     def generate(self, request: ReplyRequest, cancel: Event) -> Iterator[str]:
         for number, sentence in extract_sentences(

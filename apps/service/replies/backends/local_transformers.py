@@ -17,6 +17,7 @@ class LocalTransformersBackend:
         self.name = name
         self.model = model
         self.timeout_seconds = timeout_seconds
+        self.tokens_used: int | None = None
 
     def generate(self, request: ReplyRequest, cancel: Event) -> Iterator[str]:
         folder = settings.REPLY_MODELS.get(self.model)
@@ -29,5 +30,6 @@ class LocalTransformersBackend:
             )
         except (RuntimeError, OSError, ValueError) as error:
             raise GenerationFailed(f"model_failed ({type(error).__name__})") from error
+        self.tokens_used = generator.tokens_used
         if generator.was_cut_off:
             raise CutOff("length_or_time")

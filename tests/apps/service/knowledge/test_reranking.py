@@ -138,14 +138,26 @@ def test_another_tenants_questions_change_nothing(greeted: Tenant, other_tenant:
 
 def test_the_stage_can_be_switched_off_and_says_so(library: Tenant) -> None:
     with tenant_scope(library.id):
-        answer = search_in_stages("broken item", stages=["full_text", "dense"])
+        answer = search_in_stages("broken item", stages=["full_text", "dense", "fuse"])
         without_words = search_in_stages("broken item", stages=["dense", "rerank"])
 
-    rerank = answer.stages[-1]
+    rerank = next(stage for stage in answer.stages if stage.name == "rerank")
     assert (rerank.name, rerank.ran, rerank.reason) == ("rerank", False, "switched off")
     assert all(passage.stages["rerank"] is None for passage in answer.passages)
     assert without_words.passages[0].stages["full_text"] is None
     assert without_words.passages[0].score == without_words.passages[0].stages["rerank"]
+
+
+def test_without_fusion_what_words_have_found_comes_first(library: Tenant) -> None:
+    with tenant_scope(library.id):
+        answer = search_in_stages("broken item", stages=["full_text", "dense"])
+        by_words = search_in_stages("broken item", stages=["full_text"])
+
+    assert [stage.name for stage in answer.stages if stage.ran] == ["full_text", "dense"]
+    assert all(passage.stages["fuse"] is None for passage in answer.passages)
+    count = len(by_words.passages)
+    assert count
+    assert [each.title for each in answer.passages[:count]] == [each.title for each in by_words.passages]
 
 
 def test_a_passage_that_nobody_has_encoded_yet_is_found_beside_the_others(library: Tenant) -> None:

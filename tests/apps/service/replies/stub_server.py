@@ -10,7 +10,8 @@ from typing import Any
 
 
 class StubServer:
-    """`answer` makes the pieces of a reply from the request's body; `asked` keeps what came, with its headers."""
+    """`answer` makes the pieces of a reply from the request's body; `asked` keeps what came, with its headers. `usage`
+    follows the last piece after `hangs` seconds; a server that does not know it refuses to be asked for it."""
 
     def __init__(self) -> None:
         self.answer: Callable[[dict[str, Any]], Sequence[str]] = lambda body: ["Nothing."]
@@ -19,6 +20,9 @@ class StubServer:
         self.location = ""
         self.seconds_between = 0.0
         self.lines: list[str] | None = None
+        self.usage: dict[str, Any] | None = None
+        self.knows_usage = True
+        self.hangs = 0.0
         self.asked: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.paths: list[str] = []
         self.url = ""
@@ -36,6 +40,9 @@ class StubServer:
             yield f"data: {json.dumps({'choices': [{'delta': {'content': piece}, 'finish_reason': None}]})}"
         if self.finish is not None:
             yield f"data: {json.dumps({'choices': [{'delta': {}, 'finish_reason': self.finish}]})}"
+            time.sleep(self.hangs)
+            if self.usage is not None:
+                yield f"data: {json.dumps({'choices': [], 'usage': self.usage})}"
             yield "data: [DONE]"
 
 
@@ -48,6 +55,10 @@ def running_stub() -> Iterator[StubServer]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             stub.asked.append((dict(self.headers), body))
             stub.paths.append(self.path)
+            if not stub.knows_usage and "stream_options" in body:
+                self.send_response(400)
+                self.end_headers()
+                return
             self.send_response(stub.status)
             if stub.location:
                 self.send_header("Location", stub.location)

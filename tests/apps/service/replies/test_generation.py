@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apps.service.replies.backends.base import reckoned_tokens
 from apps.service.replies.models import Reply, ReplyBackend
 from decisions.models import Decision
 from tenancy.models import Tenant
@@ -52,6 +53,47 @@ def test_a_model_writes_where_no_macro_fits_and_only_what_is_backed_stays(
         notes = Decision.objects.get(decision_id=reply["decision_id"]).request
     assert notes["prompt_version"] == "1"
     assert notes["dropped"] == ["9.9 EUR", "no_source"]
+
+
+@pytest.mark.parametrize(
+    ("server", "tokens"),
+    [
+        ({"usage": {"prompt_tokens": 700, "completion_tokens": 34, "total_tokens": 734}}, 734),
+        ({"usage": None}, None),
+        ({"usage": {"total_tokens": -3}}, None),
+        ({"usage": {"total_tokens": 10**12}}, None),
+        ({"usage": {"total_tokens": "many"}}, None),
+        ({"usage": {"total_tokens": 734}, "knows_usage": False}, 734),
+        ({"usage": {"total_tokens": 734}, "hangs": 3.0}, None),
+    ],
+)
+def test_tokens_are_those_that_the_server_has_counted_where_it_says_so(
+    desk: Desk,
+    model: StubServer,
+    write: Write,
+    api: ApiClient,
+    tenant: Tenant,
+    server: dict[str, Any],
+    tokens: int | None,
+) -> None:
+    model.answer = lambda body: ["You can return an item within thirty days of delivery. [1]"]
+    for name, value in server.items():
+        setattr(model, name, value)
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    write(asked)
+
+    reply = read(api, asked)
+
+    assert (reply["backend"], reply["status"]) == ("ours", "waiting")
+    told = model.asked[-1][1]
+    reckoned = sum(reckoned_tokens(message["content"]) for message in told["messages"])
+    with tenant_scope(tenant.id):
+        stored = Reply.objects.get(id=reply["id"]).tokens
+        notes = Decision.objects.get(decision_id=reply["decision_id"]).request
+    assert notes["tokens_counted"] == (tokens is not None)
+    assert stored == tokens if tokens else stored > reckoned
+    assert ("stream_options" in told) == model.knows_usage
 
 
 def test_a_macro_that_fits_needs_no_model(desk: Desk, model: StubServer) -> None:

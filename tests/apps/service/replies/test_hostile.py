@@ -117,7 +117,7 @@ def test_a_model_that_obeys_every_message_is_not_heard(
     assert elsewhere.paths == []
     assert set(model.paths) <= {"/v1/chat/completions"}
     for _, body in model.asked:
-        assert set(body) == {"model", "messages", "stream", "temperature", "max_tokens"}
+        assert set(body) == {"model", "messages", "stream", "stream_options", "temperature", "max_tokens"}
         assert "CANARY-TENANT. Order" not in json.dumps(body)
 
 

@@ -1,0 +1,54 @@
+"""The configuration of the cross-encoder task: defaults with their reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ml.tasks.settings import (
+    COUNT,
+    COUNT_OR_NULL,
+    DEVICE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    Requirement,
+    TaskSettings,
+)
+from ml.training.environment import Device
+
+
+@dataclass(frozen=True)
+class CrossEncoderConfig(TaskSettings):
+    # The newest share of the lists; its older half chooses, the newer one judges.
+    held_out: float = 0.2
+    # The first passages of a search that are read, and the tokens of each pair: together they are what an answer costs.
+    passages: int = 10
+    tokens: int = 96
+    # Passes over the lists; 0 takes the starting model as it is, which says something only of a trained CROSS_ENCODER.
+    epochs: int = 2
+    batch_lists: int = 8
+    # Wrong passages beside each right one.
+    negatives: int = 4
+    learning_rate: float = 1e-4
+    layer_decay: float = 0.8
+    # Of what lies above the layers, which begins from nothing.
+    head_rate: float = 1e-3
+    seed: int = 0
+    threads: int | None = None
+    device: Device = "auto"
+
+    checks: ClassVar[Mapping[str, Requirement]] = {
+        "held_out": QUANTILE,
+        "passages": (lambda value: COUNT[0](value) and 2 <= value <= 50, "a whole number from 2 to 50"),
+        "tokens": (lambda value: COUNT[0](value) and 16 <= value <= 512, "a whole number from 16 to 512"),
+        "epochs": SEED,
+        "batch_lists": COUNT,
+        "negatives": COUNT,
+        "learning_rate": POSITIVE,
+        "layer_decay": POSITIVE,
+        "head_rate": NOT_NEGATIVE,
+        "seed": SEED,
+        "threads": COUNT_OR_NULL,
+        "device": DEVICE,
+    }
