@@ -24,7 +24,7 @@ from tests.benchmarks.peers.environments import HERE, Peer
 from tests.benchmarks.records import Record
 from tests.benchmarks.runner import HOME, spread
 
-SEEDS = (0,)
+SEEDS = (0, 1, 2)
 LONGEST_HISTORY = 20
 TRAINED = 3
 DEEPCTR = Peer("deepctr", "DeepCTR-Torch 0.3.0 DIN")
