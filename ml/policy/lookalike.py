@@ -8,7 +8,7 @@ K. Noto, "Learning classifiers from only positive and unlabeled data", KDD 2008,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ def fit_head(choice: Choice, seed: Floats, others: Floats) -> Head:
     return Head("logistic", centre, scale, model.coef_[0])
 
 
-def recall_within(seed: Floats, others: Floats, share: float) -> float:
+def recall_within(seed: NDArray[Any], others: NDArray[Any], share: float) -> float:
     """The share of seed scores (s,) above the best `share` of the other scores (n,); who ties counts as not found."""
     return float(np.mean(seed > np.quantile(others, 1.0 - share, method="higher")))
 
@@ -97,8 +97,8 @@ def choose(seed: Floats, others: Floats, share: float, generator: np.random.Gene
 def judge(
     seed: Floats,
     others: Floats,
-    seed_activity: Floats,
-    other_activity: Floats,
+    seed_activity: Codes,
+    other_activity: Codes,
     share: float,
     generator: np.random.Generator,
 ) -> Quality:

@@ -26,9 +26,7 @@ def subject_vectors(
     is_known = known.item > 0
     before = np.concatenate([[0], np.cumsum(is_known)])
     rows = np.flatnonzero(is_known)
-    read = replace(
-        known, **{name: np.asarray(getattr(known, name))[rows] for name in ("item", "type", "time", "value")}
-    )
+    read = replace(known, item=known.item[rows], type=known.type[rows], time=known.time[rows], value=known.value[rows])
     last = before[end]
     first = np.maximum(before[columns.offsets[subject]], last - predictor.max_length)
     length = last - first

@@ -177,7 +177,7 @@ def _best(
 
 def _store(audience_id: UUID, keys: list[str]) -> int:
     """Replace the members by those of these hexadecimal keys that the vault knows; how many there are."""
-    values = {"tenant": current_tenant_id(), "audience": audience_id}
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "audience": audience_id}
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
         with connection.wrap_database_errors, cursor.copy("COPY ads_staging FROM STDIN") as copy:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -62,7 +63,7 @@ def seeds_of(audience: Audience, since: datetime) -> tuple[list[str], list[int]]
         keys = AudienceSeed.objects.filter(audience_id=audience.id).values_list("subject_key", flat=True)
         found = [bytes(key).hex() for key in keys]
         return found, [LAST_MOMENT] * len(found)
-    values = {
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": since,
         "type": audience.seed_event,

@@ -52,7 +52,11 @@ def put_seed(*, audience_id: UUID, subjects: Sequence[Subject]) -> int:
     if audience.seed_kind != SeedKind.LIST:
         raise ValidationError({"subjects": "belong to an audience whose seed_kind is list"})
     AudienceSeed.objects.filter(audience_id=audience.id).delete()
-    values = {"tenant": current_tenant_id(), "audience": audience.id, "keys": [subject.key for subject in subjects]}
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "audience": audience.id,
+        "keys": [subject.key for subject in subjects],
+    }
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, values)
         return cursor.rowcount

@@ -24,7 +24,7 @@ from apps.ads.campaigns.models import (
 from apps.ads.campaigns.subjects_form import OwnPeopleForm
 from apps.ads.campaigns.view import flight_context, money, object_context
 from apps.ads.forecasts.view import forecast_context
-from apps.ads.tracking.own import own_subject_count, put_own_subjects
+from apps.ads.tracking.own import own_subjects, put_own_subjects
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name, has_role
 from console.search import choice_field
@@ -154,7 +154,7 @@ class AdvertiserAdmin(AdObjectAdmin):
         found = self.get_object(request, object_id) if object_id else None
         context = extra_context or {}
         if found is not None and request.method == "GET":
-            counts = (own_subject_count(found.id), own_subject_count(None))
+            counts = (own_subjects(found.id).count(), own_subjects(None).count())
             context |= {"account": [("Own people", counts[0]), ("Own people of the business", counts[1])]}
         return super().changeform_view(request, object_id, form_url, context)
 

@@ -3,6 +3,7 @@ the ads that it clicked. Training and auctions read it by one expression of SQL,
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -37,7 +38,7 @@ HISTORY = history_at("%(key)s::bytea", "%(moment)s::timestamptz")
 
 def history_of(subject_key: bytes, moment: datetime) -> list[str]:
     """What the subject did until then, oldest first, LENGTH events at most; one read."""
-    values = {"tenant": current_tenant_id(), "key": subject_key, "moment": moment}
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "key": subject_key, "moment": moment}
     with connection.cursor() as cursor:
         cursor.execute(HISTORY, values)
         (history,) = cursor.fetchone()

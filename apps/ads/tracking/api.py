@@ -15,7 +15,7 @@ from api.subjects import SubjectIdsField
 from apps.ads.campaigns.api import READ, TAGS, WRITE, refusals
 from apps.ads.campaigns.models import Advertiser
 from apps.ads.tracking.models import EventKind
-from apps.ads.tracking.own import MOST_OWN_SUBJECTS, own_subject_count, put_own_subjects
+from apps.ads.tracking.own import MOST_OWN_SUBJECTS, own_subjects, put_own_subjects
 from apps.ads.tracking.public import LONGEST_AGENT
 from apps.ads.tracking.services import UnknownDelivery, Visitor, record
 from apps.ads.tracking.tokens import TOKEN_LENGTH, BadToken, read_token
@@ -80,7 +80,7 @@ class OwnPeopleView(IdempotentWrites):
     required_scopes = {"GET": READ, "PUT": WRITE}
 
     def count(self, advertiser_id: UUID | None) -> Response:
-        return Response({"subjects": own_subject_count(advertiser_id)})
+        return Response({"subjects": own_subjects(advertiser_id).count()})
 
     def replace(self, request: Request, advertiser_id: UUID | None) -> Response:
         body = AdOwnPeopleBodySerializer(data=request.data)

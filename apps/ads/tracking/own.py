@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from apps.ads.campaigns.models import Advertiser
 from apps.ads.tracking.models import OwnSubject
@@ -67,12 +68,15 @@ def put_own_subjects(*, advertiser_id: UUID | None, subjects: Sequence[Mapping[s
         kind: {raw: f"\\x{key.hex()}" for (each, raw), key in named.items() if each == kind} for kind in SUBJECT_IDS
     }
     remember(seal_unknown(identities))
-    OwnSubject.objects.filter(advertiser_id=advertiser_id).delete()
+    own_subjects(advertiser_id).delete()
     OwnSubject.objects.bulk_create(
         [OwnSubject(advertiser_id=advertiser_id, subject_key=key) for key in sorted(set(named.values()))]
     )
     return len(set(named.values()))
 
 
-def own_subject_count(advertiser_id: UUID | None) -> int:
-    return OwnSubject.objects.filter(advertiser_id=advertiser_id).count()
+def own_subjects(advertiser_id: UUID | None) -> QuerySet[OwnSubject]:
+    """An advertiser's own people, or with None those of the business."""
+    if advertiser_id is None:
+        return OwnSubject.objects.filter(advertiser__isnull=True)
+    return OwnSubject.objects.filter(advertiser_id=advertiser_id)
