@@ -22,7 +22,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 def _columns(model: type[Model]) -> str:
-    return ", ".join(field.column for field in model._meta.concrete_fields)
+    return ", ".join(str(field.column) for field in model._meta.concrete_fields)
 
 
 LOCK = f"SELECT {_columns(Conversation)} FROM service_conversation WHERE tenant_id = %s AND id = %s FOR UPDATE"
