@@ -11,6 +11,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from uuid import UUID
 import numpy as np
 import torch
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from numpy.typing import NDArray
 from uuid_utils.compat import uuid7
@@ -36,16 +38,18 @@ from serving import engine, text_vectors
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
+from tests.benchmarks.cpu_time import cpu_seconds, postgres_process_id
 from tests.benchmarks.load import Question, latencies, percentile
 from tests.benchmarks.searches import ADJECTIVES, COLOURS, THINGS
 from tests.benchmarks.serve import serving
 from tests.conftest import make_client, make_tenant
 from tests.database import connected_as
+from tests.processes import Process
 
 SOURCES, MACROS, ROWS_AT_ONCE = 10_000, 2_000, 5_000
 CLIENTS = (1, 8)
 SECONDS = 8.0
-CONVERSATIONS, IN_PROCESS = 3_000, 200
+CONVERSATIONS, IN_PROCESS = 6_000, 200
 CUSTOMERS = 500
 NOISE = 0.4
 INDEX = "chunk_neighbours"
@@ -72,10 +76,10 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
         key = make_client(tenant).raw_key
         waiting = itertools.cycle(write_messages(tenant, CONVERSATIONS * (4 if full else 1)))
         question = Question("reply", "replies", lambda turn: {"conversation_id": str(next(waiting))}, _is_selected)
-        with serving(Path(name), "inline") as (address, _):
+        with serving(Path(name), "inline") as (address, server):
             latencies(address, key, question, max(CLIENTS), 10.0)
             found = {clients: latencies(address, key, question, clients, seconds) for clients in CLIENTS}
-    detail: dict[str, Any] = {"sources": SOURCES}
+            detail = {"sources": SOURCES} | cpu_by_group(address, key, question, server, seconds)
     for clients, each in found.items():
         detail |= {f"p50_ms_{clients}": percentile(each, 50), f"p99_ms_{clients}": percentile(each, 99)}
     yield {"id": "service.replies.p99_ms", "value": detail["p99_ms_8"], "aim": "<= 80 ms", "detail": detail}
@@ -86,17 +90,37 @@ def _is_selected(answer: dict[str, Any]) -> str | None:
     return None if answer["backend"] in ("selection", "extractive") else answer["backend"]
 
 
+def cpu_by_group(address: str, key: str, question: Question, server: Process, seconds: float) -> dict[str, float | int]:
+    """CPU milliseconds of a reply in each group of processes, and replies a second, with all clients at work."""
+    asked: list[int] = []
+
+    def counted(turn: int) -> dict[str, Any] | None:
+        asked.append(turn)
+        return question.body(turn)
+
+    started = time.perf_counter()
+    with cpu_seconds({"server": server.popen.pid, "postgres": postgres_process_id()}) as used:
+        latencies(address, key, replace(question, body=counted), max(CLIENTS), seconds)
+    per_second = len(asked) / (time.perf_counter() - started)
+    return {"per_second": per_second} | {f"{name}_cpu_ms": 1000 * each / len(asked) for name, each in used.items()}
+
+
 def cpu_record(tenant: Tenant) -> dict[str, Any]:
     """CPU time of this process for one reply after the other; the database's is not in it."""
     text_vectors.load_encoder()
-    spent = []
+    spent, statements = [], []
     for conversation in write_messages(tenant, IN_PROCESS):
         with tenant_scope(tenant.id):
             started = time.process_time()
             reply_to(conversation_id=conversation)
             spent.append(1000 * (time.process_time() - started))
+    for conversation in write_messages(tenant, IN_PROCESS // 10):
+        with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+            reply_to(conversation_id=conversation)
+        statements.append(len(queries))
     settled = spent[IN_PROCESS // 10 :]
-    detail = {"p95_ms": percentile(settled, 95), "encoding_ms": encoding_ms(), "sources": SOURCES}
+    detail = {"p95_ms": percentile(settled, 95), "encoding_ms": encoding_ms(), "statements": min(statements)}
+    detail["sources"] = SOURCES
     return {"id": "service.replies.cpu_ms", "value": percentile(settled, 50), "detail": detail}
 
 

@@ -97,8 +97,10 @@ same search without), which reads the best 40 passages and is trained on titles 
 
 REPLY_SPEED = """10,000 articles and macros; each message is a new one of a new conversation and is encoded, by two
 processes of four threads on the machine of the clients. No model of intents is live; intents are told from examples.
-`service.replies.cpu_ms` is the CPU time of the process for one reply without the database's, `encoding_ms` that of the
-encoder alone. `service.embedding.ratio` compares texts a second with tokenizer and model called directly, in turns."""
+`server_cpu_ms`, `postgres_cpu_ms` and `clients_cpu_ms` are what a reply costs each group of processes, whoever else
+uses the machine. `service.replies.cpu_ms` is the CPU time of one process without HTTP and without the database's,
+`encoding_ms` that of the encoder for the whole message alone, `statements` those of a reply within its request.
+`service.embedding.ratio` compares texts a second with tokenizer and model called directly, in turns."""
 
 REPLIES = """JDDC's Chinese conversations (a sample of 10,270 training and 1,141 development pairs): the true answer is
 ranked among 99 other development answers, drawn once, none with the same text; what ties with it ranks before it. The

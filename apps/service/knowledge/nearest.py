@@ -62,13 +62,14 @@ class ChunkVectors:
         """The cosine of each chunk that is among the nearest of a lookup, (vector, how many), the nearest first; where
         several have found it, the highest."""
         hidden = ~self._may_be_found(readers, kinds, language)
-        best: dict[UUID, float] = {}
+        best = np.full(len(self.ids), NOT_ALLOWED)
         for near, (_, most) in zip(self._cosines([vector for vector, _ in lookups]), lookups, strict=True):
             near[hidden] = NOT_ALLOWED
-            for row in _highest(near, most).tolist():
-                if near[row] > NOT_ALLOWED:
-                    best[self.ids[row]] = max(float(near[row]), best.get(self.ids[row], -1.0))
-        return dict(sorted(best.items(), key=lambda each: (-each[1], each[0])))
+            highest = _highest(near, most)
+            best[highest] = np.maximum(best[highest], near[highest])
+        found = np.flatnonzero(best > NOT_ALLOWED)
+        cosines = [(self.ids[row], float(best[row])) for row in found.tolist()]
+        return dict(sorted(cosines, key=lambda each: (-each[1], each[0])))
 
     def _cosines(self, lookups: Sequence[Vector]) -> Vector:
         """(lookups, N)."""

@@ -12,8 +12,6 @@ from uuid import UUID
 
 import numpy as np
 from django.db import connection
-from django.db.models import F, Q
-from django.utils import timezone
 
 from apps.service.engine import (
     ASKED_READ,
@@ -29,13 +27,14 @@ from apps.service.engine import (
     sentences,
 )
 from apps.service.knowledge.indexing import PUBLIC, language_of, readable_languages, segment_reader
-from apps.service.knowledge.models import Chunk, SourceAudience, SourceLanguage, SourceStatus
+from apps.service.knowledge.models import SourceAudience, SourceLanguage
 from apps.service.knowledge.remembered import chunk_vectors
 from apps.service.knowledge.usual import usual_question
 from catalog.text_analysis import analyse, pairs
 from catalog.vectors import as_text, from_sent
 from serving.text_vectors import encoder_setting, text_vectors
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 FULL_TEXT, DENSE, FUSE, RERANK, CROSS_ENCODE = "full_text", "dense", "fuse", "rerank", "cross_encode"
 STAGES = (FULL_TEXT, DENSE, FUSE, RERANK, CROSS_ENCODE)
@@ -103,6 +102,16 @@ BY_MEANING = """
 VECTORS = """
     SELECT id, vector_send(embedding) FROM service_chunk
     WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND encoder = %(encoder)s AND embedding IS NOT NULL"""
+
+# What is asked of a source is looked at once more: what was retired since its chunks were found is not told.
+PASSAGES = """
+    SELECT chunk.id, chunk.source_id, chunk.kind, chunk.headings, chunk.text, source.title, source.version
+    FROM unnest(%s::uuid[]) AS wanted(id)
+    JOIN service_chunk AS chunk ON chunk.tenant_id = %s AND chunk.id = wanted.id
+    JOIN service_source AS source ON source.tenant_id = chunk.tenant_id AND source.id = chunk.source_id
+    WHERE source.status = 'published' AND (source.valid_from IS NULL OR source.valid_from <= now())
+        AND (source.valid_until IS NULL OR now() < source.valid_until)"""
+COLUMNS = ("id", "source_id", "kind", "headings", "text", "title", "version")
 
 
 @dataclass(frozen=True)
@@ -251,8 +260,8 @@ def _by_words(ask: _Ask) -> Ranking:
     words, terms = _terms(ask.query)
     if not words and not terms:
         raise _NotRun("the query has no words")
-    with connection.cursor() as cursor:
-        usual = usual_question()
+    usual = usual_question()
+    with prepared_cursor() as cursor:
         values = ask.values(words=words, pairs=terms, most=MOST_MATCHES, questions=usual.questions, usual=usual.terms)
         cursor.execute(BY_WORDS, values)
         return dict(cursor.fetchall())
@@ -301,16 +310,10 @@ def _fuse(*rankings: Ranking) -> Ranking:
 
 
 def _read(ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """The chunks with what is asked of their sources, which are looked at once more."""
-    now = timezone.now()
-    chunks = Chunk.objects.filter(
-        Q(source__valid_from=None) | Q(source__valid_from__lte=now),
-        Q(source__valid_until=None) | Q(source__valid_until__gt=now),
-        id__in=ids,
-        source__status=SourceStatus.PUBLISHED,
-    )
-    columns = {name: F(f"source__{name}") for name in ("title", "version")}
-    return {row["id"]: dict(row) for row in chunks.values("id", "source_id", "kind", "headings", "text", **columns)}
+    """The chunks with what is asked of their sources."""
+    with prepared_cursor() as cursor:
+        cursor.execute(PASSAGES, [list(ids), current_tenant_id()])
+        return {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in cursor.fetchall()}
 
 
 def _rerank(ask: _Ask, ids: list[UUID], words: Ranking) -> Ranking:

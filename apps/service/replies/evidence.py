@@ -13,7 +13,8 @@ from apps.service.knowledge.searching import LONGEST_QUOTE
 from apps.service.knowledge.selectors import search
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.grounding.wording import coverage, words_of
-from apps.service.understanding.selectors import Understanding, understand
+from apps.service.understanding import selectors as understanding
+from apps.service.understanding.selectors import Understanding
 from tenancy.kept import Kept
 
 __all__ = ["Understanding", "understand"]
@@ -40,6 +41,11 @@ class Evidence:
     quote: str
     text: str
     score: float
+
+
+def understand(text: str) -> Understanding:
+    """What a message means. Its entities are read where somebody takes over alone (`entities_as_json`)."""
+    return understanding.understand(text, with_entities=False)
 
 
 def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], list[Evidence]]:
@@ -105,8 +111,10 @@ def known_intent(understood: Understanding) -> str | None:
     return None if understood.out_of_scope else understood.intent
 
 
-def entities_as_json(understood: Understanding) -> list[dict[str, Any]]:
-    return [{"kind": each.kind, "text": each.text, "value": each.value} for each in understood.entities]
+def entities_as_json(text: str) -> list[dict[str, Any]]:
+    """Of a message; a few queries."""
+    found = understanding.entities_of(text)
+    return [{"kind": each.kind, "text": each.text, "value": each.value} for each in found]
 
 
 def alternatives_as_json(understood: Understanding) -> list[list[Any]]:

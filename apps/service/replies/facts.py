@@ -13,6 +13,7 @@ from behavior.selectors import EVENTS_OF_PERSON
 from catalog.models import Item
 from catalog.selectors import find_items
 from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
 
 MOST_EVENTS = 100
 LONGEST_VALUE = 200
@@ -81,12 +82,13 @@ def read_facts(keys: Sequence[bytes], event_types: Sequence[str]) -> Facts:
     if not keys or not event_types:
         return Facts()
     values: dict[str, Any] = {"tenant": current_tenant_id(), "keys": list(keys), "types": list(event_types)}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(EVENTS, values)
         rows = cursor.fetchall()
     if not rows:
         return Facts()
-    return _facts(rows, find_items({row[1] for row in rows if row[1]}))
+    items = {row[1] for row in rows if row[1]}
+    return _facts(rows, find_items(items) if items else {})
 
 
 def read_facts_of_many(keys: Sequence[bytes], event_types: Sequence[str]) -> dict[bytes, Facts]:

@@ -12,14 +12,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, Message, Role
+from apps.service.conversations.services import supersede_replies
 from apps.service.replies.backends.base import Backend
 from apps.service.replies.backends.choosing import generative_backends, ready
 from apps.service.replies.composing import extract
 from apps.service.replies.generating import Generation, generate
 from apps.service.replies.making import Gathered, Made, gather, judge, make_reply
 from apps.service.replies.models import Reply, ReplyStatus
-from apps.service.replies.services import MESSAGES_READ, asked_of, settle, take
+from apps.service.replies.services import asked_of, settle, take
 from apps.service.replies.settings import ServiceSettings, current_settings
+from apps.service.replies.statements import MESSAGES_READ
 from apps.service.replies.streaming import ENDED, ReplyStream
 from tenancy.tasks import task_scope
 
@@ -162,5 +164,6 @@ def _finish(reply_id: UUID, made: Made, started: float) -> bool:
         assert newest.role == Role.CUSTOMER
         take(reply, made)
         reply.save()
+        supersede_replies(conversation, but=reply.id)
         settle(conversation, reply, made, started)
     return True

@@ -237,7 +237,7 @@ def _summary(gathered: Gathered, candidate: Candidate | None) -> dict[str, Any]:
     return {
         "wants": want if len(want) <= LONGEST_WANT else f"{want[: LONGEST_WANT - 1]}…",
         "intent": gathered.understood.intent,
-        "entities": evidence.entities_as_json(gathered.understood),
+        "entities": evidence.entities_as_json(gathered.asked.texts[0]),
         "order": dict(gathered.chosen.values),
         "orders": [order.order_id for order in gathered.facts.orders[:10]],
         "missing": list(candidate.missing) if candidate else [],

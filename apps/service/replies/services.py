@@ -1,6 +1,7 @@
 """Writes of replies: one for each inbound message, stored with its decision; and what agents make of drafts."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,12 +21,12 @@ from apps.service.replies.evidence import alternatives_as_json
 from apps.service.replies.making import Asked, Made, gather, make_reply
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
+from apps.service.replies.statements import lock_waiting, store_reply
 from decisions.services import record_decision
 from tenancy.tasks import enqueue
 
 POLICY = "selection, grounding and thresholds"
 ACTOR = "service"
-MESSAGES_READ = 12
 STATUS_OF = {
     ReplyAction.SEND: ReplyStatus.SENT,
     ReplyAction.DRAFT: ReplyStatus.WAITING,
@@ -50,30 +51,30 @@ class Outcome:
 def reply_to(*, conversation_id: UUID) -> Outcome:
     """The reply to the newest message of the customer; the one that it has already, if it has one.
 
-    Whoever asks first makes it, and all others get the same: the conversation's row is locked meanwhile. Replies to
-    earlier messages that nobody has sent are superseded. Raises Conversation.DoesNotExist and NothingToAnswer.
+    Whoever asks first makes it, and all others get the same: the conversation's row is locked until the transaction of
+    the tenant's scope ends. Replies to earlier messages that nobody has sent are superseded. Raises
+    Conversation.DoesNotExist and NothingToAnswer.
     """
     started = time.perf_counter()
-    with transaction.atomic():
-        conversation = Conversation.objects.select_for_update().get(id=conversation_id)
-        messages = list(Message.objects.filter(conversation=conversation).order_by("-number")[:MESSAGES_READ])
-        newest = next((message for message in messages if message.role == Role.CUSTOMER), None)
-        if newest is None:
-            raise NothingToAnswer("the customer has not written anything yet; add a message first")
-        if stored := Reply.objects.filter(message=newest).first():
-            return Outcome(stored, is_new=False)
-        if messages[0].role != Role.CUSTOMER:
-            raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
-        settings = current_settings()
-        made = make_reply(gather(asked_of(conversation, messages), settings), settings)
-        reply = _new_reply(conversation, newest, made)
+    waiting = lock_waiting(conversation_id)
+    conversation, messages, newest = waiting.conversation, waiting.messages, waiting.newest
+    if newest is None:
+        raise NothingToAnswer("the customer has not written anything yet; add a message first")
+    if waiting.is_answered:
+        return Outcome(Reply.objects.get(message=newest), is_new=False)
+    if messages[0].role != Role.CUSTOMER:
+        raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
+    settings = current_settings()
+    made = make_reply(gather(asked_of(conversation, messages), settings), settings)
+    reply = _new_reply(conversation, newest, made)
+    # Half of it must never stay, and no caller goes on after an error in it: a savepoint would cost two statements.
+    with transaction.atomic(savepoint=False):
         if may_be_generated(made):
             reply.status = ReplyStatus.UNDER_WAY
-        reply.save(force_insert=True)
-        if reply.status == ReplyStatus.UNDER_WAY:
-            conversations.supersede_replies(conversation, but=reply.id)
+            store_reply(reply)
             enqueue(signature("service.generate_reply", queue="generate"), reply_id=str(reply.id))
         else:
+            store_reply(reply)
             settle(conversation, reply, made, started)
     return Outcome(reply, is_new=True)
 
@@ -87,7 +88,7 @@ def may_be_generated(made: Made) -> bool:
     return not codes & WITHOUT_REPLY and bool(generative_backends())
 
 
-def asked_of(conversation: Conversation, messages: list[Message]) -> Asked:
+def asked_of(conversation: Conversation, messages: Sequence[Message]) -> Asked:
     """What a conversation asks; `messages` are its last ones, the newest first."""
     return Asked(
         texts=[message.text for message in messages if message.role == Role.CUSTOMER],
@@ -145,9 +146,8 @@ def take(reply: Reply, made: Made) -> None:
 def settle(conversation: Conversation, reply: Reply, made: Made, started: float) -> None:
     """Do what was decided: send, keep as a draft, or hand off; and store the decision with the customer's event.
 
-    The conversation's row must be locked.
+    The conversation's row must be locked, and earlier replies superseded.
     """
-    conversations.supersede_replies(conversation, but=reply.id)
     names = {"conversation_id": str(conversation.id), "message_id": str(reply.message_id), "reply_id": str(reply.id)}
     _record(reply.decision_id, made, bytes(conversation.subject_key), started, names)
     if reply.action == ReplyAction.SEND:

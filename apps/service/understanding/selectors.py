@@ -43,8 +43,8 @@ class Understanding:
     `confidence` in [0, 1] is the calibrated probability that `intent` is right, or with `degraded` "examples" the
     likeness to the nearest example, which is no probability. `intent` is None where the message is blank, nothing is
     like it, or its intent was removed; `out_of_scope` says that no answer should rest on it. Entities stand in order of
-    place. `language` is en, zh or other. `degraded` is None where the live model answered, else "previous_version",
-    "examples" or "no_intents".
+    place; there are none where they were not asked for. `language` is en, zh or other. `degraded` is None where the
+    live model answered, else "previous_version", "examples" or "no_intents".
     """
 
     intent: str | None
@@ -99,17 +99,19 @@ def order_patterns() -> list[str]:
     return patterns
 
 
-def understand(text: str) -> Understanding:
-    """What one message says; it may hold anything and be of any length."""
-    return understand_all([text])[0]
+def understand(text: str, *, with_entities: bool = True) -> Understanding:
+    """What one message says; it may hold anything and be of any length. Without entities it costs no query."""
+    return understand_all([text], with_entities=with_entities)[0]
 
 
-def understand_all(texts: Sequence[str], *, today: date | None = None) -> list[Understanding]:
+def understand_all(
+    texts: Sequence[str], *, today: date | None = None, with_entities: bool = True
+) -> list[Understanding]:
     """As `understand`, for many in a fixed number of queries. `today` is what dates such as 'yesterday' count from."""
     if not texts:
         return []
     plain = [plain_text(text) for text in texts]
-    found = find_entities(plain, today=today or timezone.localdate(), order_patterns=order_patterns())
+    found = _entities(plain, today or timezone.localdate()) if with_entities else [[] for _ in plain]
     return [
         Understanding(
             intent=meant.intent,
@@ -125,6 +127,15 @@ def understand_all(texts: Sequence[str], *, today: date | None = None) -> list[U
         )
         for text, meant, entities in zip(plain, _meant(plain), found, strict=True)
     ]
+
+
+def entities_of(text: str) -> list[Entity]:
+    """Those of one message, where nothing else is to be understood."""
+    return _entities([plain_text(text)], timezone.localdate())[0]
+
+
+def _entities(plain: Sequence[str], today: date) -> list[list[Entity]]:
+    return find_entities(plain, today=today, order_patterns=order_patterns())
 
 
 def _meant(texts: Sequence[str]) -> list[Meant]:

@@ -13,10 +13,14 @@ from apps.service.replies.backends.extractive import ExtractiveBackend
 from apps.service.replies.backends.local_transformers import LocalTransformersBackend
 from apps.service.replies.backends.openai_compatible import OpenAICompatibleBackend, is_allowed
 from apps.service.replies.models import BackendKind, ReplyBackend
+from tenancy.kept import Kept
 from tenancy.secrets import decrypt, encrypt
 
 MOST_BACKENDS = 10
 GENERATIVE = (BackendKind.OPENAI_COMPATIBLE, BackendKind.TRANSFORMERS)
+
+
+_generative: Kept[list[ReplyBackend]] = Kept(seconds=1.0)
 
 
 def backends() -> QuerySet[ReplyBackend]:
@@ -25,7 +29,12 @@ def backends() -> QuerySet[ReplyBackend]:
 
 
 def generative_backends() -> list[ReplyBackend]:
-    """Those that are asked before the extractive one, which always has something to say or nothing."""
+    """Those that are asked before the extractive one, which always has something to say or nothing; as they were at
+    most a second ago."""
+    return _generative.get("backends", _read_generative)
+
+
+def _read_generative() -> list[ReplyBackend]:
     active = list(backends().filter(is_active=True))
     kinds = [each.kind for each in active]
     until = kinds.index(BackendKind.EXTRACTIVE) if BackendKind.EXTRACTIVE in kinds else len(kinds)
@@ -59,6 +68,7 @@ def put_backends(*, wanted: Sequence[Mapping[str, Any]], actor: str) -> list[Rep
     before = {row.name: row for row in ReplyBackend.objects.select_for_update()}
     ReplyBackend.objects.all().delete()
     rows = [_row(place, each, before.get(each["name"]), actor) for place, each in enumerate(wanted)]
+    _generative.forget("backends")
     return ReplyBackend.objects.bulk_create(rows)
 
 

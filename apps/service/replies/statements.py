@@ -1,0 +1,85 @@
+"""Statements that each reply needs, written out: the server parses and plans them once for a connection, and making
+them from the models takes longer than running them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Model
+from django.utils import timezone
+
+from apps.service.conversations.models import Conversation, Message, Role
+from apps.service.replies.models import Reply
+from tenancy.scope import current_tenant_id
+from tenancy.statements import prepared_cursor
+
+# Of a conversation's messages so many, the newest first.
+MESSAGES_READ = 12
+
+Row = TypeVar("Row", bound=Model)
+
+
+def _columns(model: type[Model]) -> str:
+    return ", ".join(str(field.column) for field in model._meta.concrete_fields)
+
+
+LOCK = f"SELECT {_columns(Conversation)} FROM service_conversation WHERE tenant_id = %s AND id = %s FOR UPDATE"
+# A statement of its own: one that waits for the lock does not see what others have written meanwhile.
+MESSAGES = f"""
+    SELECT EXISTS (SELECT FROM service_reply WHERE tenant_id = message.tenant_id AND message_id = message.id),
+        {_columns(Message)}
+    FROM service_message AS message WHERE tenant_id = %s AND conversation_id = %s
+    ORDER BY number DESC LIMIT {MESSAGES_READ}"""
+# An UPDATE sees nothing of what is inserted beside it, so that the new reply stays as it is.
+STORE = f"""
+    WITH superseded AS (
+        UPDATE service_reply SET status = 'superseded', settled_at = %s
+        WHERE tenant_id = %s AND conversation_id = %s AND status IN ('under_way', 'waiting')
+    )
+    INSERT INTO service_reply ({_columns(Reply)}) VALUES ({", ".join(["%s"] * len(Reply._meta.concrete_fields))})"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A conversation, locked, with its last messages, the newest first. `newest` is the customer's newest one, None
+    where there is none; `is_answered` says that it has its reply already."""
+
+    conversation: Conversation
+    messages: Sequence[Message]
+    newest: Message | None
+    is_answered: bool
+
+
+def lock_waiting(conversation_id: UUID) -> Waiting:
+    """Lock a conversation and read what waits in it; two statements. Raises Conversation.DoesNotExist."""
+    with prepared_cursor() as cursor:
+        cursor.execute(LOCK, [current_tenant_id(), conversation_id])
+        row = cursor.fetchone()
+        if row is None:
+            raise Conversation.DoesNotExist
+        cursor.execute(MESSAGES, [current_tenant_id(), conversation_id])
+        rows = [(answered, _stored(Message, values)) for answered, *values in cursor.fetchall()]
+    of_customer = [(message, answered) for answered, message in rows if message.role == Role.CUSTOMER]
+    newest, is_answered = of_customer[0] if of_customer else (None, False)
+    return Waiting(_stored(Conversation, row), [message for _, message in rows], newest, is_answered)
+
+
+def store_reply(reply: Reply) -> None:
+    """Store a new reply. Those to earlier messages of its conversation that are under way, and drafts that nobody has
+    judged, are superseded; the conversation must be locked."""
+    values = [field.get_db_prep_save(field.pre_save(reply, True), connection) for field in Reply._meta.concrete_fields]
+    with prepared_cursor() as cursor:
+        cursor.execute(STORE, [timezone.now(), current_tenant_id(), reply.conversation_id, *values])
+    reply._state.adding, reply._state.db = False, connection.alias
+
+
+def _stored(model: type[Row], values: Sequence[Any]) -> Row:
+    """The instance of a row with all columns of its model, in their order."""
+    fields = model._meta.concrete_fields
+    read = [
+        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        for field, value in zip(fields, values, strict=True)
+    ]
+    return model.from_db(connection.alias, [field.attname for field in fields], read)
