@@ -42,6 +42,9 @@ class StartForm(ServiceForm):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
+        if "challenger" not in self.fields:
+            # One that has begun is only read.
+            return
         able = (VersionStatus.CANDIDATE, VersionStatus.RETIRED)
         offered = ModelVersion.objects.filter(model__in=LINES, status__in=able).order_by("model", "-number")
         self.fields["challenger"].queryset = offered  # type: ignore[attr-defined]
