@@ -18,7 +18,7 @@ from console.search import choice_field
 from console.site import register
 from console.theme import ActionVariant, BaseDialogForm, action, display
 from serving.models import ModelVersion, VersionStatus
-from serving.services import PromotionRefused
+from serving.services import PromotionRefused, StateConflict
 from tenancy.models import Role
 
 OUTCOME_COLOURS = {"Running": "info", "Stopped": None, "Stopped, and a version promoted": "success"}
@@ -51,9 +51,12 @@ class StartForm(ServiceForm):
 
     def write(self) -> Experiment:
         wanted = self.cleaned_data
-        return start(
-            name=wanted["name"], challenger_id=wanted["challenger"].id, share=wanted["share"], actor=self.actor
-        )
+        try:
+            return start(
+                name=wanted["name"], challenger_id=wanted["challenger"].id, share=wanted["share"], actor=self.actor
+            )
+        except StateConflict as error:
+            raise ValidationError(error.messages) from error
 
 
 @register(Experiment)
