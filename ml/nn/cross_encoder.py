@@ -111,9 +111,9 @@ class CrossEncoder:
         if not half_precision(torch.device("cpu")):
             return self
         model = copy.deepcopy(self.model)
-        for name, layer in list(model.base_model.named_modules()):  # type: ignore[operator, union-attr]
+        for name, layer in list(model.base_model.named_modules()):  # type: ignore[union-attr]
             if isinstance(layer, nn.Linear):
-                model.base_model.set_submodule(name, HalfLinear(layer))  # type: ignore[operator, union-attr]
+                model.base_model.set_submodule(name, HalfLinear(layer))  # type: ignore[union-attr]
         return CrossEncoder(model.requires_grad_(False), self.tokenizer)
 
 

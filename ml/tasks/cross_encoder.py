@@ -129,7 +129,8 @@ def _fit(
     def judge(model: CrossEncoder) -> float:
         return float(reciprocal_ranks(lists, chooses, _read(model, lists, chooses, alone), alone).mean())
 
-    model, scores = starting_cross_encoder(), []
+    model = starting_cross_encoder()
+    scores: list[float] = []
     if settings.epochs:
         tuning = CrossTuning(
             epochs=settings.epochs,

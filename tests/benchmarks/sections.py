@@ -92,8 +92,9 @@ the odd ones, and the other way round; the value is the mean of both directions,
 tasks that choose also say what questions have in common; nothing is trained on their documents. The floor is the plain
 fusion by rank of words and meaning over all tasks, `words` and `meaning` either alone; `sentences` compares each
 sentence, `sentences_and_words` adds words, both without what is usual. `first_and_second_half` is the value where these
-are the halves, whose tasks are less alike. `cross_encoder_recall20` puts a cross-encoder behind it (the floor is the
-same search without), which reads the best 40 passages and is trained on titles and contents of the documents alone."""
+are the halves, whose tasks are less alike. No cross-encoder is asked; `--only cross_encoder` measures
+`service.tau2.cross_encoder_recall20`, the same search with one behind it that reads the best 40 passages (its floor is
+the search without), trained on titles and contents of the documents alone."""
 
 REPLY_SPEED = """10,000 articles and macros; each message is a new one of a new conversation and is encoded, by two
 processes of four threads on the machine of the clients. No model of intents is live; intents are told from examples.

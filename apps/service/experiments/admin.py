@@ -18,7 +18,7 @@ from console.search import choice_field
 from console.site import register
 from console.theme import ActionVariant, BaseDialogForm, action, display
 from serving.models import ModelVersion, VersionStatus
-from serving.services import PromotionRefused
+from serving.services import PromotionRefused, StateConflict
 from tenancy.models import Role
 
 OUTCOME_COLOURS = {"Running": "info", "Stopped": None, "Stopped, and a version promoted": "success"}
@@ -42,15 +42,21 @@ class StartForm(ServiceForm):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
+        if "challenger" not in self.fields:
+            # One that has begun is only read.
+            return
         able = (VersionStatus.CANDIDATE, VersionStatus.RETIRED)
         offered = ModelVersion.objects.filter(model__in=LINES, status__in=able).order_by("model", "-number")
         self.fields["challenger"].queryset = offered  # type: ignore[attr-defined]
 
     def write(self) -> Experiment:
         wanted = self.cleaned_data
-        return start(
-            name=wanted["name"], challenger_id=wanted["challenger"].id, share=wanted["share"], actor=self.actor
-        )
+        try:
+            return start(
+                name=wanted["name"], challenger_id=wanted["challenger"].id, share=wanted["share"], actor=self.actor
+            )
+        except StateConflict as error:
+            raise ValidationError(error.messages) from error
 
 
 @register(Experiment)
