@@ -69,7 +69,7 @@ def _transaction(statement: str) -> Iterator[str | None]:
     tells is the statement itself: asking first would cost each request a message."""
     idle = None if connection.in_atomic_block else connection.connection
     if idle is not None:
-        connection.health_check_done = True
+        connection.health_check_done = True  # type: ignore[attr-defined]
     try:
         block, answer = _begin(statement)
     except OperationalError:
