@@ -259,14 +259,6 @@ def _by_meaning(ask: _Ask) -> Ranking:
         return dict(cursor.fetchall())
 
 
-def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
-    if (remembered := chunk_vectors()) is not None:
-        return remembered.of(ids)
-    with connection.cursor() as cursor:
-        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
-        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
-
-
 def _fuse(*rankings: Ranking) -> Ranking:
     """The best of each ranking, best first."""
     scores: Ranking = {}
@@ -295,6 +287,14 @@ def _rerank(ask: _Ask, fused: Ranking, words: Ranking) -> Ranking:
     relevance = [words.get(id, 0.0) for id in fused]
     scores = rerank(asked, [vectors.get(id) for id in fused], relevance, usual_question().vector)
     return dict(zip(fused, scores, strict=True))
+
+
+def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
+    if (remembered := chunk_vectors()) is not None:
+        return remembered.of(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
+        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
 
 
 def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
