@@ -291,14 +291,6 @@ def _by_meaning(ask: _Ask) -> Ranking:
         return dict(cursor.fetchall())
 
 
-def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
-    if (remembered := chunk_vectors()) is not None:
-        return remembered.of(ids)
-    with connection.cursor() as cursor:
-        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
-        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
-
-
 def _fuse(*rankings: Ranking) -> Ranking:
     """The best of each ranking, best first."""
     scores: Ranking = {}
@@ -352,6 +344,14 @@ def _asked_beside(ask: _Ask, ids: list[UUID]) -> list[str]:
     moved = distinct(asked, usual_question().vector)
     vectors, anywhere = _vectors(ids), asked.mean(axis=0)
     return [asked_beside(sentences_of_query, moved, vectors.get(id, anywhere)) for id in ids]
+
+
+def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
+    if (remembered := chunk_vectors()) is not None:
+        return remembered.of(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(VECTORS, {"tenant": current_tenant_id(), "ids": list(ids), "encoder": encoder_setting()})
+        return {id: from_sent(sent) for id, sent in cursor.fetchall()}
 
 
 def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
