@@ -9,7 +9,6 @@ a page does, for three; each place is a decision.
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from apps.ads.campaigns.services import announce_change, create
 from apps.ads.models import FlightBudget
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.benchmarks.cpu_time import cpu_seconds, postgres_process_id
+from tests.benchmarks.cpu import CpuWatch
 from tests.benchmarks.load import Question, latencies, percentile
 from tests.benchmarks.serve import ENVIRONMENT, PROCESSES, THREADS
 from tests.conftest import make_client, make_tenant
@@ -88,17 +87,11 @@ def throughput(
 ) -> tuple[float, dict[str, Any]]:
     """(decisions a second, what else the record says) of requests for so many places each: latencies, and the CPU time
     of a request by group of processes."""
-    asked: list[int] = []
-
-    def counted(turn: int) -> dict[str, Any] | None:
-        asked.append(turn)
-        return question.body(turn)
-
-    with cpu_seconds({"server": server.popen.pid, "postgres": postgres_process_id()}) as used:
-        found = latencies(address, key, replace(question, body=counted), max(CLIENTS), seconds)
+    watch = CpuWatch(server)
+    found = latencies(address, key, question, max(CLIENTS), seconds, watch)
     detail = {"placements": placements, "processes": PROCESSES, "clients": max(CLIENTS)}
     detail |= {f"p{p}_ms": percentile(found, p) for p in (50, 99)}
-    detail |= {f"{name}_cpu_ms": 1000 * each / len(asked) for name, each in used.items()}
+    detail |= watch.per_request(len(found))
     return 1000 * placements * max(CLIENTS) / float(np.mean(found)), detail
 
 

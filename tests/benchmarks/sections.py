@@ -98,7 +98,7 @@ the search without), trained on titles and contents of the documents alone."""
 
 REPLY_SPEED = """10,000 articles and macros; each message is a new one of a new conversation and is encoded, by two
 processes of four threads on the machine of the clients. No model of intents is live; intents are told from examples.
-`server_cpu_ms`, `postgres_cpu_ms` and `clients_cpu_ms` are what a reply costs each group of processes, whoever else
+`server_cpu_ms`, `database_cpu_ms` and `clients_cpu_ms` are what a reply costs each group of processes, whoever else
 uses the machine. `service.replies.cpu_ms` is the CPU time of one process without HTTP and without the database's,
 `encoding_ms` that of the encoder for the whole message alone, `statements` those of a reply within its request.
 `service.embedding.ratio` compares texts a second with tokenizer and model called directly, in turns."""
@@ -143,7 +143,7 @@ log-odds, which the task does not offer."""
 
 AD_DECISIONS = """1,000 live flights with different targeting, bids and budgets; a third of them have frequency caps,
 and every second request names a subject. A real gunicorn on loopback answers, and stores every decision with its price
-reserved. A request asks for `placements` places, each of which is a decision; `server_cpu_ms`, `postgres_cpu_ms` and
+reserved. A request asks for `placements` places, each of which is a decision; `server_cpu_ms`, `database_cpu_ms` and
 `clients_cpu_ms` are what a request costs each group of processes, whoever else uses the machine. `growth` is the CPU
 time of a decision in one process among 4,000 flights over that among 1,000. The clients run on the same machine."""
 
