@@ -35,6 +35,23 @@ def recreate_database() -> None:
         server.execute(f'CREATE DATABASE "{name}"')
 
 
+@contextmanager
+def closed_to_newcomers(session: int) -> Iterator[None]:
+    """End a session of the test database (the id of its backend), which lets nobody in until the block ends."""
+    url = settings.DATABASE_URLS["owner"]
+    name = conninfo_to_dict(url)["dbname"]
+    with (
+        psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as server,
+        psycopg.connect(settings.DATABASE_URLS["app"], autocommit=True) as other,
+    ):
+        server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        try:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [session])
+            yield
+        finally:
+            server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
 def _drop_database(server: psycopg.Connection, name: str) -> None:
     """Autovacuum may be at work in the old database, and only a superuser may end it; it is soon done by itself."""
     deadline = time.monotonic() + DROP_SECONDS

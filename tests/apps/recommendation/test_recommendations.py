@@ -269,8 +269,8 @@ def test_a_list_costs_few_queries(live_model: ModelVersion, post_events: Post, a
     with CaptureQueriesContext(connection) as queries:
         assert api.post("recommendations", request).status_code == 200
 
-    # Scope, key; events, bought items; permitted items, titles of the reasons; the decision.
+    # Scope and key; events, bought items; permitted items, titles of the reasons; the decision.
     data = [
         query["sql"] for query in queries if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
     ]
-    assert len(data) <= 7, data
+    assert len(data) <= 6, data

@@ -187,6 +187,6 @@ def test_queries_do_not_grow_with_the_items(
     api: ApiClient, django_assert_num_queries: Callable[..., Any], method: str, path: str, body: Any, own: int
 ) -> None:
     put_five(api)
-    # BEGIN, the scope, the key, and COMMIT stand around those of the view.
-    with django_assert_num_queries(4 + own):
+    # BEGIN, scope and key, and COMMIT stand around those of the view.
+    with django_assert_num_queries(3 + own):
         api.request(method, path, body)

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
@@ -27,6 +26,7 @@ from behavior.models import Event, Import, Quarantine
 from behavior.selectors import popular_items
 from behavior.services import replay
 from tenancy.scope import tenant_scope
+from tests.database import closed_to_newcomers
 from tests.processes import ROOT
 
 ROWS = [
@@ -231,19 +231,38 @@ def test_an_import_that_loses_the_database_says_so_and_goes_on_later(run, tenant
         cursor.execute("SELECT pg_backend_pid()")
         session = cursor.fetchone()[0]
 
-    def cut_off(rows: int, position: int) -> None:
-        if rows == 1000:
-            with psycopg.connect(settings.DATABASE_URLS["app"], autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", [session])
+    with ExitStack() as closed:
 
-    reader = open_reader(file, None, None)
-    source = open_source(file, reader, make_mapping(reader.columns))
-    with pytest.raises(OperationalError):
-        import_file(tenant_id=tenant.id, source=source, chunk_rows=500, on_progress=cut_off)
+        def cut_off(rows: int, position: int) -> None:
+            if rows == 1000:
+                closed.enter_context(closed_to_newcomers(session))
+
+        reader = open_reader(file, None, None)
+        source = open_source(file, reader, make_mapping(reader.columns))
+        with pytest.raises(OperationalError):
+            import_file(tenant_id=tenant.id, source=source, chunk_rows=500, on_progress=cut_off)
     connection.close()
     report = run(file)
     assert report["resumed_at"] == 1000
     assert [report[name] for name in COUNTS] == [3000, 3000, 0, 0, 0]
+    assert stored(tenant) == [(item, kind, int(ts), "historical") for _, item, kind, ts in rows]
+
+
+def test_an_import_outlives_a_connection_that_is_lost_between_two_chunks(tenant, tmp_path) -> None:
+    rows = [(str(row % 97), f"i{row % 31}", "view", str(1_433_000_000 + row)) for row in range(3000)]
+    file = write(tmp_path / "events.csv", csv_text(rows))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        session = cursor.fetchone()[0]
+
+    def cut_off(rows: int, position: int) -> None:
+        if rows == 1000:
+            with closed_to_newcomers(session):
+                pass
+
+    reader = open_reader(file, None, None)
+    source = open_source(file, reader, make_mapping(reader.columns))
+    import_file(tenant_id=tenant.id, source=source, chunk_rows=500, on_progress=cut_off)
     assert stored(tenant) == [(item, kind, int(ts), "historical") for _, item, kind, ts in rows]
 
 
