@@ -93,15 +93,18 @@ def learned_rates_after(
 def reads_history() -> bool:
     """Whether the live version of the model of clicks was trained with what subjects did."""
     live = current_line(CLICK_MODEL).live
-    return live is not None and _history_length(resolve_artifact(current_tenant_id(), live.artifact)) > 0
+    if live is None:
+        return False
+    try:
+        return _history_length(resolve_artifact(current_tenant_id(), live.artifact)) > 0
+    except (OSError, ValueError, KeyError):
+        # An artifact that cannot be read now may be there for the next auction, so nothing of this is kept.
+        return False
 
 
 @lru_cache(maxsize=1024)
 def _history_length(folder: Path) -> int:
-    try:
-        return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["history_length"])
-    except (OSError, ValueError, KeyError):
-        return 0
+    return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["history_length"])
 
 
 def write_impressions(

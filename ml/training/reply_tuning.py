@@ -92,10 +92,9 @@ def contrast(network: ReplyEncoder, examples: Examples, rows: Rows, temperature:
     """The mean of both cross-entropies, of the replies for each conversation and the other way round; a reply with the
     same text as the wanted one is no wrong answer."""
     asked, replies = examples.asked.rows(rows), examples.replies.rows(rows)
-    events = None
+    events, device = None, device_of(network)
     if network.events is not None:
-        events = event_batch([examples.events[row] for row in rows], examples.vocabulary).to(device_of(network))
-    device = device_of(network)
+        events = event_batch([examples.events[row] for row in rows], examples.vocabulary).to(device)
     left, _ = network.conversation(asked.bags().to(device), torch.from_numpy(asked.text).to(device), events)
     right = network.reply(bags_of(replies.counts).to(device), torch.from_numpy(replies.text).to(device))
     codes = examples.codes[rows]
