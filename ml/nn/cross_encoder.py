@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ml.nn.device import device_of
 from ml.nn.losses import half_precision
-from ml.nn.text_encoder import HalfLinear, encoder_name
+from ml.nn.text_encoder import HalfLinear, encoder_name, save_transformer
 
 PAIRS_AT_ONCE = 32
 
@@ -67,10 +67,7 @@ class CrossEncoder:
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer into `folder`, which appears whole or not at all."""
-        partial = folder.with_name(folder.name + ".partial")
-        self.model.save_pretrained(partial, safe_serialization=True)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(partial)
-        os.replace(partial, folder)
+        save_transformer(self.model, self.tokenizer, folder)
 
     @property
     def nbytes(self) -> int:

@@ -64,10 +64,7 @@ class TextEncoder:
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer into `folder`, which appears whole or not at all."""
-        partial = folder.with_name(folder.name + ".partial")
-        self.model.save_pretrained(partial, safe_serialization=True)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(partial)
-        os.replace(partial, folder)
+        save_transformer(self.model, self.tokenizer, folder)
 
     @property
     def dimension(self) -> int:
@@ -151,6 +148,14 @@ class RememberingEncoder(TextEncoder):
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         self._vectors |= zip(new, self.original.encode(new), strict=True)
         return np.stack([self._vectors[text] for text in texts])
+
+
+def save_transformer(model: nn.Module, tokenizer: Any, folder: Path) -> None:
+    """Write weights and tokenizer into `folder`, which appears whole or not at all."""
+    partial = folder.with_name(folder.name + ".partial")
+    model.save_pretrained(partial, safe_serialization=True)  # type: ignore[operator]
+    tokenizer.save_pretrained(partial)
+    os.replace(partial, folder)
 
 
 def encoder_name() -> str:

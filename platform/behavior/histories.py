@@ -8,10 +8,10 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from django.db import connection
 from numpy.typing import NDArray
 
+from behavior.copied import read_copied
 from behavior.models import ALL_CONSENT
 from behavior.persons import Links, join_persons, read_links
 from tenancy.scope import current_tenant_id
@@ -96,17 +96,7 @@ def _copy(since: datetime) -> pa.Table:
         with connection.wrap_database_errors, cursor.copy(COPY_EVENTS, [current_tenant_id(), since]) as copy:
             for block in copy:
                 file.write(block)
-        if file.tell() == 0:
-            return pa.table({name: pa.array([], kind) for name, kind in COPIED.items()})
-        file.seek(0)
-        return pyarrow.csv.read_csv(
-            file,
-            pyarrow.csv.ReadOptions(column_names=list(COPIED)),
-            pyarrow.csv.ParseOptions(newlines_in_values=True),
-            pyarrow.csv.ConvertOptions(
-                column_types=COPIED, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
-        ).unify_dictionaries()
+        return read_copied(file, COPIED).unify_dictionaries()
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:

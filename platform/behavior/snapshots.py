@@ -5,7 +5,6 @@ one for each stretch of time of receipt. Cleaning starts from all of them each t
 steps equals one built at once. So does the joining of keys that are one person.
 """
 
-import io
 import shutil
 import tempfile
 import time
@@ -13,13 +12,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.feather
 from django.db import connection
 from numpy.typing import NDArray
@@ -27,6 +25,7 @@ from uuid_utils.compat import uuid7
 
 from behavior.cleaning import Events, Finding, Names, clean
 from behavior.clock import EPOCH, to_micros
+from behavior.copied import read_copied
 from behavior.models import CleaningDrop, CleaningReport, Consent, Snapshot
 from behavior.persons import join_persons, read_links
 from behavior.storing import settle_log
@@ -160,26 +159,12 @@ def _copy_new(parts: Path, watermark: datetime) -> None:
         if file.tell() == 0 and without_consent == 0:
             return
         file.seek(0)
-        table = _read_csv(file)
+        table = read_copied(file, COPIED)
     table = table.sort_by([("received", "ascending"), ("event_id", "ascending")]).drop_columns(["received"])
     table = table.replace_schema_metadata({"without_consent": str(without_consent)})
     unfinished = parts / f"{uuid7()}.tmp"
     pyarrow.feather.write_feather(table, unfinished)
     unfinished.rename(parts / f"{start}-{end}.arrow")
-
-
-def _read_csv(file: IO[bytes]) -> pa.Table:
-    if file.seek(0, io.SEEK_END) == 0:
-        return pa.table({name: pa.array([], kind) for name, kind in COPIED.items()})
-    file.seek(0)
-    return pyarrow.csv.read_csv(
-        file,
-        pyarrow.csv.ReadOptions(column_names=list(COPIED)),
-        pyarrow.csv.ParseOptions(newlines_in_values=True),
-        pyarrow.csv.ConvertOptions(
-            column_types=COPIED, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
-    )
 
 
 def _read_parts(parts: Path, watermark: datetime) -> tuple[pa.Table, int]:

@@ -2,17 +2,17 @@
 
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from django.db import connection
 from numpy.typing import NDArray
 from uuid_utils.compat import uuid7
 
 from apps.risk import engine
+from behavior.copied import read_copied
 from behavior.models import Consent
 from tenancy.scope import current_tenant_id
 
@@ -53,27 +53,13 @@ def take_snapshot(config: dict[str, Any], folder: Path) -> Path:
             with cursor.copy(COPY, values) as copy:
                 for block in copy:
                     file.write(block)
-        table = _read(file)
+        table = read_copied(file, COPIED).unify_dictionaries()
     types = _names(table["type"])
     columns: dict[str, NDArray[Any]] = {name: _codes(table[name]) for name in PARTIES}
     columns |= {name: _seconds(table[name]) for name in ("time", "fraud_known_at", "cleared_at")}
     columns |= {"amount": table["amount"].to_numpy(), "type": _codes(table["type"])}
     engine.write_snapshot(path, types=types, columns=columns)
     return path
-
-
-def _read(file: IO[bytes]) -> pa.Table:
-    if file.tell() == 0:
-        return pa.table({name: pa.array([], kind) for name, kind in COPIED.items()})
-    file.seek(0)
-    return pyarrow.csv.read_csv(
-        file,
-        pyarrow.csv.ReadOptions(column_names=list(COPIED)),
-        pyarrow.csv.ParseOptions(newlines_in_values=True),
-        pyarrow.csv.ConvertOptions(
-            column_types=COPIED, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
-    ).unify_dictionaries()
 
 
 def _names(column: pa.ChunkedArray) -> list[str]:
