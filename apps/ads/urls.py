@@ -17,6 +17,8 @@ from apps.ads.tracking.models import EventKind
 from apps.ads.tracking.public import click, pixel
 
 urlpatterns: list[URLPattern] = [
+    # Asked for most, and so tried first.
+    path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),
     *campaigns,
     *object_paths("audiences", audiences),
     path("audiences/<uuid:id>/seed", AdAudienceSeedView.as_view(), name="ad-audience-seed"),
@@ -27,7 +29,6 @@ urlpatterns: list[URLPattern] = [
     path("advertisers/<uuid:id>/own-people", AdvertiserOwnPeopleView.as_view(), name="ad-advertiser-own-people"),
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),
     path("flights/<uuid:id>/forecast", AdForecastView.as_view(), name="ad-flight-forecast"),
-    path("decisions", AdDecisionsView.as_view(), name="ad-decisions"),
     path("impressions", AdImpressionsView.as_view(), name="ad-impressions"),
     # Without a key, for browsers; see api.middleware.TOKEN_PATHS.
     path("impressions/<str:token>", pixel, name="ad-pixel"),

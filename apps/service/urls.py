@@ -7,4 +7,4 @@ from apps.service.replies.urls import urlpatterns as replies
 from apps.service.reports.urls import urlpatterns as reports
 from apps.service.understanding.urls import urlpatterns as understanding
 
-urlpatterns = [*conversations, *knowledge, *replies, *reports, *understanding, *experiments]
+urlpatterns = [*replies, *conversations, *knowledge, *reports, *understanding, *experiments]

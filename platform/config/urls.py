@@ -14,11 +14,12 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api/v1/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    # They are tried in this order at each request: first those that one look at the prefix rules out.
+    path("api/v1/ads/", include("apps.ads.urls")),
+    path("api/v1/risk/", include("apps.risk.urls")),
     path("api/v1/", include("api.urls")),
     path("api/v1/", include("apps.recommendation.urls")),
-    path("api/v1/risk/", include("apps.risk.urls")),
     path("api/v1/", include("apps.service.urls")),
-    path("api/v1/ads/", include("apps.ads.urls")),
 ]
 
 handler400 = "api.views.bad_request"
