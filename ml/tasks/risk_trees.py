@@ -10,6 +10,8 @@ from ml.tasks.risk_cases import RiskCases
 from ml.tasks.risk_config import RiskConfig
 
 Doubles = NDArray[np.float64]
+# Cuts are quantiles. What tells a fraud by a limit tells one case in some thousands, and lies between two of few cuts.
+BINS = 1_024
 
 
 def fit_trees_and_onset(train: RiskCases, features: list[str], settings: RiskConfig) -> tuple[xgboost.Booster, float]:
@@ -45,7 +47,7 @@ def fit_trees(train: RiskCases, target: NDArray, settings: RiskConfig) -> xgboos
     parameters = {
         "objective": "binary:logistic",
         "tree_method": "hist",
-        "max_bin": 128,
+        "max_bin": BINS,
         "max_depth": settings.depth,
         "learning_rate": settings.tree_learning_rate,
         "min_child_weight": settings.leaf_weight,
