@@ -10,6 +10,11 @@ from ml.tasks.risk_cases import RiskCases
 from ml.tasks.risk_config import RiskConfig
 
 Doubles = NDArray[np.float64]
+# Cuts are quantiles. What tells a fraud by a limit tells one case in some thousands, and lies between two of few cuts.
+BINS = 1_024
+# Log-odds by which one tree may move a case, before the learning rate. Frauds are rare at first, and their curvature is
+# small: an unbounded Newton step overshoots, and what was genuine beside them is thrown off by the next one.
+MOST_STEP = 2.0
 
 
 def fit_trees_and_onset(train: RiskCases, features: list[str], settings: RiskConfig) -> tuple[xgboost.Booster, float]:
@@ -45,7 +50,8 @@ def fit_trees(train: RiskCases, target: NDArray, settings: RiskConfig) -> xgboos
     parameters = {
         "objective": "binary:logistic",
         "tree_method": "hist",
-        "max_bin": 128,
+        "max_bin": BINS,
+        "max_delta_step": MOST_STEP,
         "max_depth": settings.depth,
         "learning_rate": settings.tree_learning_rate,
         "min_child_weight": settings.leaf_weight,
