@@ -45,6 +45,7 @@ def choose_stack(signals: Signals, first: str, groups: Sequence[Sequence[str]], 
 
 
 def fit_stack(signals: Signals, names: Sequence[str], clicked: NDArray) -> Stack:
+    """The signals named (n,) by a logistic regression on clicked (n,), with a ridge on their standardised weights."""
     from sklearn.linear_model import LogisticRegression
 
     table = np.stack([signals[name] for name in names], axis=1)
