@@ -167,6 +167,11 @@ class Impressions:
         """clicked (n,) as it looked then, of what was shown before."""
         return np.where(self.time + self.delay > moment, 0, self.clicked).astype(np.int8)
 
+    def histories_with_clicks(self, moment: float) -> Codes:
+        """(n, L + 1): histories, and last what was clicked itself, as far as it looked so then; 0 where not."""
+        clicked = np.where(self.known_at(moment) == 1, self.fields[:, self.target_place], 0)
+        return np.concatenate([self.history, clicked[:, None].astype(np.int32)], axis=1)
+
 
 def _padded(rows: Sequence[Sequence[int]], count: int) -> Codes:
     """(count, longest) with 0 after the end of each row; (count, 0) without rows."""

@@ -1,7 +1,8 @@
 """The predictor of click and conversion rates: candidates for one place in, the chance of each out.
 
 Its artifact: model.safetensors (weights), vocabulary.json (values of the fields in code order), config.json (format,
-task, names, network arguments, calibrator), report.json.
+task, names, network arguments, mixture, calibrator), report.json; affinity.safetensors where histories count beside the
+network.
 """
 
 import json
@@ -17,13 +18,17 @@ from numpy.typing import NDArray
 from ml.data.impressions import Impressions
 from ml.data.item_features import ItemFeatures
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
+from ml.evaluation.stacking import Stack
 from ml.nn.click_network import ClickBatch, ClickNetwork
 from ml.nn.device import device_of
+from ml.serving.affinity import SIGNALS, Affinity
 from ml.serving.artifact import write_json
 from ml.serving.requests import ClickRatePrediction, ClickRateRequest
 
 TASKS = ("click_rate", "conversion_rate")
 FORMAT = 1
+AFFINITY = "affinity.safetensors"
+NETWORK_ALONE = Stack({"network": 1.0})
 ROWS_AT_ONCE = 8_192
 # Keeps log-odds finite where all members are certain.
 LEAST_CHANCE = 1e-7
@@ -33,8 +38,9 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClickRatePredictor:
-    """values: of each field, in code order from 1; `shape` holds the network's arguments, `calibrator` maps log-odds of
-    the members' mean to probabilities, and history is cut to the newest `history_length`."""
+    """values: of each field, in code order from 1; `shape` holds the network's arguments, `stack` mixes log-odds of its
+    members' mean with the signals of `affinity`, `calibrator` maps the mixture to probabilities, and history is cut to
+    the newest `history_length`."""
 
     model: ClickNetwork
     names: list[str]
@@ -45,10 +51,13 @@ class ClickRatePredictor:
     shape: dict[str, Any]
     calibrator: Calibrator
     task: str
+    stack: Stack = NETWORK_ALONE
+    affinity: Affinity | None = None
 
     @classmethod
     def load(cls, path: Path) -> "ClickRatePredictor":
         """Raises FileNotFoundError or ValueError where the folder is no artifact of this task."""
+        from safetensors.numpy import load_file as load_arrays
         from safetensors.torch import load_file
 
         path = Path(path)
@@ -58,31 +67,40 @@ class ClickRatePredictor:
         values = json.loads((path / "vocabulary.json").read_text(encoding="utf-8"))
         model = network_of(config["names"], values, config["number_names"], config["target"], config["shape"])
         model.load_state_dict(load_file(path / "model.safetensors"))
+        # Artifacts that were made before there were mixtures name none.
+        stack = Stack(**config["stack"]) if "stack" in config else NETWORK_ALONE
+        needs_affinity = stack.weights.keys() & set(SIGNALS)
         return cls(
             model=model.eval(),
             values=values,
+            stack=stack,
+            affinity=Affinity(load_arrays(path / AFFINITY)["vectors"]) if needs_affinity else None,
             calibrator=calibrator_from_dict(config["calibrator"]),
             **{name: config[name] for name in ("names", "number_names", "target", "history_length", "shape", "task")},
         )
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
+        from safetensors.numpy import save_file as save_arrays
         from safetensors.torch import save_file
 
         path = Path(path)
         partial = path / "model.safetensors.partial"
         save_file({name: weight.contiguous() for name, weight in self.model.state_dict().items()}, partial)
         partial.replace(path / "model.safetensors")
+        if self.affinity:
+            save_arrays({"vectors": self.affinity.vectors}, path / AFFINITY)
         write_json(path / "vocabulary.json", self.values)
         kept = {
             name: getattr(self, name) for name in ("names", "number_names", "target", "history_length", "shape", "task")
         }
-        calibrator = self.calibrator.to_dict()
-        about = {"format": FORMAT, **kept, "calibrator": calibrator, "settings": settings}
+        mixing = {"stack": self.stack.to_dict(), "calibrator": self.calibrator.to_dict()}
+        about = {"format": FORMAT, **kept, **mixing, "settings": settings}
         write_json(path / "config.json", about)
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.model.state_dict().values())
+        vectors = self.affinity.vectors.nbytes if self.affinity else 0
+        return vectors + sum(each.numel() * each.element_size() for each in self.model.state_dict().values())
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "ClickRatePredictor":
         """Raises ValueError: what this model does not know has code 0 of its field, and is answered all the same."""
@@ -93,7 +111,7 @@ class ClickRatePredictor:
         passed over, and those that are missing count as unknown. Raises ValueError for columns of unequal length."""
         batches = [self._encoded(request) for request in requests]
         fields, numbers, history = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        chances = self.calibrator(log_odds(self.model, fields, numbers, history))
+        chances = self._chances(fields, numbers, history)
         ends = np.cumsum([len(batch[0]) for batch in batches])
         return [ClickRatePrediction(probabilities=part.tolist()) for part in np.split(chances, ends[:-1])]
 
@@ -101,7 +119,13 @@ class ClickRatePredictor:
         """Of each impression of a log, whose values may be others than those of the training, (n,)."""
         log = impressions.recoded(self.names, self.values, self.number_names, self.target)
         history = log.history[:, -self.history_length :] if self.history_length else log.history[:, :0]
-        return self.calibrator(log_odds(self.model, log.fields, log.numbers, history))
+        return self._chances(log.fields, log.numbers, history)
+
+    def _chances(self, fields: NDArray[np.int32], numbers: NDArray[np.float32], history: NDArray[np.int32]) -> Doubles:
+        signals = {"network": log_odds(self.model, fields, numbers, history)}
+        if self.affinity:
+            signals |= self.affinity.signals(history, fields[:, self.names.index(self.target)])
+        return self.calibrator(self.stack(signals))
 
     @cached_property
     def _codes(self) -> dict[str, dict[str, int]]:

@@ -17,7 +17,14 @@ from ml.serving.artifact import write_json
 from ml.serving.click_rate import ClickRatePredictor, log_odds, network_of
 from ml.tasks.base import FitReport
 from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
-from ml.tasks.click_rate_training import DAY, METRIC, choose_calibrator, fit_network, information_gains
+from ml.tasks.click_rate_training import (
+    DAY,
+    METRIC,
+    choose_calibrator,
+    fit_network,
+    information_gains,
+    mix_with_affinity,
+)
 from ml.training.environment import seeded
 from ml.training.progress import Progress, Report
 
@@ -97,9 +104,10 @@ def _fit(
     curve = fit_network(network, log, train, validation, settings, out, progress)
     progress(Progress("evaluating"))
     logit = log_odds(network, log.fields[validation], log.numbers[validation], log.history[validation])
+    stack, affinity, logit = mix_with_affinity(log, train, validation, logit, settings)
     calibrator = choose_calibrator(logit, log.clicked[validation], settings.seed)
     predictor = ClickRatePredictor(
-        network, log.names, values, log.number_names, log.target, length, shape, calibrator, task
+        network, log.names, values, log.number_names, log.target, length, shape, calibrator, task, stack, affinity
     )
     clicked = np.asarray(log.clicked[test])
     chances = predictor.probabilities(impressions.rows(test))
@@ -129,7 +137,7 @@ def _fit(
                 for name, rows in zip(("train", "validation", "test"), parts, strict=True)
             },
         },
-        mixture={},
+        mixture=stack.weights,
         split={
             "kind": "global_time",
             "validation_time": float(log.time[validation[0]]),

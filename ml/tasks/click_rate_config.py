@@ -8,6 +8,7 @@ from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    COUNT_OR_ZERO,
     DEVICE,
     NOT_NEGATIVE,
     POSITIVE,
@@ -15,7 +16,6 @@ from ml.tasks.settings import (
     SEED,
     Requirement,
     TaskSettings,
-    is_whole,
 )
 from ml.training.environment import Device
 
@@ -36,6 +36,8 @@ class ClickRateConfig(TaskSettings):
     dropout: float = 0.3
     embedding_dropout: float = 0.1
     number_dropout: float = 0.0
+    # Length of the vectors of what stands together in histories, which are mixed in where that helps; 0 for none.
+    affinity: int = 24
     # Training. Ad networks overfit within few epochs; the ridge holds the embeddings of rare values down.
     batch_size: int = 2048
     learning_rate: float = 2e-3
@@ -57,7 +59,8 @@ class ClickRateConfig(TaskSettings):
         "hidden": COUNT,
         "layers": COUNT,
         "members": COUNT,
-        "attention": (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more"),
+        "attention": COUNT_OR_ZERO,
+        "affinity": COUNT_OR_ZERO,
         "dropout": BELOW_ONE,
         "embedding_dropout": BELOW_ONE,
         "number_dropout": BELOW_ONE,

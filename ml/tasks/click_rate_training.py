@@ -8,11 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from ml.data.cooccurrence import cooccurrence_vectors
 from ml.data.impressions import Impressions
 from ml.evaluation.calibration import Calibrator, Kind, fit_calibrator
 from ml.evaluation.classification import log_loss
+from ml.evaluation.stacking import Stack, choose_stack
 from ml.nn.click_network import ClickBatch, ClickNetwork
-from ml.serving.click_rate import log_odds
+from ml.serving.affinity import SIGNALS, Affinity
+from ml.serving.click_rate import NETWORK_ALONE, log_odds
 from ml.tasks.click_rate_config import ClickRateConfig, ConversionRateConfig
 from ml.training.delayed_feedback import DelayedConversions
 from ml.training.environment import device_named
@@ -98,6 +101,23 @@ def fit_network(
     trainer.fit()
     network.cpu()
     return trainer.state.curve
+
+
+def mix_with_affinity(
+    log: Impressions, train: Rows, validation: Rows, logit: Doubles, settings: ClickRateConfig
+) -> tuple[Stack, Affinity | None, Doubles]:
+    """The mixture of the network's log-odds on validation with how near the target is to the history, the vectors that
+    it needs, and the mixed log-odds. What histories hold says much of a target with few clicks of its own. It is mixed
+    in afterwards and no input of the network, to which it would say too much: it was made of the cases that the network
+    learns from."""
+    if not settings.affinity or not settings.attention or not log.history.shape[1]:
+        return NETWORK_ALONE, None, logit
+    known = log.rows(train).histories_with_clicks(float(log.time[validation[0]]))
+    size = len(log.values[log.target_place]) + 1
+    affinity = Affinity(cooccurrence_vectors(known, size, settings.affinity))
+    signals = {"network": logit} | affinity.signals(log.history[validation], log.fields[validation, log.target_place])
+    stack = choose_stack(signals, "network", [SIGNALS], log.clicked[validation], settings.seed)
+    return stack, affinity if len(stack.weights) > 1 else None, stack(signals)
 
 
 def choose_calibrator(logit: Doubles, clicked: NDArray[np.integer], seed: int) -> Calibrator:

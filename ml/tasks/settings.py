@@ -29,7 +29,8 @@ def one_of(allowed: Iterable[str]) -> Requirement:
 
 COUNT: Requirement = (lambda value: is_whole(value) and value >= 1, "a whole number of 1 or more")
 COUNT_OR_NULL: Requirement = (lambda value: value is None or COUNT[0](value), "null, or 1 or more")
-SEED: Requirement = (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more")
+COUNT_OR_ZERO: Requirement = (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more")
+SEED = COUNT_OR_ZERO
 NOT_NEGATIVE: Requirement = (lambda value: is_number(value) and value >= 0, "0 or more")
 POSITIVE: Requirement = (lambda value: is_number(value) and value > 0, "above 0")
 POSITIVE_OR_NULL: Requirement = (lambda value: value is None or POSITIVE[0](value), "null, or above 0")

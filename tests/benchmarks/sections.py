@@ -134,7 +134,8 @@ error in 15 bins.
 
 Amazon Beauty (S3-Rec version): whether an item comes next after a history, once for the one that did and once for a
 drawn one that the user never had; a user's last item is the test. DeepCTR-Torch's DIN reads the same rows with the same
-dimension, batches and epochs, and both choose the epoch on validation. The floor is the item's popularity.
+dimension, batches and epochs, and both choose the epoch on validation. Ours also mixes in, by weights learned on
+validation, what stands together in the training rows' histories. The floor is the item's popularity.
 
 UCI's Online Shoppers: who buys in the session, AUC over ten folds with their deviation, by the same task; `peer` is
 XGBoost on the same folds, `floor` what gradient boosting is known to reach, and `mixed_with_trees` the mean of both

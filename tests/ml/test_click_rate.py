@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from ml.data.impressions import Impressions
 from ml.evaluation.classification import expected_calibration_error, log_loss
 from ml.nn.click_network import ClickBatch, ClickNetwork
+from ml.serving.affinity import SIGNALS
 from ml.serving.click_rate import ClickRatePredictor
 from ml.serving.predictor import load_predictor
 from ml.simulation.impressions import SimulatedImpressions, simulate_impressions
@@ -268,3 +270,37 @@ def test_what_histories_alone_tell_of_is_learned_from_and_answered(tmp_path: Pat
     )
     assert first["probabilities"][0] > 3 * first["probabilities"][1]
     assert second["probabilities"][1] > 3 * second["probabilities"][0]
+
+
+def test_what_stands_together_in_histories_is_known_where_clicks_are_few(tmp_path: Path) -> None:
+    """300 items of eight tastes: no pair of a view and a creative is seen often enough to learn from by itself."""
+    generator = np.random.default_rng(0)
+    rows, tastes = 12_000, 8
+    taste, shown = generator.integers(0, tastes, rows), generator.integers(0, 40, rows)
+    chance = np.where(shown % tastes == taste, 0.3, 0.05)
+    log = Impressions.of(
+        time=np.arange(rows),
+        clicked=generator.random(rows) < chance,
+        fields={"creative": [f"c{each}" for each in shown]},
+        target="creative",
+        history=[[f"view i{each + tastes * generator.integers(300 // tastes)}" for _ in range(5)] for each in taste],
+    )
+    alone = fit(log, tmp_path / "alone", epochs=2, affinity=0)
+    mixed = fit(log, tmp_path / "mixed", epochs=2)
+    assert alone.mixture == {"network": 1.0}
+    assert set(mixed.mixture) == {"network", *SIGNALS}
+    assert mixed.score > alone.score + 3 * alone.gain_spread
+    asked = {"candidates": {"creative": ["c0", "c1"]}, "history": ["view i1", "view i9", "view i17"]}
+    (answer,) = load_predictor(tmp_path / "mixed").predict([asked])
+    assert answer["probabilities"][1] > 2 * answer["probabilities"][0]
+
+
+def test_an_artifact_without_a_mixture_is_the_network_alone(
+    trained: Path, simulated: SimulatedImpressions, tmp_path: Path
+) -> None:
+    older = shutil.copytree(trained, tmp_path / "older")
+    config = json.loads((older / "config.json").read_text())
+    del config["stack"]
+    (older / "config.json").write_text(json.dumps(config))
+    assert ClickRatePredictor.load(older).stack.weights == {"network": 1.0}
+    assert ClickRatePredictor.load(older).probabilities(simulated.log).shape == (len(simulated.log),)
