@@ -80,7 +80,7 @@ class Histories:
     out_of_order: frozenset[int]
 
     @cached_property
-    def parties(self) -> dict[str, PartyLog]:
+    def parties(self) -> list[PartyLog]:
         return party_logs(self.log)
 
 

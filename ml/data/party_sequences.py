@@ -69,9 +69,8 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
     """The newest `limit` events before each of the transactions `at`, by side."""
     found = {}
     for side in SIDES:
-        log = PartyLog.of(transactions, np.asarray(getattr(transactions, side)))
-        other = np.asarray(getattr(transactions, SIDES[1] if side == SIDES[0] else SIDES[0]))
-        present, place = log.places(at, len(transactions))
+        log = PartyLog.of(transactions, [side])
+        present, _, place = log.places(at, len(transactions))
         length = np.zeros(len(at), dtype=np.int64)
         last = np.zeros(len(at), dtype=np.int64)
         length[present] = np.minimum(log.end[place] - log.history(place), limit)
@@ -79,17 +78,18 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
         offset = np.arange(int(length.max(initial=0)))
         real = offset < length[:, None]
         position = np.where(real, (last - length)[:, None] + offset, 0)
-        row = log.rows[position]
+        own = np.full(len(at), -1, dtype=np.int64)
+        own[present] = log.other[place]
         now, current = np.asarray(transactions.time)[at], np.asarray(transactions.amount)[at]
         events = describe(
-            age=now[:, None] - np.asarray(transactions.time)[row],
-            amount=np.asarray(transactions.amount)[row],
-            same_party=(other[row] == other[at][:, None]) & (other[row] >= 0),
+            age=now[:, None] - log.time[position],
+            amount=log.amount[position],
+            same_party=(log.other[position] == own[:, None]) & (own >= 0)[:, None],
             fraud_known=log.known_fraud(position, now[:, None]),
             real=real,
             current=current,
         )
-        kind = np.where(real, np.asarray(transactions.type, dtype=np.int64)[row] + 1, 0)
+        kind = np.where(real, np.asarray(transactions.type, dtype=np.int64)[log.rows[position]] + 1, 0)
         found[side] = SideSequences(events, kind, length)
     return found
 

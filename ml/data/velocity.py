@@ -7,29 +7,28 @@ end seven days earlier, when most of what is fraud has become known, as in the F
 al., 2022, chapter 3). Whatever rests on labels uses those that were known at the moment of the transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, PartyLog, Positions, party_logs, span
+from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, Floats, PartyLog, Positions, Span, party_logs, span
 from ml.data.transactions import PARTIES, TransactionColumns
 
 WINDOWS = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 SETTLED_WINDOWS = {"1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 SETTLED = 7 * DAY
 NIGHT_ENDS = 7
+CUSTOMER = PARTIES.index("customer")
 LARGE = 3.0
 # Rows at once: bounds the memory of the windows' transactions.
 SPAN_ROWS = 1_000_000
 MEDIAN_ROWS = 64
 
 Table = NDArray[np.float32]
-
-
-def other_side(party: str) -> str:
-    return "counterparty" if party == "customer" else "customer"
 
 
 def distinct_name(party: str) -> str:
@@ -89,15 +88,54 @@ def _describe_party(party: str) -> dict[str, str]:
 DESCRIPTIONS = describe_features()
 FEATURES: tuple[str, ...] = tuple(DESCRIPTIONS)
 _COLUMN = {name: column for column, name in enumerate(FEATURES)}
+_TIMES = [_COLUMN[name] for name in ("amount", "hour", "is_night", "is_weekend")]
+# In the order in which `_windows` and `_labels`, and `_usual`, give them.
+_OF_PARTY = (
+    *(
+        f"{{party}}_{name}_{window}"
+        for name in ("count", "amount_sum", "amount_mean", "{others}")
+        for window in WINDOWS
+    ),
+    "{party}_seconds_since_last",
+    *(f"{{party}}_{name}_{window}" for name in ("settled_count", "fraud_rate") for window in SETTLED_WINDOWS),
+    "{party}_known_frauds_28d",
+    "{party}_known_fraud_amount_min",
+    "{party}_genuine_since_first_known_fraud",
+    "{party}_fraud_run",
+    "{party}_seconds_since_known_fraud",
+    "{party}_seconds_since_first_known_fraud",
+    "{party}_seconds_since_settled_genuine",
+    "{party}_seconds_since_fraud_run",
+)
+_OF_CUSTOMER = (
+    "new_counterparty",
+    "amount_to_customer_mean_before_14d",
+    "amount_to_customer_median",
+    "amount_to_customer_max_30d",
+    "amount_z_customer_30d",
+    "customer_amount_median",
+    "customer_large_7d",
+    "customer_large_14d",
+    "customer_large_30d",
+)
+# The columns of each of PARTIES, (parties, features).
+_PARTY_COLUMNS = np.array(
+    [[_COLUMN[name.format(party=party, others=distinct_name(party))] for name in _OF_PARTY] for party in PARTIES]
+)
+_CUSTOMER_COLUMNS = np.array([_COLUMN[name] for name in _OF_CUSTOMER])
+_TO_MEAN_COLUMNS = np.array([_COLUMN[f"amount_to_{party}_mean_30d"] for party in PARTIES[:2]])
 # Starts of windows that are looked up together.
 _CUTS = tuple(days * DAY for days in (1 / 24, 1, 7, 8, 14, 28, 30, 37, 38))
 _CUT = {seconds: column for column, seconds in enumerate(_CUTS)}
+_WINDOWS = [_CUT[seconds] for seconds in WINDOWS.values()]
+_SETTLED_WINDOWS = [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]
+_LARGE_WINDOWS = [_CUT[days * DAY] for days in (7, 14, 30)]
 
 
 def velocity_features(
     transactions: TransactionColumns,
     at: NDArray[np.int64] | None = None,
-    logs: Mapping[str, PartyLog] | None = None,
+    logs: Sequence[PartyLog] | None = None,
 ) -> Table:
     """Features of the transactions `at` (all where None) out of this log, shape (len(at), len(FEATURES)).
 
@@ -110,16 +148,11 @@ def velocity_features(
     hour = time % DAY / HOUR
     # 1970-01-01 was a Thursday.
     weekday = (np.floor(time / DAY) + 3) % 7
-    columns = {"amount": amount, "hour": hour, "is_night": hour < NIGHT_ENDS, "is_weekend": weekday >= 5}
-    _put(table, np.arange(len(wanted)), columns)
-    for party, log in (party_logs(transactions) if logs is None else logs).items():
-        present, place = log.places(wanted, len(transactions))
-        rows = np.flatnonzero(present)
-        other = np.asarray(getattr(transactions, other_side(party)))[log.rows]
-        earlier = _earlier_with_same(log, np.asarray(getattr(transactions, party))[log.rows], other)
+    table[:, _TIMES] = np.column_stack((amount, hour, hour < NIGHT_ENDS, weekday >= 5))
+    for log in party_logs(transactions) if logs is None else logs:
+        number, kind, place = log.places(wanted, len(transactions))
         for part in _chunks(log.end[place] - log.begin[place]):
-            chosen = place[part]
-            _put(table, rows[part], _party_features(party, log, chosen, other, earlier))
+            _put(table, log, number[part], kind[part], place[part])
     return table
 
 
@@ -133,140 +166,139 @@ def _chunks(lengths: Positions) -> Iterator[slice]:
         yield slice(int(begin), int(end))
 
 
-def _put(table: Table, rows: Positions, columns: dict[str, NDArray]) -> None:
-    # All at once: for a single row, column after column takes longer than working them out.
-    places = [_COLUMN[name] for name in columns]
-    table[rows[:, None], places] = np.array(list(columns.values()), dtype=np.float32).T
+def _put(table: Table, log: PartyLog, row: Positions, kind: Positions, place: Positions) -> None:
+    """What the parties of these kinds, at these positions of the log, tell of the table's rows."""
+    past = _Past.of(log, place)
+    table[row[:, None], _PARTY_COLUMNS[kind]] = np.vstack((*_windows(past), *_labels(past))).T
+    sides = kind < len(_TO_MEAN_COLUMNS)
+    table[row[sides], _TO_MEAN_COLUMNS[kind[sides]]] = _ratio(past.amount, past.mean)[sides]
+    customers = kind == CUSTOMER
+    if customers.any():
+        table[row[customers][:, None], _CUSTOMER_COLUMNS] = np.vstack(_usual(past)).T[customers]
 
 
-def _earlier_with_same(log: PartyLog, party: Positions, other: Positions) -> Positions:
-    """For each position the one before it with the same two parties, -1 where there is none."""
-    order = np.lexsort((other, party))
-    own, met = party[order], other[order]
-    same = (own[1:] == own[:-1]) & (met[1:] == met[:-1])
-    earlier = np.full(len(order), -1, dtype=np.int64)
-    earlier[order[1:][same]] = order[:-1][same]
-    return earlier
+@dataclass(frozen=True)
+class _Past:
+    """The histories of n parties of transactions.
+
+    place, now, amount (n,): of the transactions that are asked about. start (cuts, n): where in the log what is younger
+    than each of _CUTS begins; count (cuts, n): how many that are. history: all of it. windows: of each transaction
+    WINDOWS; total (windows, n): the sums of their amounts.
+
+    All parties and windows are worked out together: for the few transactions of a request, each call of numpy costs
+    more than what it does.
+    """
+
+    log: PartyLog
+    place: Positions
+    now: Floats
+    amount: Floats
+    start: Positions
+    count: Positions
+    history: Span
+    windows: Span
+    total: Floats
+
+    @classmethod
+    def of(cls, log: PartyLog, place: Positions) -> "_Past":
+        start, end = log.starts(place, np.array(_CUTS)).T, log.end[place]
+        windows = span(start[_WINDOWS].ravel(), np.tile(end, len(_WINDOWS)))
+        return cls(
+            log=log,
+            place=place,
+            now=log.time[place],
+            amount=log.amount[place],
+            start=start,
+            count=end - start,
+            history=span(start[_CUT[HISTORY_SECONDS]], end),
+            windows=windows,
+            total=windows.sums(log.amount[windows.position]).reshape(len(_WINDOWS), -1),
+        )
+
+    @cached_property
+    def mean(self) -> Floats:
+        """The mean amount within the longest of WINDOWS, (n,)."""
+        return _ratio(self.total[-1], self.count[_WINDOWS[-1]])
+
+    def younger(self, span: Span, cut: int) -> NDArray[np.bool_]:
+        """Which transactions of one span for each of n are younger than that one of _CUTS."""
+        return span.position >= self.start[cut, span.row]
 
 
-def _party_features(
-    party: str, log: PartyLog, place: Positions, other: Positions, earlier: Positions
-) -> dict[str, NDArray]:
-    start = log.starts(place, np.array(_CUTS))
-    end, now, amount = log.end[place], log.time[place], log.amount[place]
-    begin = start[:, _CUT[HISTORY_SECONDS]]
-    columns: dict[str, NDArray] = {}
-    # All windows of all rows at once, row after row: (n, windows).
-    low = start[:, [_CUT[seconds] for seconds in WINDOWS.values()]]
-    windows = low.shape
-    history = span(low.ravel(), np.repeat(end, len(WINDOWS)))
-    count, total = end[:, None] - low, history.sums(log.amount[history.position]).reshape(windows)
-    partner, own = other[history.position], np.repeat(other[place], len(WINDOWS))
+def _windows(past: _Past) -> tuple[NDArray, ...]:
+    """The first features of _OF_PARTY, those that rest on no labels."""
+    log, row, position, shape = past.log, past.windows.row, past.windows.position, past.total.shape
+    partner, own = log.other[position], log.other[past.place]
     # One is counted where it appears first in the window.
-    is_first = (partner >= 0) & (earlier[history.position] < low.ravel()[history.row])
-    met = history.sums(partner == own[history.row])
-    distinct = (history.sums(is_first) + ((met == 0) & (own >= 0))).reshape(windows)
-    spent = total + amount[:, None]
-    for name, values in {
-        "count": count + 1,
-        "amount_sum": spent,
-        "amount_mean": spent / (count + 1),
-        distinct_name(party): distinct,
-    }.items():
-        columns |= {f"{party}_{name}_{window}": values[:, column] for column, window in enumerate(WINDOWS)}
-    columns |= _beside_mean(party, amount, total[:, -1], count[:, -1])
-    columns[f"{party}_seconds_since_last"] = _seconds_since(log, now, np.where(end > begin, end - 1, -1))
-    columns |= _label_features(party, log, start, begin, end, now)
-    if party == "customer":
-        columns |= _customer_features(log, place, start, begin, end, other)
-    return columns
+    is_first = (partner >= 0) & (log.earlier_with_same[position] < past.start[_WINDOWS].ravel()[row])
+    others = past.windows.sums(is_first).reshape(shape)
+    met = past.windows.sums(partner == np.tile(own, len(_WINDOWS))[row]).reshape(shape)
+    payments, spent = past.count[_WINDOWS] + 1, past.total + past.amount
+    since_last = past.now - log.time[log.end[past.place] - 1]
+    return (
+        payments,
+        spent,
+        spent / payments,
+        others + ((met == 0) & (own >= 0)),
+        np.where(past.count[_CUT[HISTORY_SECONDS]] > 0, since_last, np.nan),
+    )
 
 
-def _seconds_since(log: PartyLog, now: NDArray, position: Positions) -> NDArray:
-    """Seconds from the transaction at each position until now; NaN where the position is -1."""
-    if not len(log.time):
-        return np.full(len(now), np.nan)
-    return np.where(position >= 0, now - log.time[position], np.nan)
-
-
-def _ratio(value: NDArray, base: NDArray) -> NDArray:
-    """value / base, NaN where there is no base above 0."""
-    return np.divide(value, base, out=np.full(len(value), np.nan), where=base > 0.0)
-
-
-def _beside_mean(party: str, amount: NDArray, total: NDArray, count: NDArray) -> dict[str, NDArray]:
-    """Beside the mean of the last and longest of WINDOWS."""
-    if party not in ("customer", "counterparty"):
-        return {}
-    return {f"amount_to_{party}_mean_30d": _ratio(amount, _ratio(total, count.astype(np.float64)))}
-
-
-def _label_features(
-    party: str, log: PartyLog, start: Positions, begin: Positions, end: Positions, now: NDArray
-) -> dict[str, NDArray]:
-    columns: dict[str, NDArray] = {}
-    settled_end = start[:, _CUT[SETTLED]]
-    low = start[:, [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]]
-    ends, moments = (np.repeat(each, len(SETTLED_WINDOWS)) for each in (settled_end, now))
-    count = settled_end[:, None] - low
-    frauds = log.frauds_within(low.ravel(), ends, moments).sums().reshape(low.shape)
-    rate = np.divide(frauds, count, out=np.zeros(low.shape), where=count > 0)
-    for place, window in enumerate(SETTLED_WINDOWS):
-        columns[f"{party}_settled_count_{window}"] = count[:, place]
-        columns[f"{party}_fraud_rate_{window}"] = rate[:, place]
-    known = log.frauds_within(begin, end, now)
-    recent = known.position >= start[:, _CUT[28 * DAY]][known.row]
-    least = np.full(len(now), np.inf)
-    np.minimum.at(least, known.row, log.amount[known.position])
-    first, last = known.first(), known.last()
-    settled = span(begin, settled_end)
-    genuine = settled.where(~log.known_fraud(settled.position, now[settled.row]))
-    newest_genuine = genuine.last()
+def _labels(past: _Past) -> tuple[NDArray, ...]:
+    """The other features of _OF_PARTY."""
+    history, log = past.history, past.log
+    is_known = log.known_fraud(history.position, past.now[history.row])
+    is_settled = ~past.younger(history, _CUT[SETTLED])
+    known, genuine = history.where(is_known), history.where(is_settled & ~is_known)
+    first, newest_genuine = known.first(), genuine.last()
     run = known.where(known.position > newest_genuine[known.row])
     since_first = genuine.where(genuine.position > first[genuine.row]).sums()
-    return columns | {
-        f"{party}_known_frauds_28d": known.where(recent).sums(),
-        f"{party}_known_fraud_amount_min": np.where(np.isinf(least), np.nan, least),
-        f"{party}_seconds_since_known_fraud": _seconds_since(log, now, last),
-        f"{party}_seconds_since_first_known_fraud": _seconds_since(log, now, first),
-        f"{party}_genuine_since_first_known_fraud": np.where(first >= 0, since_first, np.nan),
-        f"{party}_seconds_since_settled_genuine": _seconds_since(log, now, newest_genuine),
-        f"{party}_fraud_run": run.sums(),
-        f"{party}_seconds_since_fraud_run": _seconds_since(log, now, run.first()),
-    }
+    settled = history.where(is_known & is_settled)
+    frauds = np.array([settled.where(past.younger(settled, cut)).sums() for cut in _SETTLED_WINDOWS])
+    count = past.count[_SETTLED_WINDOWS] - past.count[_CUT[SETTLED]]
+    least = np.full(len(first), np.inf)
+    np.minimum.at(least, known.row, log.amount[known.position])
+    moments = np.array((known.last(), first, newest_genuine, run.first()))
+    return (
+        count,
+        np.divide(frauds, count, out=np.zeros(count.shape), where=count > 0),
+        known.where(past.younger(known, _CUT[28 * DAY])).sums(),
+        np.where(np.isinf(least), np.nan, least),
+        np.where(first >= 0, since_first, np.nan),
+        run.sums(),
+        np.where(moments >= 0, past.now - log.time[moments], np.nan),
+    )
 
 
-def _customer_features(
-    log: PartyLog, place: Positions, start: Positions, begin: Positions, end: Positions, other: Positions
-) -> dict[str, NDArray]:
-    """What is usual for this customer, without this transaction."""
-    amount = log.amount[place]
-    history = span(begin, end)
-    past = log.amount[history.position]
-    met = history.sums(other[history.position] == other[place][history.row])
-    median = _median(log, begin, end)
-    large = history.where(past > LARGE * median[history.row])
-    month = span(start[:, _CUT[30 * DAY]], end)
-    spent = log.amount[month.position]
-    count = month.sums()
-    mean = _ratio(month.sums(spent), count)
-    deviation = np.sqrt(_ratio(month.sums((spent - mean[month.row]) ** 2), count - 1.0))
-    largest = np.zeros(len(place))
-    np.maximum.at(largest, month.row, spent)
-    before = span(begin, start[:, _CUT[14 * DAY]])
-    mean_before = _ratio(before.sums(log.amount[before.position]), before.sums())
-    columns = {
-        "new_counterparty": np.where(other[place] >= 0, met == 0, np.nan),
-        "amount_to_customer_mean_before_14d": _ratio(amount, mean_before),
-        "amount_to_customer_median": _ratio(amount, median),
-        "amount_to_customer_max_30d": _ratio(amount, largest),
-        "amount_z_customer_30d": _ratio(amount - mean, deviation),
-        "customer_amount_median": median,
-    }
-    for window, seconds in (("7d", 7 * DAY), ("14d", 14 * DAY), ("30d", 30 * DAY)):
-        within = large.position >= start[:, _CUT[seconds]][large.row]
-        columns[f"customer_large_{window}"] = large.where(within).sums()
-    return columns
+def _usual(past: _Past) -> tuple[NDArray, ...]:
+    """The features of _OF_CUSTOMER: what is usual for a customer, without this transaction."""
+    log, history, count = past.log, past.history, past.count
+    spent = log.amount[history.position]
+    median = _median(log, past.start[_CUT[HISTORY_SECONDS]], log.end[past.place])
+    large = history.where(spent > LARGE * median[history.row])
+    in_month = past.younger(history, _CUT[30 * DAY])
+    month, month_spent = history.where(in_month), spent[in_month]
+    deviation = np.sqrt(_ratio(month.sums((month_spent - past.mean[month.row]) ** 2), count[_CUT[30 * DAY]] - 1))
+    largest = np.zeros(len(past.now))
+    np.maximum.at(largest, month.row, month_spent)
+    before = history.sums(np.where(past.younger(history, _CUT[14 * DAY]), 0.0, spent))
+    mean_before = _ratio(before, count[_CUT[HISTORY_SECONDS]] - count[_CUT[14 * DAY]])
+    other = log.other[past.place]
+    met = history.sums(log.other[history.position] == other[history.row])
+    return (
+        np.where(other >= 0, met == 0, np.nan),
+        _ratio(past.amount, mean_before),
+        _ratio(past.amount, median),
+        _ratio(past.amount, largest),
+        _ratio(past.amount - past.mean, deviation),
+        median,
+        *(large.where(past.younger(large, cut)).sums() for cut in _LARGE_WINDOWS),
+    )
+
+
+def _ratio(value: NDArray, base: NDArray) -> Floats:
+    """value / base, NaN where there is no base above 0."""
+    return np.divide(value, base, out=np.full(len(value), np.nan), where=base > 0)
 
 
 def _median(log: PartyLog, begin: Positions, end: Positions) -> NDArray:
