@@ -89,7 +89,7 @@ DESCRIPTIONS = describe_features()
 FEATURES: tuple[str, ...] = tuple(DESCRIPTIONS)
 _COLUMN = {name: column for column, name in enumerate(FEATURES)}
 _TIMES = [_COLUMN[name] for name in ("amount", "hour", "is_night", "is_weekend")]
-# In the order in which `_windows` and `_labels`, and `_usual`, give them.
+# In the order in which `_windows`, `_labels` and `_usual` give them; a party without one of them gives it for nothing.
 _OF_PARTY = (
     *(
         f"{{party}}_{name}_{window}"
@@ -97,39 +97,43 @@ _OF_PARTY = (
         for window in WINDOWS
     ),
     "{party}_seconds_since_last",
+    "amount_to_{party}_mean_30d",
     *(f"{{party}}_{name}_{window}" for name in ("settled_count", "fraud_rate") for window in SETTLED_WINDOWS),
-    "{party}_known_frauds_28d",
-    "{party}_known_fraud_amount_min",
-    "{party}_genuine_since_first_known_fraud",
-    "{party}_fraud_run",
     "{party}_seconds_since_known_fraud",
     "{party}_seconds_since_first_known_fraud",
     "{party}_seconds_since_settled_genuine",
     "{party}_seconds_since_fraud_run",
+    "{party}_known_frauds_28d",
+    "{party}_known_fraud_amount_min",
+    "{party}_genuine_since_first_known_fraud",
+    "{party}_fraud_run",
 )
 _OF_CUSTOMER = (
-    "new_counterparty",
-    "amount_to_customer_mean_before_14d",
-    "amount_to_customer_median",
-    "amount_to_customer_max_30d",
-    "amount_z_customer_30d",
-    "customer_amount_median",
-    "customer_large_7d",
-    "customer_large_14d",
-    "customer_large_30d",
+    "amount_to_{party}_mean_before_14d",
+    "amount_to_{party}_median",
+    "amount_to_{party}_max_30d",
+    "amount_z_{party}_30d",
+    "{party}_amount_median",
+    "new_{other}",
+    *(f"{{party}}_large_{window}" for window in ("7d", "14d", "30d")),
 )
-# The columns of each of PARTIES, (parties, features).
-_PARTY_COLUMNS = np.array(
-    [[_COLUMN[name.format(party=party, others=distinct_name(party))] for name in _OF_PARTY] for party in PARTIES]
-)
-_CUSTOMER_COLUMNS = np.array([_COLUMN[name] for name in _OF_CUSTOMER])
-_TO_MEAN_COLUMNS = np.array([_COLUMN[f"amount_to_{party}_mean_30d"] for party in PARTIES[:2]])
+
+
+def _columns(party: str) -> list[int]:
+    """Where a party's features belong, the last and unused column for those that it does not have."""
+    names = {"party": party, "others": distinct_name(party), "other": "counterparty"}
+    own = _OF_CUSTOMER if party == "customer" else [""] * len(_OF_CUSTOMER)
+    return [_COLUMN.get(name.format(**names), len(FEATURES)) for name in (*_OF_PARTY, *own)]
+
+
 # Starts of windows that are looked up together.
 _CUTS = tuple(days * DAY for days in (1 / 24, 1, 7, 8, 14, 28, 30, 37, 38))
 _CUT = {seconds: column for column, seconds in enumerate(_CUTS)}
+_WHOLE = _CUT[HISTORY_SECONDS]
 _WINDOWS = [_CUT[seconds] for seconds in WINDOWS.values()]
 _SETTLED_WINDOWS = [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]
 _LARGE_WINDOWS = [_CUT[days * DAY] for days in (7, 14, 30)]
+_PARTY_COLUMNS = np.array([_columns(party) for party in PARTIES])
 
 
 def velocity_features(
@@ -143,47 +147,46 @@ def velocity_features(
     party is missing or a value has nothing to rest on. `logs` are the log's `party_logs`, where they are at hand.
     """
     wanted = np.arange(len(transactions)) if at is None else np.asarray(at, dtype=np.int64)
-    table = np.full((len(wanted), len(FEATURES)), np.nan, dtype=np.float32)
+    # One column more than there are, for what is not asked.
+    table = np.full((len(wanted), len(FEATURES) + 1), np.nan, dtype=np.float32)
     time, amount = np.asarray(transactions.time)[wanted], np.asarray(transactions.amount)[wanted]
     hour = time % DAY / HOUR
     # 1970-01-01 was a Thursday.
     weekday = (np.floor(time / DAY) + 3) % 7
-    table[:, _TIMES] = np.column_stack((amount, hour, hour < NIGHT_ENDS, weekday >= 5))
+    table[:, _TIMES] = np.array((amount, hour, hour < NIGHT_ENDS, weekday >= 5)).T
     for log in party_logs(transactions) if logs is None else logs:
         number, kind, place = log.places(wanted, len(transactions))
         for part in _chunks(log.end[place] - log.begin[place]):
-            _put(table, log, number[part], kind[part], place[part])
-    return table
+            values = _party_features(log, place[part], with_usual=(kind[part] == CUSTOMER).any())
+            table[number[part][:, None], _PARTY_COLUMNS[kind[part], : len(values)]] = values.T
+    return table[:, :-1]
 
 
 def _chunks(lengths: Positions) -> Iterator[slice]:
     """Slices of rows whose histories hold about SPAN_ROWS transactions together."""
-    if not len(lengths):
-        return
     chunk = np.cumsum(lengths + 1) // SPAN_ROWS
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(chunk)) + 1, [len(lengths)]])
+    edges = [0, *(np.flatnonzero(chunk[1:] != chunk[:-1]) + 1).tolist(), len(lengths)]
     for begin, end in pairwise(edges):
-        yield slice(int(begin), int(end))
+        if begin < end:
+            yield slice(begin, end)
 
 
-def _put(table: Table, log: PartyLog, row: Positions, kind: Positions, place: Positions) -> None:
-    """What the parties of these kinds, at these positions of the log, tell of the table's rows."""
+def _party_features(log: PartyLog, place: Positions, *, with_usual: bool) -> Floats:
+    """What parties tell of their transactions at `place` of the log: _OF_PARTY, and then _OF_CUSTOMER where that is
+    asked of any, (features, n)."""
     past = _Past.of(log, place)
-    table[row[:, None], _PARTY_COLUMNS[kind]] = np.vstack((*_windows(past), *_labels(past))).T
-    sides = kind < len(_TO_MEAN_COLUMNS)
-    table[row[sides], _TO_MEAN_COLUMNS[kind[sides]]] = _ratio(past.amount, past.mean)[sides]
-    customers = kind == CUSTOMER
-    if customers.any():
-        table[row[customers][:, None], _CUSTOMER_COLUMNS] = np.vstack(_usual(past)).T[customers]
+    parts = [*_windows(past), *_labels(past)]
+    return np.concatenate([*parts, *_usual(past)] if with_usual else parts)
 
 
 @dataclass(frozen=True)
 class _Past:
     """The histories of n parties of transactions.
 
-    place, now, amount (n,): of the transactions that are asked about. start (cuts, n): where in the log what is younger
-    than each of _CUTS begins; count (cuts, n): how many that are. history: all of it. windows: of each transaction
-    WINDOWS; total (windows, n): the sums of their amounts.
+    place, now, amount, other (n,): of the transactions that are asked about. start (cuts, n): where in the log what is
+    younger than each of _CUTS begins; count (cuts, n): how many that are. history: all of it, with the amounts `spent`.
+    In each of WINDOWS, (windows, n): total, the sum of amounts; others, how many there are on the other side; met, how
+    often it was the same one, and last of these in the whole history.
 
     All parties and windows are worked out together: for the few transactions of a request, each call of numpy costs
     more than what it does.
@@ -193,26 +196,39 @@ class _Past:
     place: Positions
     now: Floats
     amount: Floats
+    other: Positions
     start: Positions
     count: Positions
     history: Span
-    windows: Span
+    spent: Floats
     total: Floats
+    others: Floats
+    met: Floats
 
     @classmethod
     def of(cls, log: PartyLog, place: Positions) -> "_Past":
-        start, end = log.starts(place, np.array(_CUTS)).T, log.end[place]
-        windows = span(start[_WINDOWS].ravel(), np.tile(end, len(_WINDOWS)))
+        start, end, other = log.starts(place, np.array(_CUTS)).T, log.end[place], log.other[place]
+        begin = start[[*_WINDOWS, _WHOLE]]
+        windows = span(begin.ravel(), np.concatenate([end] * len(begin)))
+        first = len(windows.row) - int((end - begin[-1]).sum())
+        spent, partner = log.amount[windows.position], log.other[windows.position]
+        # One is counted where it appears first in the window.
+        is_first = (log.earlier_with_same[windows.position] < begin.ravel()[windows.row]) & (partner >= 0)
+        is_same = partner == np.concatenate([other] * len(begin))[windows.row]
+        total, others, met = (windows.sums(each).reshape(begin.shape) for each in (spent, is_first, is_same))
         return cls(
             log=log,
             place=place,
             now=log.time[place],
             amount=log.amount[place],
+            other=other,
             start=start,
             count=end - start,
-            history=span(start[_CUT[HISTORY_SECONDS]], end),
-            windows=windows,
-            total=windows.sums(log.amount[windows.position]).reshape(len(_WINDOWS), -1),
+            history=Span(windows.row[first:] - len(_WINDOWS) * len(place), windows.position[first:], len(place)),
+            spent=spent[first:],
+            total=total[:-1],
+            others=others[:-1],
+            met=met,
         )
 
     @cached_property
@@ -220,27 +236,27 @@ class _Past:
         """The mean amount within the longest of WINDOWS, (n,)."""
         return _ratio(self.total[-1], self.count[_WINDOWS[-1]])
 
-    def younger(self, span: Span, cut: int) -> NDArray[np.bool_]:
-        """Which transactions of one span for each of n are younger than that one of _CUTS."""
+    def is_younger(self, span: Span, cut: int) -> NDArray[np.bool_]:
+        """Which of these transactions of the histories are younger than this one of _CUTS."""
         return span.position >= self.start[cut, span.row]
+
+    def counts(self, span: Span, cuts: list[int]) -> Positions:
+        """How many of these transactions of the histories are younger than each of these _CUTS, (cuts, n)."""
+        cut, which = (span.position >= self.start[cuts][:, span.row]).nonzero()
+        place = cut * span.rows + span.row[which]
+        return np.bincount(place, minlength=len(cuts) * span.rows).reshape(len(cuts), -1)
 
 
 def _windows(past: _Past) -> tuple[NDArray, ...]:
     """The first features of _OF_PARTY, those that rest on no labels."""
-    log, row, position, shape = past.log, past.windows.row, past.windows.position, past.total.shape
-    partner, own = log.other[position], log.other[past.place]
-    # One is counted where it appears first in the window.
-    is_first = (partner >= 0) & (log.earlier_with_same[position] < past.start[_WINDOWS].ravel()[row])
-    others = past.windows.sums(is_first).reshape(shape)
-    met = past.windows.sums(partner == np.tile(own, len(_WINDOWS))[row]).reshape(shape)
     payments, spent = past.count[_WINDOWS] + 1, past.total + past.amount
-    since_last = past.now - log.time[log.end[past.place] - 1]
+    since_last = past.now - past.log.time[past.log.end[past.place] - 1]
     return (
         payments,
         spent,
         spent / payments,
-        others + ((met == 0) & (own >= 0)),
-        np.where(past.count[_CUT[HISTORY_SECONDS]] > 0, since_last, np.nan),
+        past.others + ((past.met[:-1] == 0) & (past.other >= 0)),
+        np.array((np.where(past.count[_WHOLE] > 0, since_last, np.nan), _ratio(past.amount, past.mean))),
     )
 
 
@@ -248,57 +264,48 @@ def _labels(past: _Past) -> tuple[NDArray, ...]:
     """The other features of _OF_PARTY."""
     history, log = past.history, past.log
     is_known = log.known_fraud(history.position, past.now[history.row])
-    is_settled = ~past.younger(history, _CUT[SETTLED])
+    is_settled = ~past.is_younger(history, _CUT[SETTLED])
     known, genuine = history.where(is_known), history.where(is_settled & ~is_known)
     first, newest_genuine = known.first(), genuine.last()
-    run = known.where(known.position > newest_genuine[known.row])
     since_first = genuine.where(genuine.position > first[genuine.row]).sums()
-    settled = history.where(is_known & is_settled)
-    frauds = np.array([settled.where(past.younger(settled, cut)).sums() for cut in _SETTLED_WINDOWS])
-    count = past.count[_SETTLED_WINDOWS] - past.count[_CUT[SETTLED]]
-    least = np.full(len(first), np.inf)
-    np.minimum.at(least, known.row, log.amount[known.position])
+    run = known.where(known.position > newest_genuine[known.row])
     moments = np.array((known.last(), first, newest_genuine, run.first()))
+    count = past.count[_SETTLED_WINDOWS] - past.count[_CUT[SETTLED]]
+    frauds = past.counts(history.where(is_known & is_settled), _SETTLED_WINDOWS)
+    least = np.full(known.rows, np.nan)
+    np.fmin.at(least, known.row, log.amount[known.position])
     return (
         count,
-        np.divide(frauds, count, out=np.zeros(count.shape), where=count > 0),
-        known.where(past.younger(known, _CUT[28 * DAY])).sums(),
-        np.where(np.isinf(least), np.nan, least),
-        np.where(first >= 0, since_first, np.nan),
-        run.sums(),
+        frauds / np.maximum(count, 1),
         np.where(moments >= 0, past.now - log.time[moments], np.nan),
+        past.counts(known, [_CUT[28 * DAY]]),
+        np.array((least, np.where(first >= 0, since_first, np.nan), run.sums())),
     )
 
 
 def _usual(past: _Past) -> tuple[NDArray, ...]:
     """The features of _OF_CUSTOMER: what is usual for a customer, without this transaction."""
-    log, history, count = past.log, past.history, past.count
-    spent = log.amount[history.position]
-    median = _median(log, past.start[_CUT[HISTORY_SECONDS]], log.end[past.place])
+    history, spent, count = past.history, past.spent, past.count
+    median = _median(past.log, past.start[_WHOLE], past.log.end[past.place])
     large = history.where(spent > LARGE * median[history.row])
-    in_month = past.younger(history, _CUT[30 * DAY])
-    month, month_spent = history.where(in_month), spent[in_month]
-    deviation = np.sqrt(_ratio(month.sums((month_spent - past.mean[month.row]) ** 2), count[_CUT[30 * DAY]] - 1))
-    largest = np.zeros(len(past.now))
-    np.maximum.at(largest, month.row, month_spent)
-    before = history.sums(np.where(past.younger(history, _CUT[14 * DAY]), 0.0, spent))
-    mean_before = _ratio(before, count[_CUT[HISTORY_SECONDS]] - count[_CUT[14 * DAY]])
-    other = log.other[past.place]
-    met = history.sums(log.other[history.position] == other[history.row])
+    is_recent = past.is_younger(history, _CUT[30 * DAY])
+    squares = history.sums(is_recent * (spent - past.mean[history.row]) ** 2)
+    deviation = np.sqrt(_ratio(squares, count[_CUT[30 * DAY]] - 1))
+    largest = np.zeros(history.rows)
+    np.maximum.at(largest, history.row, is_recent * spent)
+    before = history.sums(~past.is_younger(history, _CUT[14 * DAY]) * spent)
+    mean_before = _ratio(before, count[_WHOLE] - count[_CUT[14 * DAY]])
     return (
-        np.where(other >= 0, met == 0, np.nan),
-        _ratio(past.amount, mean_before),
-        _ratio(past.amount, median),
-        _ratio(past.amount, largest),
-        _ratio(past.amount - past.mean, deviation),
-        median,
-        *(large.where(past.younger(large, cut)).sums() for cut in _LARGE_WINDOWS),
+        _ratio(past.amount, np.array((mean_before, median, largest))),
+        np.array((_ratio(past.amount - past.mean, deviation), median)),
+        np.where(past.other >= 0, past.met[-1:] == 0, np.nan),
+        past.counts(large, _LARGE_WINDOWS),
     )
 
 
 def _ratio(value: NDArray, base: NDArray) -> Floats:
     """value / base, NaN where there is no base above 0."""
-    return np.divide(value, base, out=np.full(len(value), np.nan), where=base > 0)
+    return value / np.where(base > 0, base, np.nan)
 
 
 def _median(log: PartyLog, begin: Positions, end: Positions) -> NDArray:
