@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ml.data.transactions import PARTIES, TransactionColumns, known_fraud
 
+CUSTOMER = PARTIES.index("customer")
 HOUR, DAY = 3_600.0, 86_400.0
 # How far back, and over how many transactions, anything is known of a party.
 HISTORY_SECONDS = 38 * DAY
@@ -103,7 +104,7 @@ class PartyLog:
             kind=kind,
             rows=row,
             group=oldest,
-            other=np.where(kind == 0, transactions.counterparty[row], transactions.customer[row]),
+            other=np.where(kind == CUSTOMER, transactions.counterparty[row], transactions.customer[row]),
             time=time,
             amount=transactions.amount[row],
             fraud_known_at=transactions.fraud_known_at[row],

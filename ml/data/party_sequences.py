@@ -15,6 +15,7 @@ from ml.data.transactions import TransactionColumns
 
 SIDES = ("customer", "counterparty")
 SETTLED_SECONDS = 7 * DAY
+_NUMBERS = ("times", "amounts", "same_party", "fraud_known")
 CHANNELS = ("age", "gap", "amount", "amount_ratio", "same_party", "fraud_known", "settled")
 
 Table = NDArray[np.float32]
@@ -102,24 +103,23 @@ def sequences_of_histories(
     Raises ValueError that names the field at fault.
     """
     for history in histories:
-        for name in ("amounts", "same_party", "types", "fraud_known"):
+        for name in (*_NUMBERS, "types"):
             if len(history[name]) != len(history["times"]):
                 raise ValueError(f"a history's {name} must have one entry for each of its times")
     length = np.array([min(len(history["times"]), limit) for history in histories], dtype=np.int64)
     shape = (len(histories), int(length.max(initial=0)))
-    columns = {name: np.zeros(shape) for name in ("times", "amounts", "same_party", "fraud_known")}
+    columns = np.zeros((len(_NUMBERS), *shape))
     kind = np.zeros(shape, dtype=np.int64)
     for row, (history, count) in enumerate(zip(histories, length.tolist(), strict=True)):
-        if not count:
-            continue
-        for name, column in columns.items():
-            column[row, :count] = history[name][-count:]  # type: ignore[literal-required]
-        kind[row, :count] = [types.get(name, 0) for name in history["types"][-count:]]
+        if count:
+            columns[:, row, :count] = [history[name][-count:] for name in _NUMBERS]  # type: ignore[literal-required]
+            kind[row, :count] = [types.get(name, 0) for name in history["types"][-count:]]
+    times, amounts, same_party, fraud_known = columns
     events = describe(
-        age=now[:, None] - columns["times"],
-        amount=columns["amounts"],
-        same_party=columns["same_party"],
-        fraud_known=columns["fraud_known"],
+        age=now[:, None] - times,
+        amount=amounts,
+        same_party=same_party,
+        fraud_known=fraud_known,
         real=np.arange(shape[1]) < length[:, None],
         current=amount,
     )

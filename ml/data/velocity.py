@@ -15,14 +15,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, Floats, PartyLog, Positions, Span, party_logs, span
+from ml.data.party_log import CUSTOMER, DAY, HISTORY_SECONDS, HOUR, Floats, PartyLog, Positions, Span, party_logs, span
 from ml.data.transactions import PARTIES, TransactionColumns
 
 WINDOWS = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 SETTLED_WINDOWS = {"1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 SETTLED = 7 * DAY
 NIGHT_ENDS = 7
-CUSTOMER = PARTIES.index("customer")
 LARGE = 3.0
 # Rows at once: bounds the memory of the windows' transactions.
 SPAN_ROWS = 1_000_000
