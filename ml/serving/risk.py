@@ -70,12 +70,13 @@ class RiskPredictor:
             shares = self.network.shares(table, self._sequences(requests, whole))
             logits["network"] = shares.logit.astype(np.float64)
         probability = self.ensemble.calibrator(self.ensemble.mix(logits, table))
+        members = {name: (1.0 / (1.0 + np.exp(-each))).tolist() for name, each in logits.items()}
         parts = (1.0 - self.ensemble.weight) * parts[:, :-1]
         return [
             RiskPrediction(
                 probability=float(probability[row]),
                 anomaly=None,
-                members={name: float(1.0 / (1.0 + np.exp(-each[row]))) for name, each in logits.items()},
+                members={name: member[row] for name, member in members.items()},
                 contributions=self._contributions(table[row], parts[row]),
                 events=self._events(row, requests[row], shares),
             )
@@ -86,9 +87,10 @@ class RiskPredictor:
         """Of all customers and then of all counterparties."""
         histories: list[History] = [request[side] for side in SIDES for request in requests]  # type: ignore[literal-required]
         newest = np.array([max(history["times"], default=0.0) for history in histories])
+        since_last = whole[:, _SINCE_LAST].T.ravel()
         return sequences_of_histories(
             histories,
-            now=newest + np.nan_to_num(whole[:, _SINCE_LAST].T.ravel()),
+            now=newest + np.where(np.isnan(since_last), 0.0, since_last),
             amount=np.concatenate([whole[:, _AMOUNT]] * len(SIDES)),
             types=self.types,
             limit=self.ensemble.shape["max_length"],
@@ -117,16 +119,16 @@ class RiskPredictor:
             return []
         most = self.ensemble.shape["max_length"]
         read: list[tuple[str, int]] = []
-        part, attention = [], []
+        added, attended = [], []
         for number, side in enumerate(SIDES):
             given = len(request[side]["times"])  # type: ignore[literal-required]
             kept = min(given, most)
             read += [(side, index) for index in range(given - kept, given)]
-            part.append(shares.part[number, row, :kept])
-            attention.append(shares.attention[number, row, :kept])
-        parts = np.float32(self.ensemble.weight) * np.concatenate(part)
+            added.append(shares.part[number, row, :kept])
+            attended.append(shares.attention[number, row, :kept])
+        parts = np.float32(self.ensemble.weight) * np.concatenate(added)
         strongest = np.argsort(-np.abs(parts), kind="stable")[:MOST_EVENTS]
-        told = zip(parts[strongest].tolist(), np.concatenate(attention)[strongest].tolist(), strict=True)
+        told = zip(parts[strongest].tolist(), np.concatenate(attended)[strongest].tolist(), strict=True)
         return [
             EventShare(side=read[place][0], index=read[place][1], part=part, attention=attention)
             for place, (part, attention) in zip(strongest.tolist(), told, strict=True)
