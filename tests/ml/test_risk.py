@@ -91,7 +91,10 @@ def test_a_request_is_answered_with_the_probability_of_the_training_code(
     answers = predictor.predict(requests_of_log(log, at))
     np.testing.assert_allclose([answer["probability"] for answer in answers], expected, rtol=1e-3, atol=1e-6)
     alone = predictor.predict(requests_of_log(log, at[5:6]))[0]
-    assert alone["probability"] == pytest.approx(answers[5]["probability"], rel=1e-3)
+    assert alone["probability"] == pytest.approx(answers[5]["probability"], abs=1e-6)
+    assert [each["feature"] for each in alone["contributions"]] == [
+        each["feature"] for each in answers[5]["contributions"]
+    ]
 
 
 def test_an_answer_names_features_and_events_with_the_strongest_first(log: TransactionColumns, artifact: Path) -> None:
