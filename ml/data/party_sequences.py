@@ -98,13 +98,13 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
 def sequences_of_histories(
     histories: Sequence[History], *, now: NDArray, amount: NDArray, types: dict[str, int], limit: int
 ) -> SideSequences:
-    """One side's events of several requests; now and amount (B,) are the transactions' own. types by name, from 1.
+    """The newest events of B histories; now and amount (B,) are of the transactions after them. types by name, from 1.
 
     Raises ValueError that names the field at fault.
     """
     for history in histories:
         for name in (*_NUMBERS, "types"):
-            if len(history[name]) != len(history["times"]):
+            if len(history[name]) != len(history["times"]):  # type: ignore[literal-required]
                 raise ValueError(f"a history's {name} must have one entry for each of its times")
     length = np.array([min(len(history["times"]), limit) for history in histories], dtype=np.int64)
     shape = (len(histories), int(length.max(initial=0)))

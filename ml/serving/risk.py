@@ -19,6 +19,8 @@ from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, R
 
 CONTRIBUTIONS = 20
 MOST_EVENTS = 16
+# Of what is told of events, which every decision keeps.
+DIGITS = 7
 _AMOUNT = FEATURES.index("amount")
 _SINCE_LAST = [FEATURES.index(f"{side}_seconds_since_last") for side in SIDES]
 
@@ -128,10 +130,10 @@ class RiskPredictor:
             attended.append(shares.attention[number, row, :kept])
         parts = np.float32(self.ensemble.weight) * np.concatenate(added)
         strongest = np.argsort(-np.abs(parts), kind="stable")[:MOST_EVENTS]
-        told = zip(parts[strongest].tolist(), np.concatenate(attended)[strongest].tolist(), strict=True)
+        told = np.array((parts[strongest], np.concatenate(attended)[strongest]), dtype=np.float64).round(DIGITS).T
         return [
             EventShare(side=read[place][0], index=read[place][1], part=part, attention=attention)
-            for place, (part, attention) in zip(strongest.tolist(), told, strict=True)
+            for place, (part, attention) in zip(strongest.tolist(), told.tolist(), strict=True)
         ]
 
 

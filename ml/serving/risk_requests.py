@@ -32,7 +32,7 @@ class Contribution(TypedDict):
 
 
 class EventShare(TypedDict):
-    """index into that side's history of the request; part of the log-odds; attention in [0, 1]."""
+    """index into that side's history of the request; part of the log-odds; attention in [0, 1]; both to seven digits."""
 
     side: str
     index: int
@@ -89,4 +89,4 @@ def _put_histories(
     edges = np.searchsorted(row, np.arange(len(place) + 1)).tolist()
     for which, side, (first, last) in zip(number.tolist(), kind.tolist(), pairwise(edges), strict=True):
         history = {name: column[first:last] for name, column in columns.items()}
-        requests[which][SIDES[side]] = history  # type: ignore[literal-required]
+        requests[which][SIDES[side]] = history
