@@ -32,7 +32,7 @@ class Contribution(TypedDict):
 
 
 class EventShare(TypedDict):
-    """index into that side's history of the request; part of the log-odds; attention in [0, 1]; both to seven digits."""
+    """index into that side's history of the request; part of the log-odds, attention in [0, 1], to seven digits."""
 
     side: str
     index: int
