@@ -108,17 +108,21 @@ def _lstm(events_SBLD: Table, coming_SDG: Table, state_SDG: Table, bias_S1G: Tab
     coming_SBLG = (events_SBLD.reshape(sides, -1, size) @ coming_SDG + bias_S1G).reshape(sides, batch, length, -1)
     states_LSBD = np.empty((length, sides, batch, size), dtype=np.float32)
     state_SBD, cell_SBD = np.zeros((2, sides, batch, size), dtype=np.float32)
-    for event, state in enumerate(states_LSBD):
-        gates_SBG = state_SBD @ state_SDG
-        gates_SBG += coming_SBLG[:, :, event]
+    # Made once and written into at each event: an array of its own costs about as much as what is done with it.
+    gates_SBG = np.empty((sides, batch, 4 * size), dtype=np.float32)
+    sigmoids = gates_SBG[..., : 3 * size]
+    take, keep, tell, new = (gates_SBG[..., gate * size : (gate + 1) * size] for gate in range(4))
+    for coming_SBG, told_SBD in zip(coming_SBLG.transpose(2, 0, 1, 3), states_LSBD, strict=True):
+        np.matmul(state_SBD, state_SDG, out=gates_SBG)
+        gates_SBG += coming_SBG
         np.tanh(gates_SBG, out=gates_SBG)
-        sigmoids = gates_SBG[..., : 3 * size]
         sigmoids += 1
         sigmoids *= _HALF
-        cell_SBD *= gates_SBG[..., size : 2 * size]
-        cell_SBD += gates_SBG[..., :size] * gates_SBG[..., 3 * size :]
-        state_SBD = np.tanh(cell_SBD, out=state)
-        state_SBD *= gates_SBG[..., 2 * size : 3 * size]
+        cell_SBD *= keep
+        new *= take
+        cell_SBD += new
+        state_SBD = np.tanh(cell_SBD, out=told_SBD)
+        state_SBD *= tell
     return states_LSBD.transpose(1, 2, 0, 3)
 
 
