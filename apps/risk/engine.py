@@ -1,7 +1,6 @@
 """What the engine says of transactions: velocity features, and the model's probability with what it owes to what."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,7 +79,7 @@ class Histories:
     out_of_order: frozenset[int]
 
     @cached_property
-    def parties(self) -> dict[str, PartyLog]:
+    def parties(self) -> list[PartyLog]:
         return party_logs(self.log)
 
 
@@ -91,10 +90,9 @@ def velocity(histories: Histories) -> NDArray[np.float32]:
 
 def named(table: NDArray[np.float32]) -> list[dict[str, float | None]]:
     """Rows of features (n, len(FEATURES)) by name."""
-    return [
-        dict(zip(FEATURES, (None if math.isnan(value) else value for value in row), strict=True))
-        for row in table.tolist()
-    ]
+    values = table.astype(object)
+    values[np.isnan(table)] = None
+    return [dict(zip(FEATURES, row, strict=True)) for row in values.tolist()]
 
 
 def tabled(rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float32]:

@@ -1,18 +1,23 @@
-"""A transaction log seen from one kind of party: whose transactions came before which, and in which window."""
+"""A transaction log as its parties see it: whose transactions came before which, and in which window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.transactions import PARTIES, TransactionColumns, known_fraud
 
+CUSTOMER = PARTIES.index("customer")
 HOUR, DAY = 3_600.0, 86_400.0
 # How far back, and over how many transactions, anything is known of a party.
 HISTORY_SECONDS = 38 * DAY
 HISTORY_ROWS = 2_000
 # Above so few rows one search for all is faster than one for each.
 ROWS_ONE_BY_ONE = 32
+# A log of so few rows is seen by all kinds of parties at once: a request pays for each call of numpy, not for rows.
+ROWS_TOGETHER = 20_000
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -61,52 +66,70 @@ def span(start: Positions, end: Positions) -> Span:
 
 @dataclass(frozen=True)
 class PartyLog:
-    """The transactions that have a party, sorted by (party, time).
+    """Transactions once for each of their parties, sorted by (kind of party, party, time).
 
-    rows: their numbers in the log. begin: where each one's history begins at the earliest, however long ago that was,
-    and end: where it ends, exclusive, which is before all of the same moment. frauds: positions of those that ever
-    became known as fraud.
+    kind: which of PARTIES the party is. rows: their numbers in the log. group: the same number for those of one party.
+    other: the party on the other side, -1 where there is none. begin: where each one's history begins at the earliest,
+    however long ago that was, and end: where it ends, exclusive, which is before all of the same moment.
     """
 
+    kind: Positions
     rows: Positions
+    group: Positions
+    other: Positions
     time: Floats
     amount: Floats
     fraud_known_at: Floats
     cleared_at: Floats
     begin: Positions
     end: Positions
-    frauds: Positions
 
     @classmethod
-    def of(cls, transactions: TransactionColumns, party: NDArray[np.int64]) -> "PartyLog":
-        present = np.flatnonzero(party >= 0)
+    def of(cls, transactions: TransactionColumns, parties: Sequence[str]) -> "PartyLog":
+        """The log as these kinds of parties see it."""
+        codes = np.stack([getattr(transactions, party) for party in parties])
+        number, row = np.nonzero(codes >= 0)
+        kind, owner = np.array([PARTIES.index(party) for party in parties])[number], codes[number, row]
         # The amount breaks ties, so that sums do not depend on the order of the log.
-        order = present[np.lexsort((transactions.amount[present], transactions.time[present], party[present]))]
-        time, owner = transactions.time[order], party[order]
+        order = np.lexsort((transactions.amount[row], transactions.time[row], owner, kind))
+        kind, owner, row = kind[order], owner[order], row[order]
+        time = transactions.time[row]
         place = np.arange(len(order))
         new_owner, later = np.ones(len(order), dtype=bool), np.ones(len(order), dtype=bool)
-        np.not_equal(owner[1:], owner[:-1], out=new_owner[1:])
+        new_owner[1:] = (owner[1:] != owner[:-1]) | (kind[1:] != kind[:-1])
         np.greater(time[1:], time[:-1], out=later[1:])
-        new_moment = new_owner | later
-        end = np.maximum.accumulate(np.where(new_moment, place, 0))
+        end = np.maximum.accumulate(np.where(new_owner | later, place, 0))
         oldest = np.maximum.accumulate(np.where(new_owner, place, 0))
         return cls(
-            rows=order,
+            kind=kind,
+            rows=row,
+            group=oldest,
+            other=np.where(kind == CUSTOMER, transactions.counterparty[row], transactions.customer[row]),
             time=time,
-            amount=transactions.amount[order],
-            fraud_known_at=transactions.fraud_known_at[order],
-            cleared_at=transactions.cleared_at[order],
+            amount=transactions.amount[row],
+            fraud_known_at=transactions.fraud_known_at[row],
+            cleared_at=transactions.cleared_at[row],
             begin=np.maximum(oldest, end - HISTORY_ROWS),
             end=end,
-            frauds=np.flatnonzero(np.isfinite(transactions.fraud_known_at[order])),
         )
 
-    def places(self, at: Positions, transactions: int) -> tuple[NDArray[np.bool_], Positions]:
-        """Which of the log's rows `at` have a party, and the positions of those that do."""
-        place = np.full(transactions, -1, dtype=np.int64)
-        place[self.rows] = np.arange(len(self.rows))
-        found = place[at]
-        return found >= 0, found[found >= 0]
+    @cached_property
+    def earlier_with_same(self) -> Positions:
+        """For each position the one before it with the same two parties, -1 where there is none."""
+        order = np.lexsort((self.other, self.group))
+        group, met = self.group[order], self.other[order]
+        same = (group[1:] == group[:-1]) & (met[1:] == met[:-1])
+        earlier = np.full(len(order), -1, dtype=np.int64)
+        earlier[order[1:][same]] = order[:-1][same]
+        return earlier
+
+    def places(self, at: Positions, transactions: int) -> tuple[Positions, Positions, Positions]:
+        """Which of `at`, numbers of rows of the log, has which of PARTIES, and the positions of these, by kind."""
+        place = np.full((len(PARTIES), transactions), -1, dtype=np.int64)
+        place[self.kind, self.rows] = np.arange(len(self.rows))
+        found = place[:, at]
+        kind, number = np.nonzero(found >= 0)
+        return number, kind, found[kind, number]
 
     def starts(self, place: Positions, seconds: Floats) -> Positions:
         """The first position of each transaction's history that is younger than so many seconds, shape (n, windows).
@@ -136,14 +159,9 @@ class PartyLog:
         """Whether these transactions are known to be fraud at these moments."""
         return known_fraud(self.fraud_known_at[position], self.cleared_at[position], at)
 
-    def frauds_within(self, start: Positions, end: Positions, at: Floats) -> Span:
-        """The transactions at start <= position < end of each row that are known to be fraud at its moment `at`."""
-        numbers = span(np.searchsorted(self.frauds, start), np.searchsorted(self.frauds, end))
-        frauds = Span(numbers.row, self.frauds[numbers.position], numbers.rows)
-        return frauds.where(self.known_fraud(frauds.position, at[frauds.row]))
 
-
-def party_logs(transactions: TransactionColumns) -> dict[str, PartyLog]:
-    """The log as each kind of party sees it, by its name; only of those that any transaction has."""
-    parties = {party: np.asarray(getattr(transactions, party)) for party in PARTIES}
-    return {party: PartyLog.of(transactions, codes) for party, codes in parties.items() if codes.max(initial=-1) >= 0}
+def party_logs(transactions: TransactionColumns) -> list[PartyLog]:
+    """The log as all its parties see it: in one, or of a large log in one for each kind, which takes less memory."""
+    if len(transactions) <= ROWS_TOGETHER:
+        return [PartyLog.of(transactions, PARTIES)]
+    return [PartyLog.of(transactions, [party]) for party in PARTIES]

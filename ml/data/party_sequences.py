@@ -15,6 +15,7 @@ from ml.data.transactions import TransactionColumns
 
 SIDES = ("customer", "counterparty")
 SETTLED_SECONDS = 7 * DAY
+_NUMBERS = ("times", "amounts", "same_party", "fraud_known")
 CHANNELS = ("age", "gap", "amount", "amount_ratio", "same_party", "fraud_known", "settled")
 
 Table = NDArray[np.float32]
@@ -69,9 +70,8 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
     """The newest `limit` events before each of the transactions `at`, by side."""
     found = {}
     for side in SIDES:
-        log = PartyLog.of(transactions, np.asarray(getattr(transactions, side)))
-        other = np.asarray(getattr(transactions, SIDES[1] if side == SIDES[0] else SIDES[0]))
-        present, place = log.places(at, len(transactions))
+        log = PartyLog.of(transactions, [side])
+        present, _, place = log.places(at, len(transactions))
         length = np.zeros(len(at), dtype=np.int64)
         last = np.zeros(len(at), dtype=np.int64)
         length[present] = np.minimum(log.end[place] - log.history(place), limit)
@@ -79,17 +79,18 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
         offset = np.arange(int(length.max(initial=0)))
         real = offset < length[:, None]
         position = np.where(real, (last - length)[:, None] + offset, 0)
-        row = log.rows[position]
+        own = np.full(len(at), -1, dtype=np.int64)
+        own[present] = log.other[place]
         now, current = np.asarray(transactions.time)[at], np.asarray(transactions.amount)[at]
         events = describe(
-            age=now[:, None] - np.asarray(transactions.time)[row],
-            amount=np.asarray(transactions.amount)[row],
-            same_party=(other[row] == other[at][:, None]) & (other[row] >= 0),
+            age=now[:, None] - log.time[position],
+            amount=log.amount[position],
+            same_party=(log.other[position] == own[:, None]) & (own >= 0)[:, None],
             fraud_known=log.known_fraud(position, now[:, None]),
             real=real,
             current=current,
         )
-        kind = np.where(real, np.asarray(transactions.type, dtype=np.int64)[row] + 1, 0)
+        kind = np.where(real, np.asarray(transactions.type, dtype=np.int64)[log.rows[position]] + 1, 0)
         found[side] = SideSequences(events, kind, length)
     return found
 
@@ -97,29 +98,28 @@ def sequences_of_log(transactions: TransactionColumns, at: Positions, *, limit: 
 def sequences_of_histories(
     histories: Sequence[History], *, now: NDArray, amount: NDArray, types: dict[str, int], limit: int
 ) -> SideSequences:
-    """One side's events of several requests; now and amount (B,) are the transactions' own. types by name, from 1.
+    """The newest events of B histories; now and amount (B,) are of the transactions after them. types by name, from 1.
 
     Raises ValueError that names the field at fault.
     """
     for history in histories:
-        for name in ("amounts", "same_party", "types", "fraud_known"):
-            if len(history[name]) != len(history["times"]):
+        for name in (*_NUMBERS, "types"):
+            if len(history[name]) != len(history["times"]):  # type: ignore[literal-required]
                 raise ValueError(f"a history's {name} must have one entry for each of its times")
     length = np.array([min(len(history["times"]), limit) for history in histories], dtype=np.int64)
     shape = (len(histories), int(length.max(initial=0)))
-    columns = {name: np.zeros(shape) for name in ("times", "amounts", "same_party", "fraud_known")}
+    columns = np.zeros((len(_NUMBERS), *shape))
     kind = np.zeros(shape, dtype=np.int64)
     for row, (history, count) in enumerate(zip(histories, length.tolist(), strict=True)):
-        if not count:
-            continue
-        for name, column in columns.items():
-            column[row, :count] = history[name][-count:]  # type: ignore[literal-required]
-        kind[row, :count] = [types.get(name, 0) for name in history["types"][-count:]]
+        if count:
+            columns[:, row, :count] = [history[name][-count:] for name in _NUMBERS]  # type: ignore[literal-required]
+            kind[row, :count] = [types.get(name, 0) for name in history["types"][-count:]]
+    times, amounts, same_party, fraud_known = columns
     events = describe(
-        age=now[:, None] - columns["times"],
-        amount=columns["amounts"],
-        same_party=columns["same_party"],
-        fraud_known=columns["fraud_known"],
+        age=now[:, None] - times,
+        amount=amounts,
+        same_party=same_party,
+        fraud_known=fraud_known,
         real=np.arange(shape[1]) < length[:, None],
         current=amount,
     )

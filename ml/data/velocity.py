@@ -7,13 +7,15 @@ end seven days earlier, when most of what is fraud has become known, as in the F
 al., 2022, chapter 3). Whatever rests on labels uses those that were known at the moment of the transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import DAY, HISTORY_SECONDS, HOUR, PartyLog, Positions, party_logs, span
+from ml.data.party_log import CUSTOMER, DAY, HISTORY_SECONDS, HOUR, Floats, PartyLog, Positions, Span, party_logs, span
 from ml.data.transactions import PARTIES, TransactionColumns
 
 WINDOWS = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -26,10 +28,6 @@ SPAN_ROWS = 1_000_000
 MEDIAN_ROWS = 64
 
 Table = NDArray[np.float32]
-
-
-def other_side(party: str) -> str:
-    return "counterparty" if party == "customer" else "customer"
 
 
 def distinct_name(party: str) -> str:
@@ -89,15 +87,58 @@ def _describe_party(party: str) -> dict[str, str]:
 DESCRIPTIONS = describe_features()
 FEATURES: tuple[str, ...] = tuple(DESCRIPTIONS)
 _COLUMN = {name: column for column, name in enumerate(FEATURES)}
+_TIMES = [_COLUMN[name] for name in ("amount", "hour", "is_night", "is_weekend")]
+# In the order in which `_windows`, `_labels` and `_usual` give them; a party without one of them gives it for nothing.
+_OF_PARTY = (
+    *(
+        f"{{party}}_{name}_{window}"
+        for name in ("count", "amount_sum", "amount_mean", "{others}")
+        for window in WINDOWS
+    ),
+    "{party}_seconds_since_last",
+    "amount_to_{party}_mean_30d",
+    *(f"{{party}}_{name}_{window}" for name in ("settled_count", "fraud_rate") for window in SETTLED_WINDOWS),
+    "{party}_seconds_since_known_fraud",
+    "{party}_seconds_since_first_known_fraud",
+    "{party}_seconds_since_settled_genuine",
+    "{party}_seconds_since_fraud_run",
+    "{party}_known_frauds_28d",
+    "{party}_known_fraud_amount_min",
+    "{party}_genuine_since_first_known_fraud",
+    "{party}_fraud_run",
+)
+_OF_CUSTOMER = (
+    "amount_to_{party}_mean_before_14d",
+    "amount_to_{party}_median",
+    "amount_to_{party}_max_30d",
+    "amount_z_{party}_30d",
+    "{party}_amount_median",
+    "new_{other}",
+    *(f"{{party}}_large_{window}" for window in ("7d", "14d", "30d")),
+)
+
+
+def _columns(party: str) -> list[int]:
+    """Where a party's features belong, the last and unused column for those that it does not have."""
+    names = {"party": party, "others": distinct_name(party), "other": "counterparty"}
+    own = _OF_CUSTOMER if party == "customer" else [""] * len(_OF_CUSTOMER)
+    return [_COLUMN.get(name.format(**names), len(FEATURES)) for name in (*_OF_PARTY, *own)]
+
+
 # Starts of windows that are looked up together.
 _CUTS = tuple(days * DAY for days in (1 / 24, 1, 7, 8, 14, 28, 30, 37, 38))
 _CUT = {seconds: column for column, seconds in enumerate(_CUTS)}
+_WHOLE = _CUT[HISTORY_SECONDS]
+_WINDOWS = [_CUT[seconds] for seconds in WINDOWS.values()]
+_SETTLED_WINDOWS = [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]
+_LARGE_WINDOWS = [_CUT[days * DAY] for days in (7, 14, 30)]
+_PARTY_COLUMNS = np.array([_columns(party) for party in PARTIES])
 
 
 def velocity_features(
     transactions: TransactionColumns,
     at: NDArray[np.int64] | None = None,
-    logs: Mapping[str, PartyLog] | None = None,
+    logs: Sequence[PartyLog] | None = None,
 ) -> Table:
     """Features of the transactions `at` (all where None) out of this log, shape (len(at), len(FEATURES)).
 
@@ -105,168 +146,165 @@ def velocity_features(
     party is missing or a value has nothing to rest on. `logs` are the log's `party_logs`, where they are at hand.
     """
     wanted = np.arange(len(transactions)) if at is None else np.asarray(at, dtype=np.int64)
-    table = np.full((len(wanted), len(FEATURES)), np.nan, dtype=np.float32)
+    # One column more than there are, for what is not asked.
+    table = np.full((len(wanted), len(FEATURES) + 1), np.nan, dtype=np.float32)
     time, amount = np.asarray(transactions.time)[wanted], np.asarray(transactions.amount)[wanted]
     hour = time % DAY / HOUR
     # 1970-01-01 was a Thursday.
     weekday = (np.floor(time / DAY) + 3) % 7
-    columns = {"amount": amount, "hour": hour, "is_night": hour < NIGHT_ENDS, "is_weekend": weekday >= 5}
-    _put(table, np.arange(len(wanted)), columns)
-    for party, log in (party_logs(transactions) if logs is None else logs).items():
-        present, place = log.places(wanted, len(transactions))
-        rows = np.flatnonzero(present)
-        other = np.asarray(getattr(transactions, other_side(party)))[log.rows]
-        earlier = _earlier_with_same(log, np.asarray(getattr(transactions, party))[log.rows], other)
+    table[:, _TIMES] = np.array((amount, hour, hour < NIGHT_ENDS, weekday >= 5)).T
+    for log in party_logs(transactions) if logs is None else logs:
+        number, kind, place = log.places(wanted, len(transactions))
         for part in _chunks(log.end[place] - log.begin[place]):
-            chosen = place[part]
-            _put(table, rows[part], _party_features(party, log, chosen, other, earlier))
-    return table
+            values = _party_features(log, place[part], with_usual=(kind[part] == CUSTOMER).any())
+            table[number[part][:, None], _PARTY_COLUMNS[kind[part], : len(values)]] = values.T
+    return table[:, :-1]
 
 
 def _chunks(lengths: Positions) -> Iterator[slice]:
     """Slices of rows whose histories hold about SPAN_ROWS transactions together."""
-    if not len(lengths):
-        return
     chunk = np.cumsum(lengths + 1) // SPAN_ROWS
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(chunk)) + 1, [len(lengths)]])
+    edges = [0, *(np.flatnonzero(chunk[1:] != chunk[:-1]) + 1).tolist(), len(lengths)]
     for begin, end in pairwise(edges):
-        yield slice(int(begin), int(end))
+        if begin < end:
+            yield slice(begin, end)
 
 
-def _put(table: Table, rows: Positions, columns: dict[str, NDArray]) -> None:
-    # All at once: for a single row, column after column takes longer than working them out.
-    places = [_COLUMN[name] for name in columns]
-    table[rows[:, None], places] = np.array(list(columns.values()), dtype=np.float32).T
+def _party_features(log: PartyLog, place: Positions, *, with_usual: bool) -> Floats:
+    """What parties tell of their transactions at `place` of the log: _OF_PARTY, and then _OF_CUSTOMER where that is
+    asked of any, (features, n)."""
+    past = _Past.of(log, place)
+    parts = [*_windows(past), *_labels(past)]
+    return np.concatenate([*parts, *_usual(past)] if with_usual else parts)
 
 
-def _earlier_with_same(log: PartyLog, party: Positions, other: Positions) -> Positions:
-    """For each position the one before it with the same two parties, -1 where there is none."""
-    order = np.lexsort((other, party))
-    own, met = party[order], other[order]
-    same = (own[1:] == own[:-1]) & (met[1:] == met[:-1])
-    earlier = np.full(len(order), -1, dtype=np.int64)
-    earlier[order[1:][same]] = order[:-1][same]
-    return earlier
+@dataclass(frozen=True)
+class _Past:
+    """The histories of n parties of transactions.
+
+    place, now, amount, other (n,): of the transactions that are asked about. start (cuts, n): where in the log what is
+    younger than each of _CUTS begins; count (cuts, n): how many that are. history: all of it, with the amounts `spent`.
+    In each of WINDOWS, (windows, n): total, the sum of amounts; others, how many there are on the other side; met, how
+    often it was the same one, and last of these in the whole history.
+
+    All parties and windows are worked out together: for the few transactions of a request, each call of numpy costs
+    more than what it does.
+    """
+
+    log: PartyLog
+    place: Positions
+    now: Floats
+    amount: Floats
+    other: Positions
+    start: Positions
+    count: Positions
+    history: Span
+    spent: Floats
+    total: Floats
+    others: Floats
+    met: Floats
+
+    @classmethod
+    def of(cls, log: PartyLog, place: Positions) -> "_Past":
+        start, end, other = log.starts(place, np.array(_CUTS)).T, log.end[place], log.other[place]
+        begin = start[[*_WINDOWS, _WHOLE]]
+        windows = span(begin.ravel(), np.concatenate([end] * len(begin)))
+        first = len(windows.row) - int((end - begin[-1]).sum())
+        spent, partner = log.amount[windows.position], log.other[windows.position]
+        # One is counted where it appears first in the window.
+        is_first = (log.earlier_with_same[windows.position] < begin.ravel()[windows.row]) & (partner >= 0)
+        is_same = partner == np.concatenate([other] * len(begin))[windows.row]
+        total, others, met = (windows.sums(each).reshape(begin.shape) for each in (spent, is_first, is_same))
+        return cls(
+            log=log,
+            place=place,
+            now=log.time[place],
+            amount=log.amount[place],
+            other=other,
+            start=start,
+            count=end - start,
+            history=Span(windows.row[first:] - len(_WINDOWS) * len(place), windows.position[first:], len(place)),
+            spent=spent[first:],
+            total=total[:-1],
+            others=others[:-1],
+            met=met,
+        )
+
+    @cached_property
+    def mean(self) -> Floats:
+        """The mean amount within the longest of WINDOWS, (n,)."""
+        return _ratio(self.total[-1], self.count[_WINDOWS[-1]])
+
+    def is_younger(self, span: Span, cut: int) -> NDArray[np.bool_]:
+        """Which of these transactions of the histories are younger than this one of _CUTS."""
+        return span.position >= self.start[cut, span.row]
+
+    def counts(self, span: Span, cuts: list[int]) -> Positions:
+        """How many of these transactions of the histories are younger than each of these _CUTS, (cuts, n)."""
+        cut, which = (span.position >= self.start[cuts][:, span.row]).nonzero()
+        place = cut * span.rows + span.row[which]
+        return np.bincount(place, minlength=len(cuts) * span.rows).reshape(len(cuts), -1)
 
 
-def _party_features(
-    party: str, log: PartyLog, place: Positions, other: Positions, earlier: Positions
-) -> dict[str, NDArray]:
-    start = log.starts(place, np.array(_CUTS))
-    end, now, amount = log.end[place], log.time[place], log.amount[place]
-    begin = start[:, _CUT[HISTORY_SECONDS]]
-    columns: dict[str, NDArray] = {}
-    # All windows of all rows at once, row after row: (n, windows).
-    low = start[:, [_CUT[seconds] for seconds in WINDOWS.values()]]
-    windows = low.shape
-    history = span(low.ravel(), np.repeat(end, len(WINDOWS)))
-    count, total = end[:, None] - low, history.sums(log.amount[history.position]).reshape(windows)
-    partner, own = other[history.position], np.repeat(other[place], len(WINDOWS))
-    # One is counted where it appears first in the window.
-    is_first = (partner >= 0) & (earlier[history.position] < low.ravel()[history.row])
-    met = history.sums(partner == own[history.row])
-    distinct = (history.sums(is_first) + ((met == 0) & (own >= 0))).reshape(windows)
-    spent = total + amount[:, None]
-    for name, values in {
-        "count": count + 1,
-        "amount_sum": spent,
-        "amount_mean": spent / (count + 1),
-        distinct_name(party): distinct,
-    }.items():
-        columns |= {f"{party}_{name}_{window}": values[:, column] for column, window in enumerate(WINDOWS)}
-    columns |= _beside_mean(party, amount, total[:, -1], count[:, -1])
-    columns[f"{party}_seconds_since_last"] = _seconds_since(log, now, np.where(end > begin, end - 1, -1))
-    columns |= _label_features(party, log, start, begin, end, now)
-    if party == "customer":
-        columns |= _customer_features(log, place, start, begin, end, other)
-    return columns
+def _windows(past: _Past) -> tuple[NDArray, ...]:
+    """The first features of _OF_PARTY, those that rest on no labels."""
+    payments, spent = past.count[_WINDOWS] + 1, past.total + past.amount
+    since_last = past.now - past.log.time[past.log.end[past.place] - 1]
+    return (
+        payments,
+        spent,
+        spent / payments,
+        past.others + ((past.met[:-1] == 0) & (past.other >= 0)),
+        np.array((np.where(past.count[_WHOLE] > 0, since_last, np.nan), _ratio(past.amount, past.mean))),
+    )
 
 
-def _seconds_since(log: PartyLog, now: NDArray, position: Positions) -> NDArray:
-    """Seconds from the transaction at each position until now; NaN where the position is -1."""
-    if not len(log.time):
-        return np.full(len(now), np.nan)
-    return np.where(position >= 0, now - log.time[position], np.nan)
-
-
-def _ratio(value: NDArray, base: NDArray) -> NDArray:
-    """value / base, NaN where there is no base above 0."""
-    return np.divide(value, base, out=np.full(len(value), np.nan), where=base > 0.0)
-
-
-def _beside_mean(party: str, amount: NDArray, total: NDArray, count: NDArray) -> dict[str, NDArray]:
-    """Beside the mean of the last and longest of WINDOWS."""
-    if party not in ("customer", "counterparty"):
-        return {}
-    return {f"amount_to_{party}_mean_30d": _ratio(amount, _ratio(total, count.astype(np.float64)))}
-
-
-def _label_features(
-    party: str, log: PartyLog, start: Positions, begin: Positions, end: Positions, now: NDArray
-) -> dict[str, NDArray]:
-    columns: dict[str, NDArray] = {}
-    settled_end = start[:, _CUT[SETTLED]]
-    low = start[:, [_CUT[SETTLED + seconds] for seconds in SETTLED_WINDOWS.values()]]
-    ends, moments = (np.repeat(each, len(SETTLED_WINDOWS)) for each in (settled_end, now))
-    count = settled_end[:, None] - low
-    frauds = log.frauds_within(low.ravel(), ends, moments).sums().reshape(low.shape)
-    rate = np.divide(frauds, count, out=np.zeros(low.shape), where=count > 0)
-    for place, window in enumerate(SETTLED_WINDOWS):
-        columns[f"{party}_settled_count_{window}"] = count[:, place]
-        columns[f"{party}_fraud_rate_{window}"] = rate[:, place]
-    known = log.frauds_within(begin, end, now)
-    recent = known.position >= start[:, _CUT[28 * DAY]][known.row]
-    least = np.full(len(now), np.inf)
-    np.minimum.at(least, known.row, log.amount[known.position])
-    first, last = known.first(), known.last()
-    settled = span(begin, settled_end)
-    genuine = settled.where(~log.known_fraud(settled.position, now[settled.row]))
-    newest_genuine = genuine.last()
-    run = known.where(known.position > newest_genuine[known.row])
+def _labels(past: _Past) -> tuple[NDArray, ...]:
+    """The other features of _OF_PARTY."""
+    history, log = past.history, past.log
+    is_known = log.known_fraud(history.position, past.now[history.row])
+    is_settled = ~past.is_younger(history, _CUT[SETTLED])
+    known, genuine = history.where(is_known), history.where(is_settled & ~is_known)
+    first, newest_genuine = known.first(), genuine.last()
     since_first = genuine.where(genuine.position > first[genuine.row]).sums()
-    return columns | {
-        f"{party}_known_frauds_28d": known.where(recent).sums(),
-        f"{party}_known_fraud_amount_min": np.where(np.isinf(least), np.nan, least),
-        f"{party}_seconds_since_known_fraud": _seconds_since(log, now, last),
-        f"{party}_seconds_since_first_known_fraud": _seconds_since(log, now, first),
-        f"{party}_genuine_since_first_known_fraud": np.where(first >= 0, since_first, np.nan),
-        f"{party}_seconds_since_settled_genuine": _seconds_since(log, now, newest_genuine),
-        f"{party}_fraud_run": run.sums(),
-        f"{party}_seconds_since_fraud_run": _seconds_since(log, now, run.first()),
-    }
+    run = known.where(known.position > newest_genuine[known.row])
+    moments = np.array((known.last(), first, newest_genuine, run.first()))
+    count = past.count[_SETTLED_WINDOWS] - past.count[_CUT[SETTLED]]
+    frauds = past.counts(history.where(is_known & is_settled), _SETTLED_WINDOWS)
+    least = np.full(known.rows, np.nan)
+    np.fmin.at(least, known.row, log.amount[known.position])
+    return (
+        count,
+        frauds / np.maximum(count, 1),
+        np.where(moments >= 0, past.now - log.time[moments], np.nan),
+        past.counts(known, [_CUT[28 * DAY]]),
+        np.array((least, np.where(first >= 0, since_first, np.nan), run.sums())),
+    )
 
 
-def _customer_features(
-    log: PartyLog, place: Positions, start: Positions, begin: Positions, end: Positions, other: Positions
-) -> dict[str, NDArray]:
-    """What is usual for this customer, without this transaction."""
-    amount = log.amount[place]
-    history = span(begin, end)
-    past = log.amount[history.position]
-    met = history.sums(other[history.position] == other[place][history.row])
-    median = _median(log, begin, end)
-    large = history.where(past > LARGE * median[history.row])
-    month = span(start[:, _CUT[30 * DAY]], end)
-    spent = log.amount[month.position]
-    count = month.sums()
-    mean = _ratio(month.sums(spent), count)
-    deviation = np.sqrt(_ratio(month.sums((spent - mean[month.row]) ** 2), count - 1.0))
-    largest = np.zeros(len(place))
-    np.maximum.at(largest, month.row, spent)
-    before = span(begin, start[:, _CUT[14 * DAY]])
-    mean_before = _ratio(before.sums(log.amount[before.position]), before.sums())
-    columns = {
-        "new_counterparty": np.where(other[place] >= 0, met == 0, np.nan),
-        "amount_to_customer_mean_before_14d": _ratio(amount, mean_before),
-        "amount_to_customer_median": _ratio(amount, median),
-        "amount_to_customer_max_30d": _ratio(amount, largest),
-        "amount_z_customer_30d": _ratio(amount - mean, deviation),
-        "customer_amount_median": median,
-    }
-    for window, seconds in (("7d", 7 * DAY), ("14d", 14 * DAY), ("30d", 30 * DAY)):
-        within = large.position >= start[:, _CUT[seconds]][large.row]
-        columns[f"customer_large_{window}"] = large.where(within).sums()
-    return columns
+def _usual(past: _Past) -> tuple[NDArray, ...]:
+    """The features of _OF_CUSTOMER: what is usual for a customer, without this transaction."""
+    history, spent, count = past.history, past.spent, past.count
+    median = _median(past.log, past.start[_WHOLE], past.log.end[past.place])
+    large = history.where(spent > LARGE * median[history.row])
+    is_recent = past.is_younger(history, _CUT[30 * DAY])
+    squares = history.sums(is_recent * (spent - past.mean[history.row]) ** 2)
+    deviation = np.sqrt(_ratio(squares, count[_CUT[30 * DAY]] - 1))
+    largest = np.zeros(history.rows)
+    np.maximum.at(largest, history.row, is_recent * spent)
+    before = history.sums(~past.is_younger(history, _CUT[14 * DAY]) * spent)
+    mean_before = _ratio(before, count[_WHOLE] - count[_CUT[14 * DAY]])
+    return (
+        _ratio(past.amount, np.array((mean_before, median, largest))),
+        np.array((_ratio(past.amount - past.mean, deviation), median)),
+        np.where(past.other >= 0, past.met[-1:] == 0, np.nan),
+        past.counts(large, _LARGE_WINDOWS),
+    )
+
+
+def _ratio(value: NDArray, base: NDArray) -> Floats:
+    """value / base, NaN where there is no base above 0."""
+    return value / np.where(base > 0, base, np.nan)
 
 
 def _median(log: PartyLog, begin: Positions, end: Positions) -> NDArray:

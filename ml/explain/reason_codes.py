@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml.explain.reason_words import describe
+from ml.explain.reason_words import code_of, words_of
 
 MOST_REASONS = 4
 
@@ -43,9 +43,12 @@ def reason_codes(
         part, value = _number(given), _number(features.get(feature))
         if part is None:
             continue
-        code, text = describe(str(feature), value)
+        code = code_of(str(feature), value is None)
         totals[code] = totals.get(code, 0.0) + part
-        if text is not None and part > strongest.get(code, (0.0,))[0]:
+        if part <= strongest.get(code, (0.0,))[0]:
+            continue
+        text = words_of(str(feature), value)
+        if text is not None:
             strongest[code] = (part, text, str(feature), value)
     reasons = [
         ReasonCode(code=code, text=text, feature=feature, value=value, part=totals[code])

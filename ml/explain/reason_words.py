@@ -28,15 +28,33 @@ def describe(feature: str, value: float | None) -> tuple[str, str | None]:
 
     A feature that is not known is its own code, with its name made readable.
     """
+    return code_of(feature, value is None), words_of(feature, value)
+
+
+# Both are asked for each feature of each answer, and the names are few.
+@lru_cache(maxsize=1024)
+def code_of(feature: str, is_missing: bool) -> str:
+    """The code of a feature whose value is known or missing."""
+    found = _family_of(feature)
+    if found is None:
+        return feature
+    family, match = found
+    party = _party(match)
+    return f"{party}_unknown" if is_missing else family.code.format(party=party)
+
+
+def words_of(feature: str, value: float | None) -> str | None:
+    """As `describe`, without the code."""
     found = _family_of(feature)
     if found is None:
         readable = feature.replace("_", " ").strip() or "a feature"
-        return feature, f"{readable} is {'missing' if value is None else number(value)}"
+        return f"{readable} is {'missing' if value is None else number(value)}"
     family, match = found
-    party = match.groupdict().get("party") or "customer"
-    if value is None:
-        return f"{party}_unknown", f"too little is known of this {party}"
-    return family.code.format(party=party), family.words(match, value)
+    return f"too little is known of this {_party(match)}" if value is None else family.words(match, value)
+
+
+def _party(match: re.Match[str]) -> str:
+    return match.groupdict().get("party") or "customer"
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,8 @@
 
 TreeSHAP (Lundberg et al., 2020, "From local explanations to global understanding", the path-dependent form) asks of
 each leaf which conditions on its path the row meets. There are few such patterns in a shallow tree, so what each gives
-is worked out when the trees are loaded, and a row only looks it up, as in Yang (2021, "Fast TreeSHAP", v2).
+is worked out when the trees are loaded, and a row only looks it up, as in Yang (2021, "Fast TreeSHAP", v2). Leaves that
+differ in their last two conditions alone are looked up together.
 """
 
 import json
@@ -15,20 +16,25 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-# The table has 2 ** depth patterns for each leaf: about 10 MB for 300 trees of depth 5.
+# Patterns of leaves that are looked up together have a bit more, and fit a byte; the table has about 4 MB for 300
+# trees of depth 5.
 MOST_DEPTH = 6
+# Levels of the subtrees whose leaves are looked up together.
+TOGETHER = 2
 
 Doubles = NDArray[np.float64]
 # A condition of a path: (number of the node, whether the path goes left, feature, share of the cases that go this way).
 Step = tuple[int, bool, int, float]
+# From the root to a leaf: its conditions, and the leaf's value.
+Path = tuple[list[Step], float]
 
 
 @dataclass(frozen=True)
 class TreeParts:
     """Nodes (N,) send a row left where its `split` feature is below `threshold`; a missing value goes by default.
 
-    step (P, depth): which of the nodes' answers (2 N,: left, then right) each condition of a path needs.
-    table (P * 2 ** depth, depth): what a path adds to each of its features (P, depth), by the pattern of what holds.
+    step (G, 8): which of the nodes' answers (2 N + 1: left, then right, then no) are the bits of each group's pattern.
+    table (G * 2 ** bits, bits): what a group of leaves adds to each of its features (G, bits), by the pattern.
     bias: what the trees start from. features: how many there are.
     """
 
@@ -45,26 +51,27 @@ class TreeParts:
     def of(cls, trees: xgboost.Booster) -> "TreeParts | None":
         """None where the trees are too deep for a table."""
         told = json.loads(bytes(trees.save_raw("json")))["learner"]["gradient_booster"]["model"]["trees"]
-        offsets = np.cumsum([0] + [len(tree["split_indices"]) for tree in told]).tolist()
-        paths: list[Any] = []
-        for tree, offset in zip(told, offsets[:-1], strict=True):
-            paths += _paths(tree, 0, offset, [], MOST_DEPTH)
-        if any(path is None for path in paths):
+        if any(_height(tree, 0) > MOST_DEPTH for tree in told):
             return None
+        is_inner = _joined(told, "left_children", np.int64) >= 0
+        number = (np.cumsum(is_inner) - 1).tolist()
+        groups: list[list[Path]] = []
+        offset = 0
+        for tree in told:
+            groups += _groups(tree, 0, number[offset:], [])
+            offset += len(tree["left_children"])
         features = trees.num_features()
         unknown = xgboost.DMatrix(np.full((1, features), np.nan, dtype=np.float32), nthread=1)
-        steps = [steps for steps, _ in paths]
-        depth = max((len(each) for each in steps), default=0)
-        nodes = offsets[-1]
-        answers = [[node if left else nodes + node for node, left, *_ in each] for each in steps]
+        nodes, ways = int(is_inner.sum()), [_ways(group) for group in groups]
+        bits = max((len(each) for each in ways), default=0)
+        answers = [[node if left else nodes + node for node, left in each.items()] for each in ways]
         return cls(
-            split=_joined(told, "split_indices", np.int64),
-            threshold=_joined(told, "split_conditions", np.float32),
-            default_left=_joined(told, "default_left", np.bool_),
-            # A path that is shorter holds what it does not ask to be met: the answer with the number 2 N.
-            step=_padded(answers, depth, 2 * nodes),
-            feature=_padded([_distinct(each) for each in steps], depth, features),
-            table=_table(paths, depth).astype(np.float32),
+            split=_joined(told, "split_indices", np.int64)[is_inner],
+            threshold=_joined(told, "split_conditions", np.float32)[is_inner],
+            default_left=_joined(told, "default_left", np.bool_)[is_inner],
+            step=_padded(answers, 8, 2 * nodes),
+            feature=_padded([_features_of(group) for group in groups], bits, features),
+            table=_table(groups, ways, bits).astype(np.float32),
             bias=float(trees.predict(unknown, pred_contribs=True, validate_features=False)[0, -1]),
             features=features,
         )
@@ -75,46 +82,81 @@ class TreeParts:
 
     def _parts(self, row: NDArray[np.float32]) -> Doubles:
         value = row[self.split]
-        left = np.where(np.isnan(value), self.default_left, value < self.threshold)
-        answers = np.concatenate([left, ~left, [True]]).astype(np.float32)
-        depth = self.step.shape[1]
-        pattern = (answers[self.step] @ (2 ** np.arange(depth, dtype=np.float32))).astype(np.int64)
+        left = (value < self.threshold) | (np.isnan(value) & self.default_left)
+        answers = np.concatenate([left, ~left, [False]])
+        pattern = np.packbits(answers.take(self.step), axis=1, bitorder="little")[:, 0]
+        first = np.arange(len(pattern)) * 2 ** self.feature.shape[1]
         # `take` copies whole rows, which indexing by numbers does value by value.
-        added = self.table.take(pattern + np.arange(len(pattern)) * 2**depth, axis=0)
+        added = self.table.take(first + pattern, axis=0)
         sums = np.bincount(self.feature.ravel(), weights=added.ravel(), minlength=self.features + 1)
         parts = sums.astype(np.float64, copy=False)
         parts[-1] = self.bias
         return parts
 
 
-def _paths(tree: dict[str, Any], node: int, offset: int, above: list[Step], depth: int) -> list[Any]:
-    """(steps, value) of each leaf below the node; None in place of what lies too deep."""
-    below = tree["left_children"][node], tree["right_children"][node]
-    if below[0] < 0:
-        return [(above, tree["split_conditions"][node])]
-    if depth == 0:
-        return [None]
+def _height(tree: dict[str, Any], node: int) -> int:
+    left, right = tree["left_children"][node], tree["right_children"][node]
+    return 0 if left < 0 else 1 + max(_height(tree, left), _height(tree, right))
+
+
+def _groups(tree: dict[str, Any], node: int, number: list[int], above: list[Step]) -> list[list[Path]]:
+    """The paths to the leaves below the node, those to the leaves of one small subtree together. `number` has that of
+    each of the tree's nodes."""
+    left, right = tree["left_children"][node], tree["right_children"][node]
+    if left < 0:
+        return [[(above, tree["split_conditions"][node])]]
     cover = tree["sum_hessian"]
-    return [
-        path
-        for child, left in zip(below, (True, False), strict=True)
-        for path in _paths(
+    found = [
+        group
+        for child, goes_left in ((left, True), (right, False))
+        for group in _groups(
             tree,
             child,
-            offset,
-            [*above, (node + offset, left, tree["split_indices"][node], cover[child] / cover[node])],
-            depth - 1,
+            number,
+            [*above, (number[node], goes_left, tree["split_indices"][node], cover[child] / cover[node])],
         )
     ]
+    return found if _height(tree, node) > TOGETHER else [[path for group in found for path in group]]
+
+
+def _ways(group: list[Path]) -> dict[int, bool]:
+    """The nodes on the way to a group of leaves, each with the answer whose bit counts."""
+    ways: dict[int, bool] = {}
+    for steps, _ in group:
+        for node, left, *_ in steps:
+            ways.setdefault(node, left)
+    return ways
+
+
+def _features_of(group: list[Path]) -> list[int]:
+    return _distinct([step for steps, _ in group for step in steps])
 
 
 def _distinct(steps: list[Step]) -> list[int]:
     return list(dict.fromkeys(feature for _, _, feature, _ in steps))
 
 
-def _table(paths: list[tuple[list[Step], float]], depth: int) -> Doubles:
-    """What each path adds to each of its distinct features, (P * 2 ** depth, depth), by the pattern whose bit k says
+def _table(groups: list[list[Path]], ways: list[dict[int, bool]], bits: int) -> Doubles:
+    """What each group adds to each of its distinct features, (G * 2 ** bits, bits), by the pattern whose bit k says
+    that the row gives the answer k of the group's `ways`."""
+    found = np.zeros((len(groups), 2**bits, bits))
+    paths = iter(_path_tables([path for group in groups for path in group]))
+    pattern = np.arange(2**bits)
+    for table, group, answers in zip(found, groups, ways, strict=True):
+        place, features = list(answers), _features_of(group)
+        for steps, _ in group:
+            met = np.zeros(len(pattern), dtype=np.int64)
+            for number, (node, left, *_) in enumerate(steps):
+                met |= ((pattern >> place.index(node) & 1) ^ (left != answers[node])) << number
+            own = _distinct(steps)
+            table[:, [features.index(feature) for feature in own]] += next(paths)[met, : len(own)]
+    return found.reshape(len(groups) * 2**bits, bits)
+
+
+def _path_tables(paths: list[Path]) -> Doubles:
+    """What each path adds to each of its distinct features, (P, 2 ** depth, depth), by the pattern whose bit k says
     that the row meets step k. Paths on which the same steps share a feature are worked out together."""
+    depth = max(len(steps) for steps, _ in paths)
     found = np.zeros((len(paths), 2**depth, depth))
     alike: dict[tuple[int, ...], list[int]] = {}
     for number, (steps, _) in enumerate(paths):
@@ -124,7 +166,7 @@ def _table(paths: list[tuple[list[Step], float]], depth: int) -> Doubles:
         shares = np.array([[share for *_, share in paths[number][0]] for number in numbers])
         values = np.array([paths[number][1] for number in numbers])
         found[numbers, :, : len(set(owners))] = _patterns(owners, shares, depth) * values[:, None, None]
-    return found.reshape(len(paths) * 2**depth, depth)
+    return found
 
 
 def _patterns(owners: tuple[int, ...], shares: Doubles, depth: int) -> Doubles:

@@ -1,6 +1,5 @@
 """The risk predictor: a transaction's velocity features and both sides' recent events in, a probability out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +10,19 @@ import xgboost
 from numpy.typing import NDArray
 
 from ml.data.item_features import ItemFeatures
-from ml.data.party_sequences import SIDES, History, sequences_of_histories
+from ml.data.party_sequences import SIDES, History, SideSequences, sequences_of_histories
 from ml.data.velocity import FEATURES
 from ml.explain.tree_parts import TreeParts
 from ml.nn.two_sided_shares import Shares, SharingNetwork
-from ml.serving.risk_ensemble import RiskEnsemble, Sides, Table
+from ml.serving.risk_ensemble import RiskEnsemble, Table
 from ml.serving.risk_requests import Contribution, EventShare, RiskPrediction, RiskRequest
 
 CONTRIBUTIONS = 20
 MOST_EVENTS = 16
+# Of what is told of events, which every decision keeps.
+DIGITS = 7
 _AMOUNT = FEATURES.index("amount")
-_SINCE_LAST = {side: FEATURES.index(f"{side}_seconds_since_last") for side in SIDES}
+_SINCE_LAST = [FEATURES.index(f"{side}_seconds_since_last") for side in SIDES]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class RiskPredictor:
         network = self.ensemble.network
         return None if network is None or self.ensemble.weight == 0.0 else SharingNetwork.of(network)
 
+    @cached_property
+    def types(self) -> dict[str, int]:
+        """The code of each type of transactions, from 1."""
+        return {name: code for code, name in enumerate(self.ensemble.types, start=1)}
+
     @property
     def nbytes(self) -> int:
         return self.ensemble.nbytes + (0 if self.tree_parts is None else self.tree_parts.table.nbytes)
@@ -63,31 +69,34 @@ class RiskPredictor:
         # They sum to the trees' log-odds, so that these need not be asked for by themselves.
         logits, shares = {"trees": parts.sum(axis=1, dtype=np.float64)}, None
         if self.network is not None:
-            shares = self.network.shares(table, self._sides(requests, whole))
+            shares = self.network.shares(table, self._sequences(requests, whole))
             logits["network"] = shares.logit.astype(np.float64)
         probability = self.ensemble.calibrator(self.ensemble.mix(logits, table))
+        members = {name: (1.0 / (1.0 + np.exp(-each))).tolist() for name, each in logits.items()}
         parts = (1.0 - self.ensemble.weight) * parts[:, :-1]
         return [
             RiskPrediction(
                 probability=float(probability[row]),
                 anomaly=None,
-                members={name: float(1.0 / (1.0 + np.exp(-each[row]))) for name, each in logits.items()},
+                members={name: member[row] for name, member in members.items()},
                 contributions=self._contributions(table[row], parts[row]),
                 events=self._events(row, requests[row], shares),
             )
             for row in range(len(requests))
         ]
 
-    def _sides(self, requests: list[RiskRequest], whole: Table) -> Sides:
-        types = {name: code for code, name in enumerate(self.ensemble.types, start=1)}
-        limit = self.ensemble.shape["max_length"]
-        found = {}
-        for side in SIDES:
-            histories: Sequence[History] = [request[side] for request in requests]  # type: ignore[literal-required]
-            newest = np.array([max(history["times"], default=0.0) for history in histories])
-            now = newest + np.nan_to_num(whole[:, _SINCE_LAST[side]])
-            found[side] = sequences_of_histories(histories, now=now, amount=whole[:, _AMOUNT], types=types, limit=limit)
-        return found
+    def _sequences(self, requests: list[RiskRequest], whole: Table) -> SideSequences:
+        """Of all customers and then of all counterparties."""
+        histories: list[History] = [request[side] for side in SIDES for request in requests]  # type: ignore[literal-required]
+        newest = np.array([max(history["times"], default=0.0) for history in histories])
+        since_last = whole[:, _SINCE_LAST].T.ravel()
+        return sequences_of_histories(
+            histories,
+            now=newest + np.where(np.isnan(since_last), 0.0, since_last),
+            amount=np.concatenate([whole[:, _AMOUNT]] * len(SIDES)),
+            types=self.types,
+            limit=self.ensemble.shape["max_length"],
+        )
 
     def _tree_parts(self, table: Table) -> NDArray[Any]:
         """What each feature adds to the trees' log-odds, and last what they start from: TreeSHAP (Lundberg et al.,
@@ -100,30 +109,31 @@ class RiskPredictor:
 
     def _contributions(self, values: Table, parts: NDArray[Any]) -> list[Contribution]:
         strongest = np.argsort(-np.abs(parts), kind="stable")[:CONTRIBUTIONS]
+        told = zip(strongest.tolist(), values[strongest].tolist(), parts[strongest].tolist(), strict=True)
         return [
-            Contribution(
-                feature=self.ensemble.features[column],
-                value=None if np.isnan(values[column]) else float(values[column]),
-                part=float(parts[column]),
-            )
-            for column in strongest
-            if parts[column]
+            Contribution(feature=self.ensemble.features[column], value=None if value != value else value, part=part)
+            for column, value, part in told
+            if part
         ]
 
     def _events(self, row: int, request: RiskRequest, shares: Shares | None) -> list[EventShare]:
         if shares is None:
             return []
-        found: list[tuple[float, str, int, float]] = []
-        for side in SIDES:
+        most = self.ensemble.shape["max_length"]
+        read: list[tuple[str, int]] = []
+        added, attended = [], []
+        for number, side in enumerate(SIDES):
             given = len(request[side]["times"])  # type: ignore[literal-required]
-            read = min(given, self.ensemble.shape["max_length"])
-            part = (self.ensemble.weight * shares.part[side][row, :read]).tolist()
-            attention = shares.attention[side][row, :read].tolist()
-            found += zip(part, [side] * read, range(given - read, given), attention, strict=True)
-        strongest = sorted(found, key=lambda event: -abs(event[0]))[:MOST_EVENTS]
+            kept = min(given, most)
+            read += [(side, index) for index in range(given - kept, given)]
+            added.append(shares.part[number, row, :kept])
+            attended.append(shares.attention[number, row, :kept])
+        parts = np.float32(self.ensemble.weight) * np.concatenate(added)
+        strongest = np.argsort(-np.abs(parts), kind="stable")[:MOST_EVENTS]
+        told = np.array((parts[strongest], np.concatenate(attended)[strongest]), dtype=np.float64).round(DIGITS).T
         return [
-            EventShare(side=side, index=index, part=part, attention=attention)
-            for part, side, index, attention in strongest
+            EventShare(side=read[place][0], index=read[place][1], part=part, attention=attention)
+            for place, (part, attention) in zip(strongest.tolist(), told.tolist(), strict=True)
         ]
 
 

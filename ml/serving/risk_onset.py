@@ -18,7 +18,8 @@ Doubles = NDArray[np.float64]
 
 def exposure_of(seconds_since_settled_genuine: NDArray[np.floating]) -> Doubles:
     """Seconds in which each counterparty may have turned bad; a whole history where none of it is known to be good."""
-    return np.nan_to_num(seconds_since_settled_genuine.astype(np.float64), nan=HISTORY_SECONDS)
+    seconds = seconds_since_settled_genuine.astype(np.float64)
+    return np.where(np.isnan(seconds), HISTORY_SECONDS, seconds)
 
 
 def onset_probability(rate: float, exposure: Doubles) -> Doubles:

@@ -1,15 +1,16 @@
 """What a risk predictor is asked and what it answers; and requests out of a log, as the application would make them."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.party_log import PartyLog, party_logs
+from ml.data.party_log import PartyLog, party_logs, span
 from ml.data.party_sequences import SIDES, History
 from ml.data.transactions import TransactionColumns
-from ml.data.velocity import other_side, velocity_features
+from ml.data.velocity import velocity_features
 
 HISTORY_EVENTS = 64
 
@@ -31,7 +32,7 @@ class Contribution(TypedDict):
 
 
 class EventShare(TypedDict):
-    """index into that side's history of the request; part of the log-odds; attention in [0, 1]."""
+    """index into that side's history of the request; part of the log-odds, attention in [0, 1], to seven digits."""
 
     side: str
     index: int
@@ -54,37 +55,38 @@ def requests_of_log(
     transactions: TransactionColumns,
     at: NDArray[np.int64],
     features: NDArray[np.float32] | None = None,
-    logs: Mapping[str, PartyLog] | None = None,
+    logs: Sequence[PartyLog] | None = None,
 ) -> list[RiskRequest]:
     """What was known of the transactions `at` when they were made; `features` are theirs, and `logs` the log's
     `party_logs`, where they are at hand."""
     logs = party_logs(transactions) if logs is None else logs
     table = (velocity_features(transactions, at, logs) if features is None else features).astype(object)
     table[table != table] = None
-    sides = [_histories(transactions, logs.get(side), at, other_side(side)) for side in SIDES]
-    return [
-        RiskRequest(features=row, customer=customer, counterparty=counterparty)
-        for row, customer, counterparty in zip(table.tolist(), *sides, strict=True)
-    ]
+    nothing = History(times=[], amounts=[], same_party=[], types=[], fraud_known=[])
+    requests = [RiskRequest(features=row, customer=nothing, counterparty=nothing) for row in table.tolist()]
+    for log in logs:
+        _put_histories(requests, transactions, log, at)
+    return requests
 
 
-def _histories(
-    transactions: TransactionColumns, log: PartyLog | None, at: NDArray[np.int64], other_party: str
-) -> list[History]:
-    found = [History(times=[], amounts=[], same_party=[], types=[], fraud_known=[]) for _ in at]
-    if log is None:
-        return found
-    present, place = log.places(at, len(transactions))
-    other = np.asarray(getattr(transactions, other_party))
+def _put_histories(
+    requests: list[RiskRequest], transactions: TransactionColumns, log: PartyLog, at: NDArray[np.int64]
+) -> None:
+    """Give the requests for the transactions `at` the newest events of those of their sides that are in this log."""
+    number, kind, place = log.places(at, len(transactions))
+    is_side = kind < len(SIDES)
+    number, kind, place = number[is_side], kind[is_side], place[is_side]
     end = log.end[place]
-    begin = np.maximum(log.history(place), end - HISTORY_EVENTS)
-    for number, first, last in zip(np.flatnonzero(present).tolist(), begin.tolist(), end.tolist(), strict=True):
-        rows, row = log.rows[first:last], at[number]
-        found[number] = History(
-            times=log.time[first:last].tolist(),
-            amounts=log.amount[first:last].tolist(),
-            same_party=((other[rows] == other[row]) & (other[rows] >= 0)).astype(int).tolist(),
-            types=[transactions.types[code] for code in transactions.type[rows].tolist()],
-            fraud_known=log.known_fraud(np.arange(first, last), transactions.time[row]).astype(int).tolist(),
-        )
-    return found
+    events = span(np.maximum(log.history(place), end - HISTORY_EVENTS), end)
+    other, row = log.other[events.position], events.row
+    columns = {
+        "times": log.time[events.position].tolist(),
+        "amounts": log.amount[events.position].tolist(),
+        "same_party": ((other == log.other[place][row]) & (other >= 0)).astype(int).tolist(),
+        "types": [transactions.types[code] for code in transactions.type[log.rows[events.position]].tolist()],
+        "fraud_known": log.known_fraud(events.position, log.time[place][row]).astype(int).tolist(),
+    }
+    edges = np.searchsorted(row, np.arange(len(place) + 1)).tolist()
+    for which, side, (first, last) in zip(number.tolist(), kind.tolist(), pairwise(edges), strict=True):
+        history = {name: column[first:last] for name, column in columns.items()}
+        requests[which][SIDES[side]] = history

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.data.transactions import COLUMNS, TransactionColumns, write_transactions
+from ml.data.party_log import PartyLog
+from ml.data.transactions import COLUMNS, PARTIES, TransactionColumns, write_transactions
 from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 
 DAY = 86_400.0
@@ -117,6 +118,13 @@ def test_the_histories_of_its_parties_give_a_transaction_the_same_features_as_th
         part = TransactionColumns.of(types=log.types, **{name: getattr(log, name)[history] for name in COLUMNS})
         online = velocity_features(part, np.flatnonzero(history == row))
         np.testing.assert_array_equal(online[0], whole[row])
+
+
+def test_all_kinds_of_parties_at_once_give_what_each_gives_alone() -> None:
+    log = random_log()
+    at_once = velocity_features(log, logs=[PartyLog.of(log, PARTIES)])
+    one_by_one = velocity_features(log, logs=[PartyLog.of(log, [party]) for party in PARTIES])
+    np.testing.assert_array_equal(at_once, one_by_one)
 
 
 def test_a_label_counts_from_the_moment_at_which_it_was_known() -> None:

@@ -225,7 +225,7 @@ def _decide(
         "given_amount": transaction.given_amount,
         "type": transaction.type,
         "counterparty": transaction.counterparty,
-        "features": features,
+        "features": {name: value for name, value in features.items() if value is not None},
         "anomaly": scored.anomaly,
         "members": dict(scored.members),
         "events": list(scored.events),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, Protocol
 
 from apps.risk import engine
@@ -23,6 +24,9 @@ TRANSACTION = {
     "address": (Type.KEY, "the address"),
 }
 SCORE = "probability of fraud by the model, from 0 to 1; missing where no model answered"
+_PLAIN = tuple(name for name, (kind, _) in TRANSACTION.items() if kind != Type.KEY)
+_KEYS = tuple(name for name, (kind, _) in TRANSACTION.items() if kind == Type.KEY)
+_plain_of, _keys_of = attrgetter(*_PLAIN), attrgetter(*(f"{name}_key" for name in _KEYS))
 # Features that are 1 or 0.
 YES_OR_NO = frozenset({"is_night", "is_weekend", "new_counterparty"})
 
@@ -93,8 +97,8 @@ def facts_of(
 ) -> dict[str, Fact]:
     """The facts that rules judge a transaction by. What is personal is its key, in hexadecimal."""
     facts: dict[str, Fact] = dict(features)
-    facts |= {name: getattr(transaction, name) for name, (kind, _) in TRANSACTION.items() if kind != Type.KEY}
-    for name in ("subject", "card", "device", "address"):
-        key = getattr(transaction, f"{name}_key")
+    facts |= zip(_PLAIN, _plain_of(transaction), strict=True)
+    for name, key in zip(_KEYS, _keys_of(transaction), strict=True):
         facts[name] = None if key is None else bytes(key).hex()
-    return facts | {"score": score, "properties": transaction.properties}
+    facts["score"], facts["properties"] = score, transaction.properties
+    return facts

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from behavior.clock import EPOCH
@@ -68,20 +69,20 @@ class NewTransaction:
     given_amount: float | None = None
     time_quality: str = TimeQuality.CLIENT
 
-    @property
+    @cached_property
     def subject_key(self) -> bytes:
         kind = next(kind for kind in SUBJECT_IDS if kind in self.subject)
         return subject_key(kind, self.subject[kind])
 
-    @property
+    @cached_property
     def device_key(self) -> bytes | None:
         return thing_key("device", self.device)
 
-    @property
+    @cached_property
     def card_key(self) -> bytes | None:
         return thing_key("card", self.card)
 
-    @property
+    @cached_property
     def address_key(self) -> bytes | None:
         return thing_key("address", self.address)
 

@@ -147,7 +147,8 @@ def _read_histories(
     places = np.flatnonzero(numbers >= 0)
     type_names = list(dict.fromkeys(types))
     type_codes = {name: code for code, name in enumerate(type_names)}
-    log = engine.TransactionColumns.of(
+    # Past the check of `TransactionColumns.of`: what is stored has been judged at the door.
+    log = engine.TransactionColumns(
         types=type_names,
         time=_numbers(time, "f8"),
         amount=_numbers(amount, "f8"),
@@ -155,7 +156,7 @@ def _read_histories(
         counterparty=_numbers(counterparty, "i8"),
         device=_numbers(device, "i8"),
         card=_numbers(card, "i8"),
-        type=[type_codes[name] for name in types],
+        type=np.array([type_codes[name] for name in types], dtype=np.int16),
         fraud_known_at=_numbers(fraud_known_at, "f8"),
         cleared_at=_numbers(cleared_at, "f8"),
     )
@@ -188,8 +189,10 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
+_SENT = {kind: np.dtype([("length", ">i4"), ("value", f">{kind}")]) for kind in ("i4", "i8", "f8")}
+
+
 def _numbers(sent: bytes, kind: str) -> NDArray[Any]:
     """An array of numbers without NULL, as PostgreSQL sends it in binary: a head of 20 bytes, then length and value of
     each element, big-endian. Thousands of numbers a request would take long to read from text."""
-    element = np.dtype([("length", ">i4"), ("value", f">{kind}")])
-    return np.frombuffer(sent, dtype=element, offset=20)["value"].astype(kind)
+    return np.frombuffer(sent, dtype=_SENT[kind], offset=20)["value"].astype(kind)

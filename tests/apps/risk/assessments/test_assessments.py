@@ -51,6 +51,7 @@ def test_a_payment_is_answered_and_stored_with_its_event_and_decision(api: ApiCl
     assert event.properties["channel"] == "web"
     assert "card" not in event.properties
     assert decision.request["features"]["customer_count_1d"] == 1.0
+    assert None not in decision.request["features"].values()
     assert decision.items[0]["id"] == "approve"
 
 

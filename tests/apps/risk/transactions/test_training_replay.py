@@ -70,7 +70,7 @@ def online(tenant: Tenant, transactions: list[dict[str, Any]]) -> list[dict[str,
 
 def same(first: list[dict[str, float | None]], second: list[dict[str, float | None]]) -> None:
     def table(rows: list[dict[str, float | None]]) -> np.ndarray:
-        return np.array([[np.nan if row[name] is None else row[name] for name in FEATURES] for row in rows])
+        return np.array([[np.nan if row.get(name) is None else row[name] for name in FEATURES] for row in rows])
 
     np.testing.assert_allclose(table(first), table(second), rtol=1e-5, atol=1e-6)
 
