@@ -10,6 +10,7 @@ from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.quick import QuickSerializer, QuickText, QuickTexts
 from apps.ads.campaigns.models import BidKind
 from apps.ads.campaigns.targeting import DEVICES, LONGEST_VALUE, MOST_ATTRIBUTES
+from behavior.parsing import Invalid, check_storable
 from behavior.subjects import BadSubject, Subject, read_subject
 
 MOST_PLACEMENTS = 20
@@ -46,6 +47,10 @@ class AdAttributesField(serializers.DictField):
             raise serializers.ValidationError(
                 f"must have at most {MOST_ATTRIBUTES} names of at most {LONGEST_VALUE} characters"
             )
+        try:
+            check_storable("".join(value))
+        except Invalid as problem:
+            raise serializers.ValidationError(f"has a name that {problem.message}") from None
         return value
 
 

@@ -30,7 +30,9 @@ def read(body: Any) -> Any:
         return error.get_full_details()
 
 
-odd = st.sampled_from([None, "", " ", " tent ", "zelt\0", "Zürich", "\ud800", "x" * 101, 7, 1.5, True, [], {}, ["a"]])
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", " ", " tent ", "zelt\0", "Zürich", "\ud800", "x" * 101, 7, 1.5, True, [], {}, ["a"]]
+)
 word = st.text("abc-1 ", min_size=1, max_size=5)
 text = odd | word
 texts = st.lists(text, max_size=3) | odd | st.just(["w"] * 101)
