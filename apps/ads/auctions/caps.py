@@ -9,8 +9,8 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.ads.auctions.snapshot import Snapshot
-from behavior.selectors import person_values
 from behavior.subjects import Subject
+from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
 PLACED = "SELECT flight, age FROM ads_placed(%s, %s::bytea[], %s::timestamptz, %s::timestamptz)"
@@ -21,8 +21,10 @@ def capped_flights(snapshot: Snapshot, subject: Subject, now: datetime) -> set[U
     if not snapshot.longest_memory:
         return set()
     placed: dict[UUID, list[float]] = defaultdict(list)
+    # As one text, since the driver takes long over a list.
+    keys = ",".join(f'"\\\\x{key.hex()}"' for key in subject.keys)
     with prepared_cursor() as cursor:
-        cursor.execute(PLACED, [*person_values(subject.keys), now, now - snapshot.longest_memory])
+        cursor.execute(PLACED, [current_tenant_id(), f"{{{keys}}}", now, now - snapshot.longest_memory])
         for flight, age in cursor.fetchall():
             placed[flight].append(age)
     return {flight for flight, ages in placed.items() if _is_capped(snapshot, flight, ages)}
