@@ -6,7 +6,7 @@ J. Finance 16 (1961), for the second price; B. Edelman, M. Ostrovsky and M. Schw
 generalized second-price auction", American Economic Review 97 (2007), section II, for GSP with quality scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +23,24 @@ class Award:
     price: float
 
 
-def rank(scores: NDArray[np.float64], generator: np.random.Generator, *, best: int | None = None) -> NDArray[np.int64]:
-    """Positions (bidders,) by falling score; equals stand in an order drawn by `generator`, each with equal chances.
+def rank(
+    scores: NDArray[np.float64], draw: Callable[[int], NDArray[np.float64]], *, best: int | None = None
+) -> NDArray[np.int64]:
+    """Positions (bidders,) by falling score; equals stand in a drawn order, each with equal chances.
 
-    With `best` only so many of the first and their equals are sorted and returned, which is much faster for many
-    bidders; they are the same.
+    `draw(n)` gives n numbers as `Generator.random` does, and is asked only where there are equals. With `best` only so
+    many of the first and their equals are sorted and returned, which is much faster for many bidders; they are equal.
     """
-    drawn = generator.random(len(scores))
     if best is None or best >= len(scores):
-        return np.lexsort((drawn, -scores))
-    least = np.partition(scores, -best)[-best]
-    found = np.flatnonzero(scores >= least)
-    return found[np.lexsort((drawn[found], -scores[found]))]
+        found = np.arange(len(scores))
+    else:
+        found = np.flatnonzero(scores >= np.partition(scores, -best)[-best])
+    falling = -scores[found]
+    order = np.argsort(falling)
+    ranked = falling[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        order = np.lexsort((draw(len(scores))[found], falling))
+    return found[order]
 
 
 def clearing_price(value: float, quality: float, next_score: float, floor: float, kind: str) -> float:
@@ -67,7 +73,7 @@ def run_auction(
     quality = np.ones(len(value)) if kind == "second_price" else np.asarray(qualities, dtype=np.float64)
     able = np.flatnonzero(value >= floor)
     score = (value * quality)[able]
-    order = able[rank(score, generator)]
+    order = able[rank(score, generator.random)]
     ranked = value[order] * quality[order]
     awards = []
     for place, position in enumerate(order[:slots]):

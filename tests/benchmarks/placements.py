@@ -49,8 +49,7 @@ AGENTS = (
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Mobile Safari/537.36",
 )
 PLACEMENTS = ("top", "side", "foot")
-PLACE = Question("ad decision", "ads/decisions", lambda turn: body(turn))
-PAGE = Question("page of ads", "ads/decisions", lambda turn: body(turn) | {"placements": PLACEMENTS})
+BODIES = 10_000
 
 
 def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
@@ -61,15 +60,19 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
     few, page, many = in_process(tenant), in_process(tenant, PLACEMENTS), in_process(larger)
     detail = {"flights": FLIGHTS} | few
     key = make_client(tenant).raw_key
+    place, page_of_places = (question(name, places) for name, places in (("ad", PLACEMENTS[:1]), ("page", PLACEMENTS)))
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "app.log"
         with running_web(log, environment=ENVIRONMENT, threads=THREADS) as (address, _):
-            alone = {clients: latencies(address, key, PLACE, clients, seconds) for clients in CLIENTS}
+            alone = {clients: latencies(address, key, place, clients, seconds) for clients in CLIENTS}
         with running_web(log, environment=ENVIRONMENT, threads=THREADS, workers=PROCESSES) as (address, server):
-            place_rate, place_detail = throughput(address, key, PLACE, server, seconds, placements=1)
-            page_rate, page_detail = throughput(address, key, PAGE, server, seconds, placements=len(PLACEMENTS))
-    found = {f"p{p}_ms_{n}": percentile(each, p) for n, each in alone.items() for p in (50, 99)}
-    yield {"id": "ads.decisions.p99_ms", "value": found["p99_ms_8"], "aim": "<= 20 ms", "detail": detail | found}
+            place_rate, place_detail = throughput(address, key, place, server, seconds, placements=1)
+            page_rate, page_detail = throughput(
+                address, key, page_of_places, server, seconds, placements=len(PLACEMENTS)
+            )
+    found = {f"one_process_p{p}_ms_{n}": percentile(each, p) for n, each in alone.items() for p in (50, 99)}
+    together = detail | place_detail | found
+    yield {"id": "ads.decisions.p99_ms", "value": together["p99_ms"], "aim": "<= 20 ms", "detail": together}
     yield {"id": "ads.decisions.per_second", "value": place_rate, "aim": ">= 500", "detail": detail | place_detail}
     page_detail = {"flights": FLIGHTS} | page | page_detail
     yield {"id": "ads.decisions.per_second_by_page", "value": page_rate, "aim": ">= 500", "detail": page_detail}
@@ -93,6 +96,12 @@ def throughput(
     detail |= {f"p{p}_ms": percentile(found, p) for p in (50, 99)}
     detail |= watch.per_request(len(found))
     return 1000 * placements * max(CLIENTS) / float(np.mean(found)), detail
+
+
+def question(name: str, places: Sequence[str]) -> Question:
+    """Its bodies are made now: making them is no part of what is measured."""
+    bodies = [body(turn) | {"placements": list(places)} for turn in range(BODIES)]
+    return Question(f"{name} decision", "ads/decisions", lambda turn: bodies[turn % BODIES])
 
 
 def body(turn: int) -> dict[str, Any]:

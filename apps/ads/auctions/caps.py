@@ -9,30 +9,22 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.ads.auctions.snapshot import Snapshot
-from behavior.selectors import PERSON, person_values
 from behavior.subjects import Subject
 from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
-# Ages in seconds: a time of day is many times slower to read than a number.
-PLACED = f"""
-    SELECT flight_id, date_part('epoch', %s::timestamptz - placed_at)
-    FROM {PERSON} JOIN ads_delivery ON tenant_id = %s AND subject_key = person.key
-        AND placed_at > person.after AND placed_at <= person.until
-    WHERE placed_at > %s AND (impression_at IS NOT NULL OR (status = 'open' AND expires_at > %s))"""
+PLACED = "SELECT flight, age FROM ads_placed(%s, %s::bytea[], %s::timestamptz, %s::timestamptz)"
 
 
 def capped_flights(snapshot: Snapshot, subject: Subject, now: datetime) -> set[UUID]:
     """Flights that may not be shown to the subject now. Locks the subject until the transaction ends."""
     if not snapshot.longest_memory:
         return set()
+    placed: dict[UUID, list[float]] = defaultdict(list)
+    # As one text, since the driver takes long over a list.
+    keys = ",".join(f'"\\\\x{key.hex()}"' for key in subject.keys)
     with prepared_cursor() as cursor:
-        for key in sorted(set(subject.keys)):
-            cursor.execute(LOCK, [f"ads:{key.hex()}", current_tenant_id()])
-        since = now - snapshot.longest_memory
-        cursor.execute(PLACED, [now, *person_values(subject.keys), current_tenant_id(), since, now])
-        placed: dict[UUID, list[float]] = defaultdict(list)
+        cursor.execute(PLACED, [current_tenant_id(), f"{{{keys}}}", now, now - snapshot.longest_memory])
         for flight, age in cursor.fetchall():
             placed[flight].append(age)
     return {flight for flight, ages in placed.items() if _is_capped(snapshot, flight, ages)}

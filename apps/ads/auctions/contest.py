@@ -1,7 +1,8 @@
 """One placement of one request: who may compete, who leads, and why the others lost."""
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 from uuid import UUID
 
 import numpy as np
@@ -15,9 +16,12 @@ from apps.ads.engine import clearing_price, rank
 from apps.ads.experiments.splitting import hidden_from
 from decisions.policies import draw, generator_of
 
-# The best flights that are ranked, and those of the losers that are named.
+# The best flights that are ranked.
 MOST_RANKED = 32
-MOST_NAMED = 10
+# Those of them that a decision tells of, and the losers that it names for each reason: so many that a row of decisions
+# still fits into its page, as more than 2 KB would not.
+MOST_TOLD = 8
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,14 @@ class Contest:
     placement: Placement
     snapshot: Snapshot
     worth: Worth
-    generator: np.random.Generator
-    order: list[int]
-    lost: dict[str, int]
+    order: list[int] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        """Made where something is left to chance; making one takes as long as an auction without."""
+        return generator_of(self.decision_id)
 
     def lead(self, taken: set[int]) -> Lead | None:
         """Who is to be shown, among those that no other placement of the request took and whose budget allows it."""
@@ -75,17 +83,17 @@ class Contest:
             counts[reason] = counts.get(reason, 0) + 1
         return counts
 
-    def account(self, lead: Lead | None, taken: set[int]) -> dict[str, Any]:
-        """What the decision keeps of the auction; bounded, whatever the number of ads."""
-        return {
-            "participants": [
-                self.snapshot.describe(position, self.worth) | {"lost": self._why(position, lead, taken)}
-                for position in self.order[: MOST_RANKED // 2]
-            ],
-            "ranked": len(self.order),
-            "losses": self.losses(),
-            "losers": {reason: self._named(bits) for reason, bits in self.lost.items()},
-        }
+    def account(self, lead: Lead | None, taken: set[int]) -> str:
+        """What the decision keeps of the auction, as members of a JSON object; bounded, whatever the number of ads."""
+        told = [
+            self.snapshot.describe(position, self.worth, self._why(position, lead, taken))
+            for position in self.order[:MOST_TOLD]
+        ]
+        losers = {reason: self._named(bits) for reason, bits in self.lost.items()}
+        return (
+            f'"participants": [{", ".join(told)}], "ranked": {len(self.order)}, '
+            f'"losses": {json.dumps(self.losses())}, "losers": {json.dumps(losers)}'
+        )
 
     def _why(self, position: int, lead: Lead | None, taken: set[int]) -> str | None:
         flight = self.snapshot.flight_number[position]
@@ -106,9 +114,9 @@ def open_contest(
     snapshot: Snapshot, placement: Placement, ask: Ask, *, decision_id: UUID, hour_of_week: int, capped: set[UUID]
 ) -> Contest:
     """Who competes for a placement; `capped` are flights that the subject has seen often or recently enough."""
-    lost: dict[str, int] = {}
-    generator = generator_of(decision_id)
     worth = snapshot.worth_at(placement)
+    contest = Contest(decision_id, placement, snapshot, worth)
+    lost = contest.lost
     left = snapshot.of_shape.get((placement.width, placement.height, placement.currency), 0)
     if ask.subject is None:
         left = _drop(left, snapshot.identified, "consent" if not ask.has_consent else "no_subject", lost)
@@ -125,19 +133,20 @@ def open_contest(
     found = positions(left, len(snapshot.ads))
     if snapshot.paced:
         # One draw for all ads of a flight.
-        drawn = generator.random(len(snapshot.of_flight))[snapshot.flight_numbers[found]]
+        drawn = contest.generator.random(len(snapshot.of_flight))[snapshot.flight_numbers[found]]
         found = _split(found, drawn < snapshot.pass_rates[found], "pacing", lost)
     found = _split(found, worth.sellable[found], "floor", lost)
-    order = _ranked(snapshot, found, worth, generator)
-    return Contest(decision_id, placement, snapshot, worth, generator, order, lost)
+    contest.order = _ranked(contest, found)
+    return contest
 
 
-def _ranked(snapshot: Snapshot, found: NDArray[np.int64], worth: Worth, generator: np.random.Generator) -> list[int]:
+def _ranked(contest: Contest, found: NDArray[np.int64]) -> list[int]:
     """The best ad of each of the best flights, by falling score; ties in an order of their own each time."""
     best: dict[int, int] = {}
-    enough = MOST_RANKED * snapshot.most_ads_of_flight
-    for position in found[rank(worth.scores[found], generator, best=enough)].tolist():
-        best.setdefault(snapshot.flight_number[position], position)
+    numbers, enough = contest.snapshot.flight_number, MOST_RANKED * contest.snapshot.most_ads_of_flight
+    order = rank(contest.worth.scores[found], lambda count: contest.generator.random(count), best=enough)
+    for position in found[order].tolist():
+        best.setdefault(numbers[position], position)
         if len(best) == MOST_RANKED:
             break
     return list(best.values())

@@ -19,15 +19,15 @@ from apps.ads.learning.history import history_of
 def personalise(contests: Sequence[Contest], ask: Ask, now: datetime) -> None:
     """Weigh the participants by what the subject did; everything stays as it is where nobody is named, no model that
     reads histories is live, nothing is known of the subject, or no model answers."""
+    if ask.subject is None or not reads_history():
+        return
     asked = [
         (contest, position)
         for contest in contests
         for position in contest.order
         if contest.snapshot.ads[position].bid_kind != BidKind.CPM
     ]
-    if ask.subject is None or not asked or not reads_history():
-        return
-    history = history_of(ask.subject.key, now)
+    history = history_of(ask.subject.key, now) if asked else []
     if not history:
         return
     creatives = [str(contest.snapshot.ads[position].creative_id) for contest, position in asked]

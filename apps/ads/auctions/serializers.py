@@ -6,10 +6,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.events import ConsentSerializer, SubjectSerializer
-from api.serializers import StrictSerializer
 from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.quick import QuickSerializer, QuickText, QuickTexts
 from apps.ads.campaigns.models import BidKind
 from apps.ads.campaigns.targeting import DEVICES, LONGEST_VALUE, MOST_ATTRIBUTES
+from behavior.parsing import Invalid, check_storable
 from behavior.subjects import BadSubject, Subject, read_subject
 
 MOST_PLACEMENTS = 20
@@ -17,10 +18,12 @@ MOST_KEYWORDS = 100
 LONGEST_AGENT = 500
 
 
-def words(most: int, help_text: str) -> serializers.ListField:
-    return serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_VALUE), required=False, max_length=most, help_text=help_text
-    )
+def words(most: int, help_text: str) -> QuickTexts:
+    return QuickTexts(child=word(), required=False, max_length=most, help_text=help_text)
+
+
+def word(**about: Any) -> QuickText:
+    return QuickText(max_length=LONGEST_VALUE, **about)
 
 
 @extend_schema_field(SubjectSerializer)
@@ -35,40 +38,47 @@ class AdSubjectField(serializers.Field):
             raise serializers.ValidationError(problems.get("", problems)) from error
 
 
-class AdContextSerializer(StrictSerializer):
-    """What the client knows of the moment. Segments and attributes count with consent alone."""
+class AdAttributesField(serializers.DictField):
+    child = word()
 
-    country = serializers.CharField(required=False, max_length=LONGEST_VALUE)
-    region = serializers.CharField(required=False, max_length=LONGEST_VALUE)
-    language = serializers.CharField(required=False, max_length=LONGEST_VALUE)
-    device = serializers.ChoiceField(DEVICES, required=False, help_text="else read from user_agent")
-    categories = words(MOST_KEYWORDS, "of the page")
-    segments = words(MOST_KEYWORDS, "that the subject belongs to")
-    attributes = serializers.DictField(
-        child=serializers.CharField(max_length=LONGEST_VALUE), required=False, help_text="of the subject, by name"
-    )
-
-    def validate_attributes(self, value: dict[str, str]) -> dict[str, str]:
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        value: dict[str, str] = super().to_internal_value(data)
         if len(value) > MOST_ATTRIBUTES or any(len(name) > LONGEST_VALUE for name in value):
             raise serializers.ValidationError(
                 f"must have at most {MOST_ATTRIBUTES} names of at most {LONGEST_VALUE} characters"
             )
+        try:
+            check_storable("".join(value))
+        except Invalid as problem:
+            raise serializers.ValidationError(f"has a name that {problem.message}") from None
         return value
 
 
-class AdConsentSerializer(StrictSerializer, ConsentSerializer):
+class AdContextSerializer(QuickSerializer):
+    """What the client knows of the moment. Segments and attributes count with consent alone."""
+
+    country = word(required=False)
+    region = word(required=False)
+    language = word(required=False)
+    device = serializers.ChoiceField(DEVICES, required=False, help_text="else read from user_agent")
+    categories = words(MOST_KEYWORDS, "of the page")
+    segments = words(MOST_KEYWORDS, "that the subject belongs to")
+    attributes = AdAttributesField(required=False, help_text="of the subject, by name")
+
+
+class AdConsentSerializer(QuickSerializer, ConsentSerializer):
     personalisation = serializers.BooleanField(default=False)
     training = serializers.BooleanField(default=False)
 
 
-class AdAskSerializer(StrictSerializer):
+class AdAskSerializer(QuickSerializer):
     placements = serializers.ListField(
         child=serializers.SlugField(max_length=50), min_length=1, max_length=MOST_PLACEMENTS, help_text="keys"
     )
     subject = AdSubjectField(required=False)
     context = AdContextSerializer(required=False)  # type: ignore[assignment]
     keywords = words(MOST_KEYWORDS, "of the page or the search")
-    user_agent = serializers.CharField(
+    user_agent = QuickText(
         required=False, allow_blank=True, max_length=LONGEST_AGENT, help_text="of the reader's browser"
     )
     consent = AdConsentSerializer(

@@ -15,7 +15,7 @@ from apps.ads.auctions.caps import capped_flights
 from apps.ads.auctions.contest import Contest, Lead, open_contest
 from apps.ads.auctions.personal import personalise
 from apps.ads.auctions.snapshot import Snapshot, current_snapshot
-from apps.ads.auctions.storing import Answer, Occasion
+from apps.ads.auctions.storing import Answer, Occasion, with_members
 from apps.ads.budgets.services import reservation_of
 from apps.ads.tracking.traffic import is_bot
 
@@ -151,7 +151,6 @@ def _answer(contest: Contest, lead: Lead | None, day: date | None, taken: set[in
         "auction": placement.auction,
         "floor_micros": placement.floor_micros,
         "currency": placement.currency,
-        **contest.account(lead, taken),
     }
     items = []
     if lead is None:
@@ -169,4 +168,5 @@ def _answer(contest: Contest, lead: Lead | None, day: date | None, taken: set[in
                 "parts": {"bid_micros": lead.ad.paced_bid, "rate": lead.rate, "quality": lead.ad.quality},
             }
         )
-    return Answer(contest.decision_id, placement, request, items, lead, day)
+    told = with_members(request, contest.account(lead, taken))
+    return Answer(contest.decision_id, placement, told, items, lead, day)

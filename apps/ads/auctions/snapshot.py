@@ -113,7 +113,7 @@ class Worth:
     scores: NDArray[np.float64]
     rates: NDArray[np.float64]
     sellable: NDArray[np.bool_]
-    described: dict[int, dict[str, Any]] = field(default_factory=dict)
+    described: dict[tuple[int, str | None], str] = field(default_factory=dict)
 
 
 @dataclass
@@ -215,19 +215,21 @@ class Snapshot:
             self.worths[placement.key] = _worth(self, placement)
         return self.worths[placement.key]
 
-    def describe(self, position: int, worth: Worth) -> dict[str, Any]:
-        """An ad as decisions keep it of an auction; the same dictionary each time."""
-        if position not in worth.described:
+    def describe(self, position: int, worth: Worth, lost: str | None) -> str:
+        """An ad as decisions keep it of an auction that it lost for this reason, or won: JSON, written once."""
+        if (position, lost) not in worth.described:
             ad = self.ads[position]
-            worth.described[position] = {
+            told = {
                 "flight": str(ad.flight_id),
                 "name": ad.flight_name[:60],
                 "creative": str(ad.creative_id),
                 "bid_micros": ad.paced_bid,
                 "value_micros": round(float(worth.values[position])),
                 "score": round(float(worth.scores[position]), 3),
+                "lost": lost,
             }
-        return worth.described[position]
+            worth.described[position, lost] = json.dumps(told)
+        return worth.described[position, lost]
 
     def rest(self, flight_id: UUID) -> None:
         """The flight's budget has refused."""

@@ -23,27 +23,28 @@ from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
 # Milliseconds until here, waiting for budgets included.
-LATENCY = "%(latency_ms)s + 1000 * date_part('epoch', clock_timestamp() - statement_timestamp())"
+LATENCY = "latency_ms + 1000 * date_part('epoch', clock_timestamp() - statement_timestamp())"
 # What each column of a decision is made of.
 DECISION = {
     "decision_id": "decision_id",
     "application": f"'{APPLICATION}'",
     "scenario": "placement",
-    "subject_key": "%(subject_key)s::bytea",
+    "subject_key": "subject_key",
     "session_key": "NULL::text",
     "model_version": "NULL::uuid",
-    "policy": "%(policy)s",
+    "policy": "policy",
     "variant": "NULL::text",
     "degraded": "NULL::text",
     "latency_ms": LATENCY,
-    "decided_at": "%(now)s::timestamptz",
+    "decided_at": "placed_at",
 }
 STORE = f"""
     answer AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%(answers)s::jsonb) AS answer(
-            decision_id uuid, placement text, request jsonb, items jsonb, placement_id uuid, flight_id uuid,
-            creative_id uuid, bid_kind text, price_micros bigint, reserved_micros bigint, day date, click_url text,
-            post_click_days smallint, post_view_hours smallint
+            subject_key bytea, policy text, latency_ms double precision, placed_at timestamptz, expires_at timestamptz,
+            country text, device text, consent smallint, decision_id uuid, placement text, request jsonb, items jsonb,
+            placement_id uuid, flight_id uuid, creative_id uuid, bid_kind text, price_micros bigint,
+            reserved_micros bigint, day date, click_url text, post_click_days smallint, post_view_hours smallint
         ) WHERE {{condition}}
     ),
     decided AS (
@@ -54,11 +55,15 @@ STORE = f"""
         INSERT INTO ads_delivery (tenant_id, delivery_id, flight_id, creative_id, placement_id, subject_key, bid_kind,
             price_micros, reserved_micros, day, status, click_url, post_click_days, post_view_hours, placed_at,
             expires_at, conversions, revenue_micros, country, device, consent)
-        SELECT %(tenant)s, decision_id, flight_id, creative_id, placement_id, %(subject_key)s::bytea, bid_kind,
-            price_micros, reserved_micros, {{day}}, 'open', click_url, post_click_days, post_view_hours,
-            %(now)s::timestamptz, %(expires_at)s::timestamptz, 0, 0, %(country)s, %(device)s, %(consent)s
+        SELECT %(tenant)s, decision_id, flight_id, creative_id, placement_id, subject_key, bid_kind, price_micros,
+            reserved_micros, {{day}}, 'open', click_url, post_click_days, post_view_hours, placed_at, expires_at, 0, 0,
+            country, device, consent
         FROM answer {{reserved}} WHERE flight_id IS NOT NULL
     )"""
+# Its commit need not wait for the disk. What is lost if the database itself is torn down within the next half second is
+# the newest of what was promised, the reservation together with its decision and ad: such an ad is never billed. What
+# is billed waits, and with it everything before.
+UNHURRIED = "set_config('synchronous_commit', 'off', true)"
 NOTHING_RESERVED = STORE.format(condition="true", day="day", reserved="")
 ALL_RESERVED = STORE.format(
     condition="(SELECT count(*) FROM reserved) = %(wanted)s",
@@ -67,13 +72,19 @@ ALL_RESERVED = STORE.format(
 )
 
 
+def with_members(values: Mapping[str, Any], written: str) -> str:
+    """JSON of an object with some values, one or more, and with members that are JSON already."""
+    return f"{json.dumps(values)[:-1]}, {written}}}"
+
+
 @dataclass(frozen=True)
 class Answer:
-    """One decision and, where an ad is shown, its delivery; `day` is that of a reservation that was made before."""
+    """One decision and, where an ad is shown, its delivery; `day` is that of a reservation that was made before.
+    `request` is JSON."""
 
     decision_id: UUID
     placement: Placement
-    request: Mapping[str, Any]
+    request: str
     items: Sequence[Mapping[str, Any]]
     lead: Lead | None
     day: date | None
@@ -82,7 +93,6 @@ class Answer:
         row: dict[str, Any] = {
             "decision_id": str(self.decision_id),
             "placement": self.placement.key,
-            "request": self.request,
             "items": self.items,
         }
         if self.lead is None:
@@ -119,28 +129,29 @@ class Occasion:
         values = self._values(answers) | reserving_values(amounts) | {"day": day, "wanted": len(amounts)}
         with prepared_cursor() as cursor:
             cursor.execute(_placing(len(amounts), wait=wait), values)
-            return dict(cursor.fetchall())
+            return {flight: reserved_on for flight, reserved_on, _ in cursor.fetchall()}
 
     def store(self, answers: Iterable[Answer]) -> None:
         """Answers whose ads are reserved already."""
         with prepared_cursor() as cursor:
-            cursor.execute(f"WITH {NOTHING_RESERVED} SELECT", self._values(answers))
+            cursor.execute(f"WITH {NOTHING_RESERVED} SELECT {UNHURRIED}", self._values(answers))
 
     def _values(self, answers: Iterable[Answer]) -> dict[str, Any]:
-        return {
-            "tenant": current_tenant_id(),
-            "answers": json.dumps([answer.row() for answer in answers]),
-            "subject_key": self.ask.subject.key if self.ask.subject else None,
+        """Everything travels as one text: each value of its own costs the driver as much as reading it costs here."""
+        shared = {
+            "subject_key": f"\\x{self.ask.subject.key.hex()}" if self.ask.subject else None,
             "policy": self.policy,
             "latency_ms": 1000 * (time.perf_counter() - self.started),
-            "now": self.now,
-            "expires_at": self.expires_at,
+            "placed_at": self.now.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
             "country": self.ask.country,
             "device": self.ask.device,
             "consent": self.ask.consent,
         }
+        rows = [with_members(answer.row() | shared, f'"request": {answer.request}') for answer in answers]
+        return {"tenant": current_tenant_id(), "answers": f"[{', '.join(rows)}]"}
 
 
 @cache
 def _placing(flights: int, *, wait: bool) -> str:
-    return f"WITH {reserving(flights, wait=wait)}, {ALL_RESERVED} SELECT flight_id, day FROM reserved"
+    return f"WITH {reserving(flights, wait=wait)}, {ALL_RESERVED} SELECT flight_id, day, {UNHURRIED} FROM reserved"

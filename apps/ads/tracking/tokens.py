@@ -61,12 +61,15 @@ def read_token(raw: str, *, tenant_id: int) -> Token:
 
 
 def _signature(head: str) -> str:
-    return _text(hmac.digest(_key(subject_secret()), head.encode(), hashlib.sha256))
+    signing = _begun(subject_secret()).copy()
+    signing.update(head.encode())
+    return _text(signing.digest())
 
 
 @cache
-def _key(secret: bytes) -> bytes:
-    return hmac.digest(secret, b"ads token", hashlib.sha256)
+def _begun(secret: bytes) -> hmac.HMAC:
+    """To be copied: a new one would look up its hash function and digest the key each time."""
+    return hmac.new(hmac.digest(secret, b"ads token", hashlib.sha256), digestmod=hashlib.sha256)
 
 
 def _text(raw: bytes) -> str:

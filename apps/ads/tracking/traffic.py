@@ -4,12 +4,15 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from apps.ads.settings import AdSettings
 
 # Why nothing counts that an advertiser's own people see and click, or those of the business.
 OWN = "self_click"
+# Readers share few browsers, so what these say of themselves is mostly known already.
+MOST_AGENTS = 2_000
 # Words by which programs name themselves, and tools that are not browsers.
 _BOT = re.compile(
     r"bot\b|bot[/;]|crawl|spider|slurp|scrap|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|preview|monitor|"
@@ -20,10 +23,12 @@ _TABLET = re.compile(r"ipad|tablet|kindle|silk|playbook|android(?!.*mobile)", re
 _MOBILE = re.compile(r"mobi|iphone|ipod|android|windows phone", re.IGNORECASE)
 
 
+@lru_cache(maxsize=MOST_AGENTS)
 def is_bot(user_agent: str) -> bool:
     return bool(_BOT.search(user_agent))
 
 
+@lru_cache(maxsize=MOST_AGENTS)
 def device_of(user_agent: str) -> str:
     """`tablet`, `mobile` or `desktop`, as far as the browser says."""
     if _TABLET.search(user_agent):

@@ -152,6 +152,8 @@ def test_bad_addresses_are_refused_by_their_field(
         ({"consent": {"everything": True}}, "consent.everything"),
         ({"context": {"attributes": {f"a{number}": "x" for number in range(21)}}}, "context.attributes"),
         ({"context": {"country": "x" * 101}}, "context.country"),
+        ({"context": {"attributes": {"plan\0": "gold"}}, "consent": {"personalisation": True}}, "context.attributes"),
+        ({"context": {"attributes": {"\ud800": "gold"}}, "consent": {"personalisation": True}}, "context.attributes"),
     ],
 )
 def test_what_no_decision_can_use_is_refused_by_its_field(values: dict[str, Any], field: str, api: ApiClient) -> None:

@@ -100,8 +100,8 @@ def test_an_unknown_auction_is_refused() -> None:
     seed=st.integers(0, 2**32),
 )
 def test_the_best_are_ranked_as_among_all(scores: list[float], best: int, seed: int) -> None:
-    everything = rank(np.array(scores), np.random.default_rng(seed))
-    found = rank(np.array(scores), np.random.default_rng(seed), best=best)
+    everything = rank(np.array(scores), np.random.default_rng(seed).random)
+    found = rank(np.array(scores), np.random.default_rng(seed).random, best=best)
 
     assert len(found) >= min(best, len(scores))
     assert found.tolist() == everything[: len(found)].tolist()

@@ -315,7 +315,7 @@ def test_what_a_decision_keeps_is_bounded(scope: Tenant) -> None:
 
     request = Decision.objects.get().request
 
-    assert len(request["participants"]) == 16
+    assert len(request["participants"]) == 8
     assert request["losses"] == {"targeting.countries": 60}
-    assert len(request["losers"]["targeting.countries"]) == 10
+    assert len(request["losers"]["targeting.countries"]) == 3
     assert len(request["facts"]["keywords"]) == 20

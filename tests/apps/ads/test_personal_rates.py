@@ -1,5 +1,6 @@
 """Rates of clicks that know what the subject did: learnt, asked in the auction, and the same in both."""
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,8 @@ def test_ads_are_weighed_by_what_the_subject_did(tenant: Tenant, tmp_path: Path)
             assert 0.17 < placed.lead.rate < 0.28, "near the rate of all"
         worth = current_snapshot().worth_at(current_snapshot().placements["top"])
         assert worth.described, "what the auctions of those who are not known keep of its participants"
-        for position, told in worth.described.items():
-            assert told["score"] == round(float(worth.scores[position]), 3)
+        for (position, _), told in worth.described.items():
+            assert json.loads(told)["score"] == round(float(worth.scores[position]), 3)
 
         rates_are_the_same_online_and_offline(version, tenant, tmp_path)
 
