@@ -3,7 +3,7 @@ them read beside the question by a cross-encoder; each stage timed and switchabl
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -116,7 +116,7 @@ COLUMNS = ("id", "source_id", "kind", "headings", "text", "title", "version")
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a source that may answer a query. `quote` is an excerpt of `text`, word for word.
+    """A part of a source that may answer a query, of which `asked` has the `beginnings`.
 
     `score` is that of the last stage that judged it. `stages` has each stage's: full_text (relevance), dense (cosine),
     fuse, rerank, cross_encode (probability); None where a stage did not find or judge it.
@@ -127,10 +127,15 @@ class Passage:
     version: int
     kind: str
     title: str
-    quote: str
     text: str
     score: float
     stages: dict[str, float | None]
+    asked: Set[str] = field(default=frozenset(), repr=False)
+
+    @cached_property
+    def quote(self) -> str:
+        """An excerpt of `text`, word for word; of most passages nobody asks for it."""
+        return quote_of(self.text, self.asked)
 
 
 @dataclass
@@ -354,7 +359,7 @@ def _vectors(ids: Sequence[UUID]) -> dict[UUID, Vector]:
         return {id: from_sent(sent) for id, sent in cursor.fetchall()}
 
 
-def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
+def _passage(asked: Set[str], row: dict[str, Any], scores: dict[str, float | None]) -> Passage:
     score = next(scores[name] for name in reversed(STAGES) if scores[name] is not None)
     return Passage(
         chunk_id=row["id"],
@@ -362,14 +367,14 @@ def _passage(asked: set[str], row: dict[str, Any], scores: dict[str, float | Non
         version=row["version"],
         kind=row["kind"],
         title=row["title"],
-        quote=quote_of(row["text"], asked),
         text=row["text"],
         score=score or 0.0,
         stages=scores,
+        asked=asked,
     )
 
 
-def quote_of(text: str, asked: set[str]) -> str:
+def quote_of(text: str, asked: Set[str]) -> str:
     """The sentence with most of the `beginnings` of a query, the first of them; no longer than LONGEST_QUOTE."""
     spans = [span for span in sentences(text) if not text[slice(*span)].startswith("#")] or [(0, len(text))]
     begin, end = max(spans, key=lambda span: len(asked & beginnings(text[slice(*span)])))
