@@ -3,7 +3,7 @@ them read beside the question by a cross-encoder; each stage timed and switchabl
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -39,6 +39,8 @@ MOST_PASSAGES = 50
 MOST_CROSSED = 50
 # Passages whose texts are read at most, for the asked-for number of passages: some may be left out.
 LEAST_READ, READ_SHARE = 30, 3
+# So many more than asked for are read at first.
+SPARE = 4
 # The neighbours of the whole message are looked up, and those of so many of its first sentences.
 MOST_LOOKUPS = 12
 # Neighbours of the whole message, and of each sentence.
@@ -125,18 +127,18 @@ def search_in_stages(
     judged = _run(did, RERANK, stages, lambda: _rerank(library, ask, candidates, words))
     best = sorted(candidates, key=lambda key: -judged[key]) if judged else candidates
     best = best[: max(LEAST_READ, READ_SHARE * count)]
-    rows = _read(library, [key for key in best if key in words or meaning[key] >= LEAST_SIMILARITY])
-    crossed = _run(did, CROSS_ENCODE, stages, lambda: _cross_encode(library, ask, rows))
-    best = [*crossed, *(key for key in rows if key not in crossed)]
+    best = [key for key in best if key in words or meaning[key] >= LEAST_SIMILARITY]
+    crossed = _run(did, CROSS_ENCODE, stages, lambda: _cross_encode(library, ask, best))
+    best = [*crossed, *(key for key in best if key not in crossed)]
     asked = beginnings(ask.query)
     passages = []
     of_source: Counter[UUID] = Counter()
-    for key in best:
-        of_source[rows[key]["source_id"]] += 1
-        if of_source[rows[key]["source_id"]] > PASSAGES_OF_SOURCE:
+    for key, row in _told(library, best, count + SPARE):
+        of_source[row["source_id"]] += 1
+        if of_source[row["source_id"]] > PASSAGES_OF_SOURCE:
             continue
         by_stage = {FULL_TEXT: words, DENSE: meaning, FUSE: fused, RERANK: judged, CROSS_ENCODE: crossed}
-        passages.append(_passage(asked, rows[key], {name: found.get(key) for name, found in by_stage.items()}))
+        passages.append(_passage(asked, row, {name: found.get(key) for name, found in by_stage.items()}))
         if len(passages) == count:
             break
     return Search(passages, did)
@@ -198,6 +200,13 @@ def _read(library: Library, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
     return {key: found[id] for key, id in zip(keys, ids, strict=True) if id in found}
 
 
+def _told(library: Library, keys: Sequence[Key], first: int) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """As `_read`; those after the `first` are read only where these are not enough."""
+    for some in (keys[:first], keys[first:]):
+        if some:
+            yield from _read(library, some).items()
+
+
 def _rerank(library: Library, ask: Ask, keys: Sequence[Key], words: Ranking) -> Ranking:
     """Each sentence of the query beside each candidate."""
     if not keys:
@@ -210,10 +219,11 @@ def _rerank(library: Library, ask: Ask, keys: Sequence[Key], words: Ranking) -> 
     return dict(zip(keys, rerank(asked, vectors, relevance, usual_question().vector), strict=True))
 
 
-def _cross_encode(library: Library, ask: Ask, rows: Mapping[Key, dict[str, Any]]) -> Ranking:
+def _cross_encode(library: Library, ask: Ask, best: Sequence[Key]) -> Ranking:
     """The question beside each of the best passages; how probably these answer it, in the new order."""
     if not may_cross_encode():
         raise NotRun("no cross-encoder is live")
+    rows = _read(library, best)
     if not rows:
         raise NotRun("there is nothing to read")
     keys = list(rows)[:MOST_CROSSED]
