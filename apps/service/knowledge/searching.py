@@ -125,7 +125,7 @@ def search_in_stages(
     fused = _run(did, FUSE, stages, lambda: _fuse(words, meaning))
     candidates = list(fused or {**words, **meaning})[:CANDIDATES]
     judged = _run(did, RERANK, stages, lambda: _rerank(library, ask, candidates, words))
-    best = sorted(candidates, key=lambda key: -judged[key]) if judged else candidates
+    best = sorted(candidates, key=judged.__getitem__, reverse=True) if judged else candidates
     best = best[: max(LEAST_READ, READ_SHARE * count)]
     best = [key for key in best if key in words or meaning[key] >= LEAST_SIMILARITY]
     crossed = _run(did, CROSS_ENCODE, stages, lambda: _cross_encode(library, ask, best))
@@ -187,7 +187,8 @@ def _fuse(*rankings: Ranking) -> Ranking:
     for ranking in rankings:
         for rank, key in enumerate(ranking, start=1):
             scores[key] = scores.get(key, 0.0) + 1 / (FUSION + rank)
-    best = sorted(scores, key=lambda key: (-scores[key], key))
+    # Of equals the lower key stays first.
+    best = sorted(sorted(scores), key=scores.__getitem__, reverse=True)
     return {key: scores[key] for key in best[:CANDIDATES]}
 
 

@@ -37,6 +37,7 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=10_000)
 def _stem(word: str) -> str:
     """Enough for "returns", "returned" and "return" to meet."""
     for ending in ("ing", "ed", "es", "s"):
