@@ -178,7 +178,7 @@ def _with(before: InMemory, wanted: Mapping[UUID, bool]) -> InMemory:
     return InMemory(
         chunk_ids=ids,
         embeddings=embeddings,
-        is_read=embeddings.any(axis=1),
+        is_read=np.asarray(embeddings.any(axis=1), dtype=np.bool_),
         reach=reach,
         reaches=list(numbers),
         valid=valid,

@@ -55,7 +55,7 @@ class TermIndex:
         new_rows = np.repeat([each.row for each in read], [len(each.terms) for each in read])
         terms = np.concatenate([terms[rows >= 0], np.array(new_terms, dtype=np.int64)])
         shares = np.concatenate([self.shares[rows >= 0], new_times / (new_times + SATURATION)])
-        rows = np.concatenate([rows[rows >= 0], new_rows]).astype(np.int32)
+        rows = np.concatenate([rows[rows >= 0], new_rows])
         order = np.argsort(terms, kind="stable")
         having = np.bincount(terms, minlength=len(numbers))
         return TermIndex(
@@ -63,7 +63,7 @@ class TermIndex:
             # What no chunk holds any more is forgotten.
             names=[name for name, chunks in zip(numbers, having.tolist(), strict=True) if chunks],
             starts=np.concatenate([[0], np.cumsum(having[having > 0])]),
-            rows=rows[order],
+            rows=rows[order].astype(np.int32),
             shares=shares[order],
         )
 
