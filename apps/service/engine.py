@@ -174,15 +174,12 @@ def distinct(asked: Vector, usual: Vector | None) -> Vector:
     return distinct_sentences(asked, usual, WEIGHING)
 
 
-def rerank(
-    asked: Sequence[Vector], passages: Sequence[Vector | None], by_words: Sequence[float], usual: Vector | None
-) -> list[float]:
-    """How well each passage answers the query: its vector, None where it has none yet, beside each sentence's of the
-    query, `asked`, and the relevance of its words. `usual` is what queries have in common."""
-    unread = np.zeros_like(asked[0])
+def rerank(asked: Sequence[Vector], passages: Vector, by_words: Sequence[float], usual: Vector | None) -> list[float]:
+    """How well each passage answers the query: its vector in `passages` (N, dimension), zeros where it has none yet,
+    beside each sentence's of the query, `asked`, and the relevance of its words. `usual` is what queries have in
+    common."""
     moved = distinct(np.stack(list(asked)), usual)
-    rows = np.stack([unread if passage is None else passage for passage in passages])
-    scores: list[float] = weigh_passages(moved, rows, np.array(by_words), WEIGHING).tolist()
+    scores: list[float] = weigh_passages(moved, passages, np.array(by_words), WEIGHING).tolist()
     return scores
 
 

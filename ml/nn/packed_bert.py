@@ -37,23 +37,24 @@ class PackedBert:
 
     def means(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """(N, D): the mean of the last states of each text, which is given by its tokens."""
-        lengths_N = torch.tensor([len(text) for text in texts])
-        text_T = torch.repeat_interleave(torch.arange(len(texts)), lengths_N)
+        lengths = [len(text) for text in texts]
+        text_T = torch.tensor([number for number, length in enumerate(lengths) for _ in range(length)])
         tokens_T = torch.tensor([token for text in texts for token in text])
-        places_T = torch.cat([torch.arange(len(text)) for text in texts])
+        places_T = torch.tensor([place for length in lengths for place in range(length)])
         states_TD = functional.embedding(tokens_T, self.words) + functional.embedding(places_T, self.places)
         states_TD = self._normal(states_TD, self.norm)
-        mask_TT = _own_text(text_T) if len(texts) > 1 else None
+        mask_TT = _own_text(text_T)
+        scale = (states_TD.shape[1] // self.heads) ** -0.5
         for both, out, first_norm, up, down, last_norm in self.layers:
             query, key, value = (
                 both(states_TD.to(self.kind)).float().view(len(tokens_T), 3, self.heads, -1).permute(1, 2, 0, 3)
             )
-            seen = functional.scaled_dot_product_attention(query[None], key[None], value[None], attn_mask=mask_TT)
-            seen_TD = seen[0].transpose(0, 1).reshape(states_TD.shape)
+            # For a few short texts these three take a third of what torch's fused attention does.
+            weights = torch.baddbmm(mask_TT, query, key.transpose(1, 2), alpha=scale).softmax(dim=2)
+            seen_TD = torch.bmm(weights, value).transpose(0, 1).reshape(states_TD.shape)
             states_TD = self._normal(states_TD + out(seen_TD.to(self.kind)), first_norm)
             states_TD = self._normal(states_TD + down(up(states_TD.to(self.kind))), last_norm)
-        sums_ND = torch.zeros(len(texts), states_TD.shape[1]).index_add_(0, text_T, states_TD)
-        return sums_ND / lengths_N[:, None].clamp(min=1)
+        return torch.stack([part.sum(dim=0) / max(1, len(part)) for part in states_TD.split(lengths)])
 
     def _layer(self, layer: Any) -> tuple[Linear, Linear, nn.LayerNorm, Linear, Linear, nn.LayerNorm]:
         attention, kind = layer.attention, self.kind

@@ -13,7 +13,8 @@ from django.db.models import Q
 
 from apps.service.knowledge.indexing import readable_languages
 from apps.service.knowledge.models import Chunk
-from apps.service.knowledge.remembered import forget_chunk_vectors
+from apps.service.knowledge.remembered import forget_chunks
+from apps.service.knowledge.term_index import LEAST_COUNTED
 from behavior.models import LogPosition
 from catalog.vectors import as_text
 from serving.text_vectors import encoder_setting, usable_encoder
@@ -28,8 +29,6 @@ SLICE = 32
 TURN_SECONDS = 20.0
 TERM_READER = "knowledge terms"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-# Terms of fewer chunks count as rare without being counted, and most terms are such.
-LEAST_COUNTED = 8
 
 # Rows that another worker is encoding are passed over.
 WAITING = """
@@ -120,7 +119,7 @@ def store_vectors(ids: Sequence[UUID], vectors: Any) -> None:
     embeddings = [as_text(vector) if vector.any() else "" for vector in vectors]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_VECTORS, [encoder_setting(), list(ids), embeddings, current_tenant_id()])
-    forget_chunk_vectors()
+    forget_chunks()
 
 
 def _forget_others() -> None:

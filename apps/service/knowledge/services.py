@@ -18,6 +18,7 @@ from apps.service.knowledge.encoding import request_encoding
 from apps.service.knowledge.html_text import text_of_markdown
 from apps.service.knowledge.indexing import index_sources
 from apps.service.knowledge.models import Source, SourceAudience, SourceKind, SourceStatus, SourceVersion
+from apps.service.knowledge.remembered import forget_chunks
 from apps.service.knowledge.slots import slot_problems
 
 # What an editor writes; a version holds these and the status.
@@ -190,6 +191,7 @@ def store_sources(written: Sequence[Written], *, actor: str) -> None:
         batch_size=500,
     )
     index_sources([each.source for each in written])
+    forget_chunks()
     if any(each.source.status == SourceStatus.PUBLISHED for each in written):
         request_encoding()
 

@@ -3,7 +3,8 @@ their newest messages, and read by each search."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,12 @@ class Usual:
     """`terms` says how many of `questions` have a term; `vector` is None without an encoder."""
 
     questions: int = 0
-    terms: str = "{}"
+    terms: Mapping[str, int] = field(default_factory=dict)
     vector: Vector | None = None
+
+    @cached_property
+    def terms_as_json(self) -> str:
+        return json.dumps(self.terms)
 
 
 _kept: Kept[Usual] = Kept(seconds=30.0, most=1_000)
@@ -111,7 +116,7 @@ def _read() -> Usual:
     if kept is None:
         return Usual()
     vector = None if kept.vector is None else _as_array(kept.vector)
-    return Usual(kept.questions, json.dumps(kept.terms), vector)
+    return Usual(kept.questions, kept.terms, vector)
 
 
 def _as_array(vector: Any) -> Vector:

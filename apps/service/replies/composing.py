@@ -1,6 +1,6 @@
 """From evidence to words: a macro or past reply with its slots filled, or sentences of articles as they stand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from apps.service.knowledge.models import SourceKind
@@ -44,13 +44,13 @@ def fill_templates(
     query: str,
     templates: Sequence[Evidence],
     values: Mapping[str, str],
-    facts: frozenset[Claim],
+    facts: Callable[[], frozenset[Claim]],
     probabilities: Mapping[str, float] | None = None,
 ) -> list[Candidate]:
     """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
 
     `probabilities` is what a model says of them, by source; where it says nothing their words count. What a past reply
-    states was true of another customer: its claims count only where the order data makes them too.
+    states was true of another customer: its claims count only where the order data makes them too; `facts` gives those.
     """
     found = []
     for passage in templates:
@@ -62,7 +62,7 @@ def fill_templates(
         filled = fill_slots(passage.text, values)
         if not is_macro:
             filled = replace(filled, missing=(*filled.missing, *marks_in(filled.text)))
-        loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts))
+        loose = () if is_macro else tuple(claim.value for claim in unsupported(claims_of(filled.text), facts()))
         sentences = [(sentence, passage) for sentence in sentences_of(filled.text)]
         found.append(Candidate(SELECTION, sentences, filled.text.strip(), fits, filled.missing, filled.used, loose))
     return sorted(found, key=lambda each: (-each.match, not each.is_whole))
@@ -108,7 +108,7 @@ def citations_of(candidate: Candidate) -> list[dict[str, object]]:
                 "version": passage.version,
                 "kind": passage.kind,
                 "title": passage.title,
-                "quote": passage.quote or passage.text,
+                "quote": passage.quote() or passage.text,
                 "sentences": [],
             },
         )

@@ -1,7 +1,9 @@
 """The one place that asks knowledge for passages and understanding for what a message means."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.service.knowledge.models import Source, SourceAudience, SourceKind, SourceStatus
-from apps.service.knowledge.searching import LONGEST_QUOTE
+from apps.service.knowledge.searching import LONGEST_QUOTE, Passage
 from apps.service.knowledge.selectors import search
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.grounding.wording import coverage, words_of
@@ -31,14 +33,14 @@ USUAL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a sentence may rest on: a passage of a source, or what is known of an order. `source` names it, `quote` is
-    an excerpt of `text`, word for word."""
+    """What a sentence may rest on: a passage of a source, or what is known of an order. `source` names it, `quote`
+    gives an excerpt of the source, word for word, which is looked for in what is cited alone."""
 
     source: str
     version: int
     kind: str
     title: str
-    quote: str
+    quote: Callable[[], str]
     text: str
     score: float
 
@@ -52,7 +54,7 @@ def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], 
     """(macros and past replies, articles) that customers may read, best first; one search."""
     known = (language or "").partition("-")[0]
     found = [
-        Evidence(str(each.source_id), each.version, each.kind, each.title, each.quote, each.text, each.score)
+        Evidence(str(each.source_id), each.version, each.kind, each.title, partial(_quote, each), each.text, each.score)
         for each in search(query, language=known if known in LANGUAGES else None, count=PASSAGES_READ)
     ]
     templates = [passage for passage in found if passage.kind in TEMPLATES]
@@ -74,10 +76,18 @@ def usual_templates(language: str | None) -> list[Evidence]:
     known = (language or "").partition("-")[0]
     by_id = {each.id: each for each in (found.filter(language=known) if known in LANGUAGES else found)}
     return [
-        Evidence(str(each.id), each.version, each.kind, each.title, each.body[:LONGEST_QUOTE], each.body, 0.0)
+        Evidence(str(each.id), each.version, each.kind, each.title, partial(_beginning, each), each.body, 0.0)
         for source in ids
         if (each := by_id.get(source)) is not None
     ]
+
+
+def _quote(passage: Passage) -> str:
+    return passage.quote
+
+
+def _beginning(source: Source) -> str:
+    return source.body[:LONGEST_QUOTE]
 
 
 def _usual_ids() -> list[UUID]:

@@ -168,15 +168,15 @@ def choose_order(facts: Facts, texts: Sequence[str]) -> Chosen:
     looked up: only what the customer's own events name can be found."""
     named = {order.order_id.lower().lstrip("#"): order for order in facts.orders}
     for text in texts:
-        ids = [claim.value for claim in claims_of(text) if claim.kind == "id" or claim.kind == "number"]
-        for each in ids:
-            if each in named:
-                return Chosen(named[each], "named")
+        claims = claims_of(text)
+        for claim in claims:
+            if claim.kind in ("id", "number") and claim.value in named:
+                return Chosen(named[claim.value], "named")
         lower = text.lower()
         for order_id, order in named.items():
             if len(order_id) >= 4 and order_id in lower:
                 return Chosen(order, "named")
-        if any(claim.kind == "id" and _looks_like(claim.value, named) for claim in claims_of(text)):
+        if any(claim.kind == "id" and _looks_like(claim.value, named) for claim in claims):
             return Chosen(None, "unknown")
     if not facts.orders:
         return Chosen(None, "none")

@@ -68,7 +68,7 @@ class Generation:
 
 def passages_for(gathered: Gathered) -> list[Evidence]:
     """What a model may say: articles, macros that are whole once filled, and the data of the order."""
-    filled = fill_templates(gathered.asked.question, gathered.templates, gathered.values, gathered.known)
+    filled = fill_templates(gathered.asked.question, gathered.templates, gathered.values, lambda: gathered.known)
     whole = [
         Evidence(source.source, source.version, source.kind, source.title, source.quote, each.text, source.score)
         for each in filled
@@ -81,7 +81,7 @@ def passages_for(gathered: Gathered) -> list[Evidence]:
     values = {**order.values, "order": order.order_id}
     text = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())
     title = f"Order {order.order_id}"
-    about = Evidence(f"order:{order.order_id}", 0, "order", title, text, text, 1.0)
+    about = Evidence(f"order:{order.order_id}", 0, "order", title, lambda: text, text, 1.0)
     return [*[*gathered.articles, *whole][: MOST_SOURCES - 1], about]
 
 

@@ -19,10 +19,11 @@ from apps.service.replies.composing import extract
 from apps.service.replies.generating import Generation, generate
 from apps.service.replies.making import Gathered, Made, gather, judge, make_reply
 from apps.service.replies.models import Reply, ReplyStatus
-from apps.service.replies.services import asked_of, settle, take
+from apps.service.replies.services import asked_of, decision_of, settle, take
 from apps.service.replies.settings import ServiceSettings, current_settings
 from apps.service.replies.statements import MESSAGES_READ
 from apps.service.replies.streaming import ENDED, ReplyStream
+from decisions.services import store_decisions
 from tenancy.tasks import task_scope
 
 LATE = "generation_late"
@@ -165,5 +166,6 @@ def _finish(reply_id: UUID, made: Made, started: float) -> bool:
         take(reply, made)
         reply.save()
         supersede_replies(conversation, but=reply.id)
-        settle(conversation, reply, made, started)
+        store_decisions([decision_of(conversation, reply, made, started)])
+        settle(conversation, reply)
     return True

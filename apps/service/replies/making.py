@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -71,10 +72,14 @@ class Gathered:
     facts: Facts
     chosen: Chosen
     values: Mapping[str, str]
-    known: frozenset[Claim]
     articles: Sequence[Evidence]
     ranking: Ranking
     exposure: Exposure | None = None
+
+    @cached_property
+    def known(self) -> frozenset[Claim]:
+        """What the order's data states."""
+        return order_claims(self.chosen)
 
     @property
     def templates(self) -> Sequence[Evidence]:
@@ -135,7 +140,6 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         facts=facts,
         chosen=chosen,
         values={**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name},
-        known=order_claims(chosen),
         articles=articles[:ARTICLES_READ],
         ranking=ranking,
     )
@@ -145,7 +149,7 @@ def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
     """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
     question = gathered.asked.question
     templates = fill_templates(
-        question, gathered.templates, gathered.values, gathered.known, gathered.ranking.probabilities
+        question, gathered.templates, gathered.values, lambda: gathered.known, gathered.ranking.probabilities
     )
     extracted = extract(question, gathered.articles)
     candidates = [*templates, *([extracted] if extracted else [])]

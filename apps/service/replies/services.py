@@ -1,7 +1,7 @@
 """Writes of replies: one for each inbound message, stored with its decision; and what agents make of drafts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,8 @@ from apps.service.replies.making import Asked, Made, gather, make_reply
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
 from apps.service.replies.statements import lock_waiting, store_reply
-from decisions.services import record_decision
+from decisions.models import Decision
+from decisions.services import store_decisions
 from tenancy.tasks import enqueue
 
 POLICY = "selection, grounding and thresholds"
@@ -71,11 +72,11 @@ def reply_to(*, conversation_id: UUID) -> Outcome:
     with transaction.atomic(savepoint=False):
         if may_be_generated(made):
             reply.status = ReplyStatus.UNDER_WAY
-            store_reply(reply)
+            store_reply(reply, None)
             enqueue(signature("service.generate_reply", queue="generate"), reply_id=str(reply.id))
         else:
-            store_reply(reply)
-            settle(conversation, reply, made, started)
+            store_reply(reply, decision_of(conversation, reply, made, started))
+            settle(conversation, reply)
     return Outcome(reply, is_new=True)
 
 
@@ -106,7 +107,7 @@ def answer_once(*, asked: Asked, settings: ServiceSettings | None = None) -> tup
     settings = settings or current_settings()
     made = make_reply(gather(asked, settings), settings)
     decision_id = uuid7()
-    _record(decision_id, made, asked.keys[0] if asked.keys else None, started, {"inline": True})
+    store_decisions([_decision(decision_id, made, asked.keys[0] if asked.keys else None, started, {"inline": True})])
     return decision_id, made
 
 
@@ -143,13 +144,16 @@ def take(reply: Reply, made: Made) -> None:
     reply.experiment, reply.arm = (exposure.experiment.id, exposure.arm) if exposure else (None, "")
 
 
-def settle(conversation: Conversation, reply: Reply, made: Made, started: float) -> None:
-    """Do what was decided: send, keep as a draft, or hand off; and store the decision with the customer's event.
+def decision_of(conversation: Conversation, reply: Reply, made: Made, started: float) -> Decision:
+    """What is to be stored of how a reply was decided."""
+    return _decision(reply.decision_id, made, bytes(conversation.subject_key), started, _names(conversation, reply))
 
-    The conversation's row must be locked, and earlier replies superseded.
+
+def settle(conversation: Conversation, reply: Reply) -> None:
+    """Do what was decided: send, keep as a draft, or hand off, which is an event of the customer's.
+
+    The conversation's row must be locked, earlier replies superseded, and the decision stored.
     """
-    names = {"conversation_id": str(conversation.id), "message_id": str(reply.message_id), "reply_id": str(reply.id)}
-    _record(reply.decision_id, made, bytes(conversation.subject_key), started, names)
     if reply.action == ReplyAction.SEND:
         give(conversation, reply, text=reply.text, role=Role.BOT)
     elif reply.action == ReplyAction.HAND_OFF:
@@ -159,7 +163,12 @@ def settle(conversation: Conversation, reply: Reply, made: Made, started: float)
             conversation.version += 1
             conversation.save(update_fields=["status", "hand_off", "handed_off_at", "closed_at", "version"])
         store_event(
-            conversation, "hand_off", of=reply.id, at=timezone.now(), decision_id=reply.decision_id, properties=names
+            conversation,
+            "hand_off",
+            of=reply.id,
+            at=timezone.now(),
+            decision_id=reply.decision_id,
+            properties=_names(conversation, reply),
         )
     if reply.action != ReplyAction.DRAFT:
         Reply.objects.filter(id=reply.id).update(settled_at=timezone.now())
@@ -172,11 +181,17 @@ def give(conversation: Conversation, reply: Reply, *, text: str, role: str, auth
     ).message
 
 
-def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: float, names: dict[str, Any]) -> None:
-    """Store the decision: what was cited, found and doubted, never what the customer wrote."""
+def _names(conversation: Conversation, reply: Reply) -> dict[str, str]:
+    return {"conversation_id": str(conversation.id), "message_id": str(reply.message_id), "reply_id": str(reply.id)}
+
+
+def _decision(
+    decision_id: UUID, made: Made, subject_key: bytes | None, started: float, names: Mapping[str, Any]
+) -> Decision:
+    """What was cited, found and doubted, never what the customer wrote."""
     gathered, candidate = made.gathered, made.candidate
     found = [*gathered.templates, *gathered.articles]
-    record_decision(
+    return Decision(
         decision_id=decision_id,
         application=APPLICATION,
         scenario=SCENARIO,
@@ -186,6 +201,7 @@ def _record(decision_id: UUID, made: Made, subject_key: bytes | None, started: f
         variant=gathered.exposure.arm if gathered.exposure else gathered.ranking.variant or None,
         degraded=made.degraded,
         latency_ms=1000 * (time.perf_counter() - started),
+        decided_at=timezone.now(),
         request={
             **names,
             "intent": gathered.understood.intent,

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, Message, Role
 from apps.service.replies.models import Reply
+from decisions.models import Decision
+from decisions.services import INSERT_MANY, rows_to_store
 from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
@@ -33,12 +35,14 @@ MESSAGES = f"""
     FROM service_message AS message WHERE tenant_id = %s AND conversation_id = %s
     ORDER BY number DESC LIMIT {MESSAGES_READ}"""
 # An UPDATE sees nothing of what is inserted beside it, so that the new reply stays as it is.
-STORE = f"""
-    WITH superseded AS (
-        UPDATE service_reply SET status = 'superseded', settled_at = %s
-        WHERE tenant_id = %s AND conversation_id = %s AND status IN ('under_way', 'waiting')
-    )
-    INSERT INTO service_reply ({_columns(Reply)}) VALUES ({", ".join(["%s"] * len(Reply._meta.concrete_fields))})"""
+SUPERSEDED = """
+    UPDATE service_reply SET status = 'superseded', settled_at = %(now)s
+    WHERE tenant_id = %(tenant)s AND conversation_id = %(conversation_id)s AND status IN ('under_way', 'waiting')"""
+INSERT = f"""
+    INSERT INTO service_reply ({_columns(Reply)})
+    VALUES ({", ".join(f"%({field.column})s" for field in Reply._meta.concrete_fields)})"""
+STORE = f"WITH superseded AS ({SUPERSEDED}) {INSERT}"
+STORE_DECIDED = f"WITH superseded AS ({SUPERSEDED}), decided AS ({INSERT_MANY}) {INSERT}"
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,19 @@ def lock_waiting(conversation_id: UUID) -> Waiting:
     return Waiting(_stored(Conversation, row), [message for _, message in rows], newest, is_answered)
 
 
-def store_reply(reply: Reply) -> None:
-    """Store a new reply. Those to earlier messages of its conversation that are under way, and drafts that nobody has
-    judged, are superseded; the conversation must be locked."""
-    values = [field.get_db_prep_save(field.pre_save(reply, True), connection) for field in Reply._meta.concrete_fields]
+def store_reply(reply: Reply, decision: Decision | None) -> None:
+    """Store a new reply with its decision, where it has been made. Those to earlier messages of its conversation that
+    are under way, and drafts that nobody has judged, are superseded; the conversation must be locked."""
+    values: dict[str, Any] = {
+        str(field.column): field.get_db_prep_save(field.pre_save(reply, True), connection)
+        for field in Reply._meta.concrete_fields
+    }
+    values |= {"tenant": current_tenant_id(), "now": timezone.now()}
     with prepared_cursor() as cursor:
-        cursor.execute(STORE, [timezone.now(), current_tenant_id(), reply.conversation_id, *values])
+        if decision is None:
+            cursor.execute(STORE, values)
+        else:
+            cursor.execute(STORE_DECIDED, values | {"decisions": rows_to_store([decision])})
     reply._state.adding, reply._state.db = False, connection.alias
 
 

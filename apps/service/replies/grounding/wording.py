@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Set
+from functools import lru_cache
 
 from apps.service.replies.grounding.numerals import plain
 
@@ -24,6 +25,7 @@ def sentences_of(text: str) -> list[str]:
     return [part for piece in _SENTENCE.split(text) if (part := piece.strip())]
 
 
+@lru_cache(maxsize=1_000)
 def words_of(text: str) -> frozenset[str]:
     """Content words in lower case, a plural as its singular; of Chinese the pairs of neighbouring characters."""
     found: set[str] = set()
@@ -35,6 +37,7 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=10_000)
 def _stem(word: str) -> str:
     """Enough for "returns", "returned" and "return" to meet."""
     for ending in ("ing", "ed", "es", "s"):

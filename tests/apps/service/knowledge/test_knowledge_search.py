@@ -223,6 +223,19 @@ def test_a_long_article_leaves_room_for_others() -> None:
 
 
 @pytest.mark.usefixtures("scope")
+def test_what_ranks_behind_the_many_parts_of_one_article_is_read_when_it_is_needed() -> None:
+    part = "Refunds. Refunds refund the refunded refund. " * 12
+    make("Refunds", "\n\n".join(f"# Refunds {number}\n\n{part}" for number in range(20)))
+    make("Gift cards", "A gift card takes a day longer. Ask the shop for its refund.")
+
+    with CaptureQueriesContext(connection) as asked:
+        titles = found("refund", count=3, stages=["full_text"])
+
+    assert titles == ["Refunds", "Refunds", "Gift cards"]
+    assert sum("service_source" in each["sql"] for each in asked) == 2
+
+
+@pytest.mark.usefixtures("scope")
 def test_rare_words_say_more_than_frequent_ones_once_they_are_counted() -> None:
     for number in range(30):
         make(f"Order {number}", f"The order of number {number} is an order like any other order.")

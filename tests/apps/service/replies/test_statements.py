@@ -27,7 +27,7 @@ def written(tenant: Tenant, *texts: str) -> Conversation:
     return conversation
 
 
-def test_a_draft_takes_seven_statements(tenant: Tenant, shop: dict[str, Source], publish: Callable[..., Any]) -> None:
+def test_a_draft_takes_five_statements(tenant: Tenant, shop: dict[str, Source], publish: Callable[..., Any]) -> None:
     for number in range(20):
         publish(f"Where is parcel {number}?", "Your order {{order.id}} is {{order.status}}.", kind="macro")
     conversations = [written(tenant, f"Where is my order? I wait for it since {day} days.") for day in (2, 3)]
@@ -37,7 +37,7 @@ def test_a_draft_takes_seven_statements(tenant: Tenant, shop: dict[str, Source],
             outcome = reply_to(conversation_id=conversation.id)
 
     assert outcome.reply.backend == "selection"
-    assert len(asked) == 7, [each["sql"][:80] for each in asked]
+    assert len(asked) == 5, [each["sql"][:80] for each in asked]
 
 
 def test_a_conversation_is_read_as_its_model_has_it(tenant: Tenant) -> None:
