@@ -125,7 +125,7 @@ def play(world: AdWorld, pacing: str, *, seed: int) -> AdDay:
             bids = truth * factors[able]
             takes_part = (spent[able] + bids <= world.budgets[able]) & (rng.random(len(able)) < shares[able])
             scores = np.where(takes_part, bids, 0.0)
-            order = rank(scores, rng)
+            order = rank(scores, rng.random)
             first, second = (scores[order[place]] if place < len(order) else 0.0 for place in (0, 1))
             others = np.full(len(able), first)
             if first > 0:
