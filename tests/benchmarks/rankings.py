@@ -23,7 +23,7 @@ from tenancy.scope import tenant_scope
 from tests.benchmarks.load import Question, answered_by, latencies, percentile
 from tests.benchmarks.serve import ENVIRONMENT, item_id, publish, serving
 from tests.conftest import make_client, make_tenant
-from tests.database import connected_as
+from tests.database import vacuum
 from tests.processes import running_worker
 
 ITEMS = 10_000
@@ -102,8 +102,7 @@ def fill(tenant: Tenant) -> None:
     with tenant_scope(tenant.id), connection.cursor() as cursor:
         store_events(events=events, source="benchmark")
         cursor.execute(COUNTS, [tenant.id, ITEMS, HOURS_COUNTED])
-    with connected_as("owner"), connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    vacuum()
 
 
 def train_next_item(folder: Path) -> Path:

@@ -42,7 +42,7 @@ from tests.benchmarks.load import Question, latencies, percentile
 from tests.benchmarks.searches import ADJECTIVES, COLOURS, THINGS
 from tests.benchmarks.serve import serving
 from tests.conftest import make_client, make_tenant
-from tests.database import connected_as
+from tests.database import connected_as, vacuum
 
 SOURCES, MACROS, ROWS_AT_ONCE = 10_000, 2_000, 5_000
 CLIENTS = (1, 8)
@@ -73,6 +73,7 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
         yield cpu_record(tenant)
         key = make_client(tenant).raw_key
         waiting = itertools.cycle(write_messages(tenant, CONVERSATIONS * (4 if full else 1)))
+        vacuum()
         question = Question("reply", "replies", lambda turn: {"conversation_id": str(next(waiting))}, _is_selected)
         with serving(Path(name), "inline") as (address, server):
             latencies(address, key, question, max(CLIENTS), 10.0)
@@ -198,8 +199,7 @@ def fill(tenant: Tenant) -> None:
         encoding.count_terms()
         add_examples(examples=examples, actor="benchmark", create_intents=True)
         store_events(events=events, source="benchmark")
-    with connected_as("owner"), connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    vacuum()
 
 
 def csv_of(begin: int) -> str:

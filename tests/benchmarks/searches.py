@@ -30,7 +30,7 @@ from tests.benchmarks.load import Connection, Question, latencies, percentile
 from tests.benchmarks.rankings import train_ranker
 from tests.benchmarks.serve import ENVIRONMENT, publish, serving, subject
 from tests.conftest import make_client, make_tenant
-from tests.database import connected_as
+from tests.database import connected_as, vacuum
 from tests.processes import running_worker
 
 ITEMS = serve.ITEMS
@@ -150,8 +150,7 @@ def fill(tenant: Tenant) -> None:
         with tenant_scope(tenant.id):
             more = index_changed_items()
     fill_vectors(tenant)
-    with connected_as("owner"), connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    vacuum()
 
 
 def fill_vectors(tenant: Tenant) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from django.db import connection
 from django.utils import timezone
 
 from behavior.popularity import refresh_item_popularity
@@ -34,7 +33,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.benchmarks.load import Connection, MemoryWatch, Question, answered_by, ask_all, latencies, percentile
 from tests.conftest import make_client, make_tenant
-from tests.database import connected_as
+from tests.database import vacuum
 from tests.processes import Process, running_web, running_worker
 
 ITEMS = 100_000
@@ -198,9 +197,7 @@ def fill(tenant: Tenant, title: Callable[[int], str] = "Item {}".format) -> list
     with tenant_scope(tenant.id):
         store_events(events=events, source="benchmark")
         refresh_item_popularity()
-    # Autovacuum does this within a minute of a load; the benchmark starts at once.
-    with connected_as("owner"), connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    vacuum()
     return histories
 
 
