@@ -36,7 +36,8 @@ def recreate_database() -> None:
 
 
 def vacuum() -> None:
-    """What autovacuum does within a minute of a load, for a benchmark that starts at once."""
+    """What autovacuum does within a minute, for a benchmark that starts at once: after a load, and again after the
+    first writes, since for a table that was empty then the database goes on to plan as if it stayed so."""
     with connected_as("owner"), connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.party_log import DAY, PartyLog, Positions
-from ml.data.transactions import TransactionColumns
+from ml.data.transactions import PARTIES, TransactionColumns
 
-SIDES = ("customer", "counterparty")
+SIDES = PARTIES[:2]
 SETTLED_SECONDS = 7 * DAY
 _NUMBERS = ("times", "amounts", "same_party", "fraud_known")
 CHANNELS = ("age", "gap", "amount", "amount_ratio", "same_party", "fraud_known", "settled")

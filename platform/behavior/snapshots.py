@@ -158,7 +158,6 @@ def _copy_new(parts: Path, watermark: datetime) -> None:
         without_consent = cursor.fetchone()[0]
         if file.tell() == 0 and without_consent == 0:
             return
-        file.seek(0)
         table = read_copied(file, COPIED)
     table = table.sort_by([("received", "ascending"), ("event_id", "ascending")]).drop_columns(["received"])
     table = table.replace_schema_metadata({"without_consent": str(without_consent)})

@@ -66,7 +66,6 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
         yield {"id": "risk.project.per_s", "value": rows / project(tenant), "detail": {"transactions": rows}}
         version = train(tenant, folder)
         detail = {"transactions": rows, "model": "none" if version is None else TASK} | in_process(tenant)
-        # Decisions are stored by now: for empty tables the database would plan as if they stayed so.
         vacuum()
         key = make_client(tenant).raw_key
         question = Question(

@@ -59,7 +59,6 @@ def measure(*, data: Path | None, full: bool) -> Iterator[dict[str, Any]]:
     fill(larger, MORE_FLIGHTS)
     vacuum()
     few, page, many = in_process(tenant), in_process(tenant, PLACEMENTS), in_process(larger)
-    # Decisions are stored by now: for empty tables the database would plan as if they stayed so.
     vacuum()
     detail = {"flights": FLIGHTS} | few
     key = make_client(tenant).raw_key
