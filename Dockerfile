@@ -15,4 +15,4 @@ COPY templates templates
 USER sequitur
 VOLUME /var/lib/sequitur
 EXPOSE 8000
-CMD ["python", "-m", "gunicorn", "--pythonpath", "platform", "config.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--threads", "8", "--timeout", "60", "--no-control-socket"]
+CMD ["python", "-m", "gunicorn", "--config", "platform/config/web.py", "--bind", "0.0.0.0:8000", "--threads", "8"]

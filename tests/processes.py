@@ -104,17 +104,9 @@ def running_web(
 ) -> Iterator[tuple[str, Process]]:
     """As `running_server`, with so many processes; also yields the one that keeps them."""
     port = free_port()
-    gunicorn = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--pythonpath",
-        "platform",
-        "--worker-class",
-        "gthread",
-    ]
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "platform/config/web.py"]
     process = Process(
-        [*gunicorn, "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--workers", str(workers)],
+        [*gunicorn, "--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--workers", str(workers)],
         log,
         {"SEQUITUR_PROCESS": kind} | (environment or {}),
     )

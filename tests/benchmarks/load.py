@@ -47,12 +47,15 @@ class Connection:
     """
 
     def __init__(self, address: str, key: str) -> None:
-        place = urlsplit(address)
-        self.socket = socket.create_connection((place.hostname, place.port), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.place = place = urlsplit(address)
         self.headers = (
             f"Host: {place.netloc}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: "
         )
+        self._connect()
+
+    def _connect(self) -> None:
+        self.socket = socket.create_connection((self.place.hostname, self.place.port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unread = b""
 
     def post(self, path: str, body: Any) -> Any:
@@ -70,6 +73,9 @@ class Connection:
         if length is None:
             raise OSError(f"an answer without its length: {answered[:200]}")
         content = self._read(int(length[1]))
+        if "\r\nconnection: close" in answered.lower():
+            self.socket.close()
+            self._connect()
         if not 200 <= int(answered[9:12]) < 300:
             raise AssertionError(f"{path} answered {answered[9:12]}: {content[:500]!r}")
         return content
