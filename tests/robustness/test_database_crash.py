@@ -1,5 +1,7 @@
-"""kill -9 of the database under load: every acknowledged event is there afterwards, exactly once."""
+"""kill -9 of the database under load: each acknowledged event and billed ad is there afterwards, exactly once."""
 
+import http.client
+import itertools
 import json
 import os
 import re
@@ -9,8 +11,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,6 +21,7 @@ import pytest
 from config import embedded
 from config.embedded.postgres import postgres_addresses
 from config.embedded.runtime import prepare_place
+from tests.apps.ads.world import BROWSER
 from tests.homes import kill_postmaster, make_home, remove_home
 from tests.processes import ROOT, Process, free_port
 
@@ -56,44 +60,52 @@ def wait_until_ready(address: str, process: Process) -> None:
 
 
 def status(url: str, body: bytes | None = None, key: str = "") -> int:
+    return ask(url, body, key)[0]
+
+
+def ask(url: str, body: bytes | None = None, key: str = "") -> tuple[int, bytes]:
+    """Status and content of the answer; (0, b"") where there was none."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
-            answer.read()
-            return int(answer.status)
+            return int(answer.status), answer.read()
     except urllib.error.HTTPError as error:
-        return error.code
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return 0
+        return error.code, b""
+    except (OSError, http.client.HTTPException):
+        return 0, b""
 
 
 class Load:
-    """Clients that send batches and send each one again until it is acknowledged."""
+    """Clients that send what `_next(client, number)` gives, and send it again until it is answered."""
 
     def __init__(self, address: str, key: str) -> None:
-        self.url = f"{address}/api/v1/events"
+        self.address = f"{address}/api/v1"
         self.key = key
         self.acknowledged: set[str] = set()
         self.statuses: set[int] = set()
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
 
-    def _client(self, number: int) -> None:
-        for batch in range(100_000):
-            ids = [f"client-{number}-batch-{batch}-event-{event}" for event in range(BATCH)]
-            events = [
-                {"message_id": i, "type": "view", "item_id": i, "subject": {"anonymous_id": f"visitor-{number}"}}
-                for i in ids
-            ]
-            while not self.stopping.is_set():
-                code = status(self.url, json.dumps({"events": events}).encode(), self.key)
-                self.statuses.add(code)
-                if code == 200:
-                    self.acknowledged.update(ids)
-                    break
-                time.sleep(0.1)
+    def _client(self, client: int) -> None:
+        for number in itertools.count():
             if self.stopping.is_set():
                 return
+            self.acknowledged.update(self._next(client, number))
+
+    def _next(self, client: int, number: int) -> Iterable[str]:
+        raise NotImplementedError
+
+    def until_answered(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer, {} where it is a refusal or the load ends meanwhile."""
+        while not self.stopping.is_set():
+            code, content = ask(f"{self.address}/{path}", json.dumps(body).encode(), self.key)
+            self.statuses.add(code)
+            if code not in (0, 503):
+                return json.loads(content) if code == 200 else {}
+            time.sleep(0.1)
+        return {}
 
     def wait_for(self, more: int, seconds: float = 90) -> None:
         wanted, deadline = len(self.acknowledged) + more, time.monotonic() + seconds
@@ -101,9 +113,51 @@ class Load:
             assert time.monotonic() < deadline, f"only {len(self.acknowledged)} of {wanted}; statuses {self.statuses}"
             time.sleep(0.05)
 
+    def end(self) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+class Events(Load):
+    """Batches of events, by their ids."""
+
+    def _next(self, client: int, number: int) -> Iterable[str]:
+        ids = [f"client-{client}-batch-{number}-event-{event}" for event in range(BATCH)]
+        subject = {"anonymous_id": f"visitor-{client}"}
+        events = [{"message_id": i, "type": "view", "item_id": i, "subject": subject} for i in ids]
+        return ids if self.until_answered("events", {"events": events}) else []
+
+
+class Ads(Load):
+    """Ads that are decided on and seen, by their decisions' ids. A decision that the crash has taken away is refused
+    when it is seen, which costs nobody anything."""
+
+    def _next(self, client: int, number: int) -> Iterable[str]:
+        asked = {"placements": ["top"], "subject": {"user_id": f"reader-{client}-{number}"}, "user_agent": BROWSER}
+        for decision in self.until_answered("ads/decisions", asked).get("decisions", []):
+            seen = self.until_answered("ads/impressions", {"token": decision["token"], "user_agent": BROWSER})
+            if seen.get("billed_micros"):
+                yield decision["decision_id"]
+
+
+# Two live flights for the tenant that is its argument.
+SELL = """
+import sys
+sys.path[:0] = [".", "platform"]
+import django
+django.setup()
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import UNIT, make_campaign, make_live_flight, make_placement
+with tenant_scope(int(sys.argv[1])):
+    make_placement(auction="first_price")
+    for bid in (2, 3):
+        make_live_flight(make_campaign(), bid_micros=bid * UNIT, budget_micros=100 * UNIT)
+"""
+
 
 @pytest.mark.slow
-def test_acknowledged_events_survive_a_killed_database(suite: tuple[str, Path, dict[str, str]]) -> None:
+def test_acknowledged_events_and_billed_ads_survive_a_killed_database(suite: tuple[str, Path, dict[str, str]]) -> None:
     address, home, environment = suite
     made = subprocess.run(
         [sys.executable, "manage.py", "create_tenant", "shop"],
@@ -117,28 +171,38 @@ def test_acknowledged_events_survive_a_killed_database(suite: tuple[str, Path, d
     tenant = re.search(r"\(id (\d+)\)", made)
     assert key
     assert tenant
+    selling = os.environ | environment | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    subprocess.run([sys.executable, "-c", SELL, tenant[1]], cwd=ROOT, env=selling, check=True)
 
-    load = Load(address, key[0])
-    for thread in load.threads:
-        thread.start()
-    load.wait_for(2_000)
+    events, ads = Events(address, key[0]), Ads(address, key[0])
+    events.wait_for(2_000)
+    ads.wait_for(50)
 
     kill_postmaster(home)
     time.sleep(0.5)
-    load.wait_for(2_000)
+    events.wait_for(2_000)
+    ads.wait_for(50)
     time.sleep(AFTER_RECOVERY_SECONDS)
-    load.stopping.set()
-    for thread in load.threads:
-        thread.join(60)
+    events.end()
+    ads.end()
 
-    assert load.statuses <= {0, 200, 503}, "an outage is 503 with Retry-After, never 500"
-    stored = stored_items(home, int(tenant[1]))
+    assert events.statuses <= {0, 200, 503}, "an outage is 503 with Retry-After, never 500"
+    stored = column(home, int(tenant[1]), "SELECT item_id FROM behavior_event WHERE type = 'view'")
     assert len(stored) == len(set(stored)), "no event twice"
-    assert load.acknowledged <= set(stored), "no acknowledged event lost"
+    assert events.acknowledged <= set(stored), "no acknowledged event lost"
+
+    assert ads.statuses <= {0, 200, 404, 503}, "404 for an ad that the crash has taken away"
+    billed = column(home, int(tenant[1]), "SELECT delivery_id::text FROM ads_ledgerentry")
+    assert ads.acknowledged <= set(billed), "nothing billed is lost"
+    code, content = ask(f"{address}/api/v1/ads/accounts", key=key[0])
+    assert code == 200
+    accounts = json.loads(content)["accounts"]
+    assert len(accounts) == 2
+    assert [each["problems"] for each in accounts] == [[], []], "counters, ledger and deliveries say the same"
 
 
-def stored_items(home: Path, tenant_id: int) -> list[str]:
+def column(home: Path, tenant_id: int, query: str) -> list[str]:
     address = postgres_addresses(prepare_place(home)).variables()["DATABASE_URL"]
     with psycopg.connect(address) as database:
         database.execute("SELECT set_config('app.tenant', %s, true)", [str(tenant_id)])
-        return [row[0] for row in database.execute("SELECT item_id FROM behavior_event")]
+        return [row[0] for row in database.execute(query)]
