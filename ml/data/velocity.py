@@ -125,6 +125,9 @@ def _columns(party: str) -> list[int]:
     return [_COLUMN.get(name.format(**names), len(FEATURES)) for name in (*_OF_PARTY, *own)]
 
 
+# Of amounts and their deviations. What is smaller is the rounding of equal amounts, or no amount of any currency; the
+# largest amount is a multiple of it that a float32 can hold.
+LEAST_BASE = 1e-9
 # Starts of windows that are looked up together.
 _CUTS = tuple(days * DAY for days in (1 / 24, 1, 7, 8, 14, 28, 30, 37, 38))
 _CUT = {seconds: column for column, seconds in enumerate(_CUTS)}
@@ -303,8 +306,8 @@ def _usual(past: _Past) -> tuple[NDArray, ...]:
 
 
 def _ratio(value: NDArray, base: NDArray) -> Floats:
-    """value / base, NaN where there is no base above 0."""
-    return value / np.where(base > 0, base, np.nan)
+    """value / base, NaN where there is no base: none that a feature could be a finite multiple of."""
+    return value / np.where(base >= LEAST_BASE, base, np.nan)
 
 
 def _median(log: PartyLog, begin: Positions, end: Positions) -> NDArray:

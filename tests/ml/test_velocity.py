@@ -143,6 +143,20 @@ def test_a_label_counts_from_the_moment_at_which_it_was_known() -> None:
     assert frauds(8.1) == 0.0
 
 
+@pytest.mark.parametrize("before", [[1e-320, 1e-320], [1e-30, 1e-30], [0.1, 0.1, 0.1], [1e-5, 1e12]])
+def test_no_amount_makes_a_feature_infinite(before: list[float]) -> None:
+    """An infinite one could neither be stored nor learned from; a deviation of equal amounts is rounding alone."""
+    log = TransactionColumns.of(
+        types=["payment"],
+        time=np.arange(len(before) + 1) * DAY,
+        amount=[*before, 1e12],
+        customer=np.zeros(len(before) + 1, dtype=np.int64),
+    )
+    features = velocity_features(log, np.array([len(before)]))[0]
+    assert not np.isinf(features).any()
+    assert math.isnan(features[COLUMN["amount_z_customer_30d"]]) == (len(set(before)) == 1)
+
+
 def test_a_log_without_rows_has_features_without_rows() -> None:
     empty = TransactionColumns.of(types=["payment"], time=[], amount=[])
     assert velocity_features(empty).shape == (0, len(FEATURES))

@@ -116,6 +116,14 @@ def test_a_clock_that_is_a_little_ahead_counts_as_now(api: ApiClient) -> None:
     assert api.post("risk/assessments", PAYMENT | {"occurred_at": ahead}).status_code == 200
 
 
+def test_a_customer_who_paid_next_to_nothing_is_assessed_all_the_same(api: ApiClient) -> None:
+    at = (datetime.now(UTC) - timedelta(days=20)).isoformat()
+    for name, amount in (("tiny", 1e-320), ("small", 1e-30)):
+        early = PAYMENT | {"transaction_id": name, "amount": amount, "occurred_at": at}
+        assert api.post("risk/assessments", early).status_code == 201
+    assert api.post("risk/assessments", PAYMENT | {"amount": 1e12}).status_code == 201
+
+
 def test_one_that_comes_late_is_accepted_marked_and_sees_only_what_was_before_it(
     api: ApiClient, tenant: Tenant
 ) -> None:
