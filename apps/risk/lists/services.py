@@ -1,8 +1,9 @@
 """Writes of lists. Each one leaves a row in the list's history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -13,17 +14,25 @@ from apps.risk.lists.models import EntityList, ListChange, ListEntry, ListField
 from apps.risk.rules.fields import read_expression
 from apps.risk.rules.language.syntax import ExpressionError, lists
 from apps.risk.rules.models import RiskRule
+from apps.risk.transactions.reading import parse_country
+from behavior.parsing import MAX_ID, Invalid, parse_id, parse_subject_id
 from tenancy.secrets import subject_key, subject_secret
 
 MOST_LISTS = 200
 MOST_ENTRIES_AT_ONCE = 10_000
-MOST_VALUE = 200
+MOST_VALUE = MAX_ID
 # Of these only a keyed hash is kept, as transactions keep it.
 KEY_KINDS = {
     ListField.CARD.value: "card",
     ListField.DEVICE.value: "device",
     ListField.ADDRESS.value: "address",
     ListField.SUBJECT.value: "user_id",
+}
+
+# As transactions are read, or an entry could never be met.
+PARSERS: dict[str, Callable[[Any], str]] = {
+    ListField.COUNTRY: parse_country,
+    ListField.SUBJECT: parse_subject_id,
 }
 
 
@@ -112,15 +121,19 @@ def _lists_of(expression: str) -> Iterable[str]:
 
 def _stored(field: str, entries: Sequence[NewEntry]) -> list[str]:
     """The values as entries hold them. Raises ValidationError that names the first that cannot be one."""
+    read = PARSERS.get(field, parse_id)
+    values = []
     for number, entry in enumerate(entries):
         if entry.expires_at and entry.expires_at <= timezone.now():
             raise ValidationError({"entries": f"[{number}].expires_at has passed; choose a later time, or none"})
-        if not 1 <= len(entry.value) <= MOST_VALUE:
-            raise ValidationError({"entries": f"[{number}].value must have 1 to {MOST_VALUE} characters"})
+        try:
+            values.append(read(entry.value))
+        except Invalid as problem:
+            raise ValidationError({"entries": f"[{number}].value {problem.message}"}) from problem
     if field not in KEY_KINDS:
-        return [entry.value for entry in entries]
+        return values
     secret = subject_secret()
-    return [subject_key(KEY_KINDS[field], entry.value, secret=secret).hex() for entry in entries]
+    return [subject_key(KEY_KINDS[field], value, secret=secret).hex() for value in values]
 
 
 def _record(found: EntityList, action: ListChange.Action, actor: str, **details: object) -> None:

@@ -1,13 +1,14 @@
 """One rule on one transaction, with the value of each part, so that an operator sees why it holds or not."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from apps.risk.back_tests.history import KEYS, read_history
+from apps.risk.back_tests.history import read_history
 from apps.risk.lists.services import KEY_KINDS
 from apps.risk.models import Transaction
 from apps.risk.rules.evaluation import look_up
@@ -15,8 +16,17 @@ from apps.risk.rules.fields import facts_of, field_types
 from apps.risk.rules.language.single import compile_expression
 from apps.risk.rules.language.syntax import Fact, Literal, Node, Type, walk
 from apps.risk.rules.services import check_expression
+from behavior.parsing import Invalid, parse_boolean, parse_id, parse_number, parse_properties, parse_text
 from decisions.models import Decision
 from tenancy.secrets import subject_key
+
+# What is made up is read as transactions are, so that a slip is not taken for a fact that is missing.
+PARSERS: dict[Type, Callable[[Any], Fact]] = {
+    Type.NUMBER: parse_number,
+    Type.BOOLEAN: parse_boolean,
+    Type.TEXT: parse_text,
+    Type.KEY: parse_id,
+}
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,21 @@ def read_facts(given: Mapping[str, Any]) -> dict[str, Fact]:
     """
     if unknown := sorted(given.keys() - field_types().keys() - {"properties"}):
         raise BadFacts(f"'{unknown[0][:60]}' is no field; GET risk/fields names them")
-    facts = dict(given)
-    for name in KEYS:
-        if isinstance(facts.get(name), str):
-            facts[name] = subject_key(KEY_KINDS[name], facts[name]).hex()
+    facts: dict[str, Fact] = {}
+    for name, value in given.items():
+        try:
+            facts[name] = None if value is None else _read_fact(name, value)
+        except Invalid as problem:
+            raise BadFacts(f"'{name}' {problem.message}") from problem
     return facts
+
+
+def _read_fact(name: str, value: Any) -> Fact:
+    if name == "properties":
+        return json.loads(parse_properties(value))
+    kind = field_types()[name]
+    fact = PARSERS[kind](value)
+    return subject_key(KEY_KINDS[name], fact).hex() if kind == Type.KEY else fact
 
 
 def _score_of(transaction: Transaction) -> float | None:

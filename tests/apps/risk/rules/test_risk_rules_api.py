@@ -296,6 +296,44 @@ def test_ten_thousand_entries_go_in_at_once_and_bad_ones_are_named(tenant: Tenan
     assert "holds values of counterparty, not card" in wrong.json()["detail"]
 
 
+def test_entries_are_read_as_transactions_are_or_none_would_ever_meet_them(tenant: Tenant, api: ApiClient) -> None:
+    def add(field: str, value: str) -> Any:
+        listed = api.post("risk/lists", {"name": f"{field} {value}", "kind": "deny", "field": field}).json()
+        return api.post(f"risk/lists/{listed['id']}/entries", {"entries": [{"value": "DE"}, {"value": value}]})
+
+    assert add("counterparty", " T-1 ").status_code == 200
+    assert [hit.action for hit in judged(tenant, counterparty="T-1").hits] == ["decline"]
+    for field, value, cure in (
+        ("country", "germany", "of two upper-case letters"),
+        ("subject", "null", "stands for no one"),
+        ("card", " ", "must have 1 to 200 characters"),
+    ):
+        refused = add(field, value)
+        assert refused.status_code == 400
+        assert "[1].value" in refused.json()["detail"]
+        assert cure in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"amount": "much"}, "'amount' must be a number, not text"),
+        ({"amount": True}, "'amount' must be a number, not true or false"),
+        ({"amount": 10**400}, "'amount' must lie within"),
+        ({"is_night": "maybe"}, "'is_night' must be true or false"),
+        ({"country": ["DE"]}, "'country' must be a string, not a list"),
+        ({"card": {}}, "'card' must be a string"),
+        ({"properties": 5}, "'properties' must be a JSON object"),
+    ],
+)
+def test_made_up_facts_that_no_transaction_could_have_are_named(
+    api: ApiClient, facts: dict[str, Any], problem: str
+) -> None:
+    answer = api.post("risk/rules/dry-run", {"expression": "amount > 1 or is_night", "facts": facts})
+    assert answer.status_code == 400
+    assert problem in answer.json()["errors"][0]["message"]
+
+
 def test_an_expired_entry_is_none(tenant: Tenant, api: ApiClient) -> None:
     shops = api.post("risk/lists", {"name": "shops", "kind": "allow", "field": "counterparty"}).json()
     api.post(f"risk/lists/{shops['id']}/entries", {"entries": [{"value": "T-1", "expires_at": "2100-01-01T00:00:00Z"}]})
