@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from apps.risk.cases.models import CLOSED, Alert, Case, CaseEvent, CaseStatus
+from apps.risk.cases.models import CLOSED, UNDER_WAY, Alert, Case, CaseEvent, CaseStatus
+from apps.risk.cases.raising import lock_cases
 from apps.risk.labels.services import NewLabel, record_labels
 from apps.risk.notifications.outbox import tell_change
 from apps.risk.rules.models import RiskSeverity
@@ -84,7 +85,11 @@ def move(
             return keep_event(case, CaseEvent.Kind.RELEASE_ASKED, actor)
         return bring_to(case, to, actor, source)
 
-    return change_case(case_id, version, change)
+    with transaction.atomic():
+        if to in UNDER_WAY:
+            # It may be reopened, and an alert that comes meanwhile would open another of its subject.
+            lock_cases()
+        return change_case(case_id, version, change)
 
 
 def decide_release(

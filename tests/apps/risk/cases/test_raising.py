@@ -1,9 +1,11 @@
 """Alerts find their cases in one statement, whoever else works on these cases at that moment."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -82,7 +84,7 @@ def test_an_alert_that_comes_while_its_case_is_closed_opens_another(tenant: Tena
     with ThreadPoolExecutor(1) as pool:
         with tenant_scope(tenant.id):
             move(case_id=closed.id, to="confirmed", actor="desk")
-            raised = pool.submit(raise_elsewhere, tenant, alert("t-3", subject))
+            raised = pool.submit(elsewhere, tenant, lambda: raise_alerts([alert("t-3", subject)]))
             wait_until_somebody_waits()
         raised.result()
     with tenant_scope(tenant.id):
@@ -92,11 +94,24 @@ def test_an_alert_that_comes_while_its_case_is_closed_opens_another(tenant: Tena
         assert (closed.status, closed.alert_count) == ("confirmed", 2)
 
 
-def raise_elsewhere(tenant: Tenant, *alerts: NewAlert) -> None:
+def test_a_case_that_is_reopened_while_an_alert_opens_another_stays_closed(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        raise_alerts([alert("t-1")])
+        closed = move(case_id=case_of("anna").id, to="confirmed", actor="desk")
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            raise_alerts([alert("t-2")])
+            reopened = pool.submit(elsewhere, tenant, lambda: move(case_id=closed.id, to="in_review", actor="desk"))
+            wait_until_somebody_waits()
+        with pytest.raises(ValidationError, match="another case under way"):
+            reopened.result()
+
+
+def elsewhere(tenant: Tenant, work: Callable[[], object]) -> None:
     """On a connection of its own, for a thread."""
     try:
         with tenant_scope(tenant.id):
-            raise_alerts(alerts)
+            work()
     finally:
         connection.close()
 
