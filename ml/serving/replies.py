@@ -1,7 +1,7 @@
 """The replies predictor: a conversation, the customer's recent events and candidate replies in; a ranking out.
 
-Its artifact: model.safetensors (network, inverse frequencies), vocabulary.json (events), config.json (format, task,
-size of the network, mixture, calibration, settings), report.json.
+Its artifact: model.safetensors (network, inverse frequencies, what is familiar), vocabulary.json (events), config.json
+(format, task, size of the network, mixture, calibration, settings), report.json.
 """
 
 import json
@@ -27,6 +27,7 @@ from ml.nn.reply_encoder import ReplyEncoder
 from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
 from ml.serving.artifact import write_json
 from ml.serving.bm25 import Bm25, Bm25Index
+from ml.serving.familiarity import Familiarity
 from ml.serving.reply_inputs import (
     BUCKETS,
     MOST_EVENTS,
@@ -40,7 +41,7 @@ from ml.serving.reply_inputs import (
 )
 from ml.serving.reply_requests import Candidate, RankedReply, ReplyPrediction, ReplyRequest
 
-REPLIES_FORMAT = 1
+REPLIES_FORMAT = 2
 SIGNALS = ("encoder", "words", "meaning")
 # Candidates whose vectors a predictor keeps, about 3 KB each: the same few thousand come again and again.
 MOST_KEPT = 20_000
@@ -62,10 +63,13 @@ class EncodedReplies:
 
 @dataclass(frozen=True)
 class EncodedAsked:
+    """`familiar` (asked,) is how like each is to the conversations of the training, 0 to 1."""
+
     vectors: Floats
     text: Floats
     query: csr_matrix
     attention: Floats
+    familiar: Doubles
 
 
 @dataclass
@@ -78,6 +82,7 @@ class ReplyModel:
     encoder: TextEncoder | None
     weights: Doubles
     calibrator: Calibrator
+    familiarity: Familiarity
 
     @torch.inference_mode()
     def asked(self, texts: AskedTexts, events: Sequence[Sequence[CustomerEvent]]) -> EncodedAsked:
@@ -87,7 +92,7 @@ class ReplyModel:
             texts.bags().to(device), torch.from_numpy(texts.text).to(device), batch
         )
         weight = np.zeros((len(vectors), 0), dtype=np.float32) if attention is None else attention.cpu().numpy()
-        return EncodedAsked(vectors.cpu().numpy(), texts.text, texts.query, weight)
+        return EncodedAsked(vectors.cpu().numpy(), texts.text, texts.query, weight, self.familiarity(texts))
 
     @torch.inference_mode()
     def vectors(self, texts: ReplyTexts) -> Floats:
@@ -104,9 +109,10 @@ class ReplyModel:
         found: Doubles = signals @ self.weights
         return found
 
-    def probabilities(self, logits: Doubles) -> Doubles:
-        """(asked, replies), each for itself: they need not sum to 1, since none may be right."""
-        return self.calibrator(share_odds(logits))
+    def probabilities(self, logits: Doubles, familiar: Doubles) -> Doubles:
+        """(asked, replies), each for itself: they need not sum to 1, since none may be right. What was calibrated on
+        conversations like the training's counts as far as one is like these."""
+        return self.calibrator(share_odds(logits)) * familiar[:, None]
 
 
 def signals_of(asked: EncodedAsked, replies: EncodedReplies) -> Doubles:
@@ -145,6 +151,8 @@ class ReplyPredictor:
                 raise ValueError(f"{path} was trained with another TEXT_ENCODER than the one that is set; train again")
         arrays = load_file(path / "model.safetensors")
         words = Bm25(arrays.pop("words.inverse").numpy(), config["mean_length"])
+        having, strange = (arrays.pop(f"familiar.{name}").numpy() for name in ("having", "strange"))
+        familiarity = Familiarity(having=having, strange=strange, **config["familiar"])
         network = ReplyEncoder(buckets=BUCKETS, dropout=0.0, word_dropout=0.0, **config["network"])
         network.load_state_dict({name: array.float() for name, array in arrays.items()})
         return cls(
@@ -155,6 +163,7 @@ class ReplyPredictor:
                 encoder=encoder,
                 weights=np.array([config["mixture"][name] for name in SIGNALS]),
                 calibrator=calibrator_from_dict(config["calibrator"]),
+                familiarity=familiarity,
             )
         )
 
@@ -165,6 +174,8 @@ class ReplyPredictor:
         model, network = self.model, self.model.network
         arrays = {name: weight.detach().contiguous() for name, weight in network.state_dict().items()}
         arrays["words.inverse"] = torch.from_numpy(model.words.inverse)
+        arrays["familiar.having"] = torch.from_numpy(model.familiarity.having)
+        arrays["familiar.strange"] = torch.from_numpy(model.familiarity.strange)
         partial = path / "model.safetensors.partial"
         save_file(arrays, partial)
         partial.replace(path / "model.safetensors")
@@ -177,6 +188,9 @@ class ReplyPredictor:
             "mean_length": model.words.mean_length,
             "mixture": dict(zip(SIGNALS, model.weights.tolist(), strict=True)),
             "calibrator": model.calibrator.to_dict(),
+            "familiar": {
+                name: getattr(model.familiarity, name) for name in ("conversations", "usual_words", "usual_meaning")
+            },
             "settings": settings,
         }
         write_json(path / "config.json", config)
@@ -185,7 +199,7 @@ class ReplyPredictor:
     def nbytes(self) -> int:
         """Without the pretrained encoder, which all models of a process share."""
         weights = sum(weight.numel() * weight.element_size() for weight in self.model.network.parameters())
-        return weights + self.model.words.inverse.nbytes + self.model.vocabulary.nbytes
+        return weights + self.model.words.inverse.nbytes + self.model.familiarity.nbytes + self.model.vocabulary.nbytes
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "ReplyPredictor":
         """Raises ValueError: this model knows items by id alone."""
@@ -235,7 +249,9 @@ class ReplyPredictor:
 
 def _row(asked: EncodedAsked, number: int) -> EncodedAsked:
     one = slice(number, number + 1)
-    return EncodedAsked(asked.vectors[one], asked.text[one], asked.query[one], asked.attention[one])
+    return EncodedAsked(
+        asked.vectors[one], asked.text[one], asked.query[one], asked.attention[one], asked.familiar[one]
+    )
 
 
 def _prediction(
@@ -246,11 +262,11 @@ def _prediction(
     read = min(len(events), MOST_EVENTS, asked.attention.shape[1])
     attention[len(events) - read :] = asked.attention[0, :read]
     if not candidates:
-        return ReplyPrediction(replies=[], attention=attention.tolist())
+        return ReplyPrediction(replies=[], attention=attention.tolist(), familiar=float(asked.familiar[0]))
     logits = model.logits(signals_of(asked, replies))
-    probabilities = model.probabilities(logits)[0]
+    probabilities = model.probabilities(logits, asked.familiar)[0]
     ranked = [
         RankedReply(id=candidates[row]["id"], score=float(logits[0, row]), probability=float(probabilities[row]))
         for row in np.argsort(-logits[0], kind="stable")
     ]
-    return ReplyPrediction(replies=ranked, attention=attention.tolist())
+    return ReplyPrediction(replies=ranked, attention=attention.tolist(), familiar=float(asked.familiar[0]))

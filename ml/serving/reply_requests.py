@@ -24,7 +24,7 @@ class ReplyRequest(TypedDict):
 
 class RankedReply(TypedDict):
     """`score` compares within one answer; `probability` is that this reply is the right one, calibrated on lists of
-    as many drawn replies as the training was set to."""
+    as many drawn replies as the training was set to, and less as far as the conversation is unlike the training's."""
 
     id: str
     score: float
@@ -33,10 +33,12 @@ class RankedReply(TypedDict):
 
 class ReplyPrediction(TypedDict):
     """All candidates, best first. `attention` has one weight for each event of the request; they sum to 1 over those
-    that were read, and are 0 where the model reads no events."""
+    that were read, and are 0 where the model reads no events. `familiar` is how like the conversation is to those of
+    the training, 0 to 1."""
 
     replies: list[RankedReply]
     attention: list[float]
+    familiar: float
 
 
 def sample_reply_requests(pairs: ReplyPairs, count: int, candidates: int) -> list[ReplyRequest]:

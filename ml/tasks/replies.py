@@ -14,6 +14,7 @@ from ml.evaluation.calibration import PlattCalibrator
 from ml.evaluation.classification import expected_calibration_error
 from ml.evaluation.ranking import bootstrap_spread, pessimistic_ranks
 from ml.serving.artifact import write_json
+from ml.serving.familiarity import Familiarity
 from ml.serving.replies import SIGNALS, ReplyModel, ReplyPredictor, signals_of
 from ml.serving.reply_inputs import BUCKETS, read_conversations, read_replies
 from ml.tasks.base import FitReport
@@ -84,15 +85,15 @@ class RepliesTask:
         )
         lists = reply_lists(replies, RepliesConfig().candidates, seed=0)
         signals = signals_of(asked, model.replies(read_replies(replies, model.encoder)))
-        return {"cases": float(len(rows)), **scores_of(model, _in_lists(signals, lists))}
+        return {"cases": float(len(rows)), **scores_of(model, _in_lists(signals, lists), asked.familiar)}
 
 
-def scores_of(model: ReplyModel, signals: Doubles) -> dict[str, float]:
-    """Of lists whose first reply is the true one; signals (cases, replies, SIGNALS)."""
+def scores_of(model: ReplyModel, signals: Doubles, familiar: Doubles) -> dict[str, float]:
+    """Of lists whose first reply is the true one; signals (cases, replies, SIGNALS), familiar (cases,)."""
     logits = model.logits(signals)
     ranks = ranks_of(logits)
     best = logits.argmax(axis=1)
-    certain = model.probabilities(logits)[np.arange(len(best)), best]
+    certain = model.probabilities(logits, familiar)[np.arange(len(best)), best]
     return {
         **rank_scores(ranks),
         "calibration_error": expected_calibration_error(certain, (ranks == 1).astype(np.int64)),
@@ -143,6 +144,7 @@ def _fit(
         encoder=encoder,
         weights=np.array([1.0 / settings.temperature, 0.0, 0.0]),
         calibrator=PlattCalibrator(1.0, 0.0),
+        familiarity=Familiarity.fit(examples.asked.rows(train), examples.asked.rows(chooses)),
     )
 
     def judge() -> float:
@@ -171,8 +173,8 @@ def _fit(
         spread=bootstrap_spread(reciprocal, seed=settings.seed),
         gain_spread=bootstrap_spread(reciprocal - best, seed=settings.seed),
         baselines={name: float(each.mean()) for name, each in baselines.items()},
-        validation=scores_of(model, chosen),
-        test=scores_of(model, judged),
+        validation=scores_of(model, chosen, model.familiarity(examples.asked.rows(chooses))),
+        test=scores_of(model, judged, model.familiarity(examples.asked.rows(judges))),
         first_event={},
         curve=[{"epoch": epoch, METRIC: score} for epoch, score in enumerate(scores, start=1)],
         counts=_counts(pairs, train, model),
@@ -186,6 +188,8 @@ def _fit(
         },
         seconds=time.monotonic() - started,
     )
+    # Pairs that have chosen an epoch are flattered by it; those that judged were not asked, and count with them now.
+    model.calibrator = fit_calibration(model.logits(chosen), model.logits(judged))
     return report, ReplyPredictor(model)
 
 

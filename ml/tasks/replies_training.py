@@ -85,13 +85,12 @@ def fit_mixture(signals: Doubles) -> Doubles:
     return weights
 
 
-def fit_calibration(logits: Doubles) -> Calibrator:
-    """Of each list's best reply (lists, replies), the first one being right."""
-    best = logits.argmax(axis=1)
-    right = (best == 0).astype(np.float64)
-    odds = share_odds(logits)
+def fit_calibration(*parts: Doubles) -> Calibrator:
+    """Of each list's best reply, the first one being right; parts (lists, replies) may have lists of other lengths."""
+    odds = [share_odds(logits) for logits in parts]
+    right = np.concatenate([each.argmax(axis=1) == 0 for each in odds])
     if 0.0 < right.mean() < 1.0:
-        return fit_calibrator("platt", odds[np.arange(len(best)), best], right)
+        return fit_calibrator("platt", np.concatenate([each.max(axis=1) for each in odds]), right)
     # Always right, or never: all of the lists tells more.
-    first = np.arange(odds.size) % odds.shape[1] == 0
-    return fit_calibrator("platt", odds.ravel(), first.astype(np.float64))
+    first = [np.arange(each.size) % each.shape[1] == 0 for each in odds]
+    return fit_calibrator("platt", np.concatenate([each.ravel() for each in odds]), np.concatenate(first))

@@ -87,6 +87,17 @@ def test_without_events_and_with_unknown_ones_words_alone_decide(predictor: Repl
     assert unknown["attention"] == pytest.approx([1.0])
 
 
+def test_of_messages_unlike_the_training_it_is_not_sure(predictor: ReplyPredictor) -> None:
+    known, strange = predictor.predict(
+        [asked(text, "order_shipped", "order_delivered") for text in ("where is it?", "Can I wash the sleeping bag?")]
+    )
+    assert known["familiar"] == 1.0
+    assert known["replies"][0]["probability"] > 0.5
+    assert strange["familiar"] < 0.4
+    # The calibrated probability counts as far as the message is known.
+    assert strange["replies"][0]["probability"] < strange["familiar"]
+
+
 def test_odd_messages_are_answered(predictor: ReplyPredictor) -> None:
     odd = ["", "   ", "x" * 10_000, "\ud800", "<b>hi</b>", "😀", "我的订单在哪里？ where is it?"]
     answers = predictor.predict([asked(text) for text in odd])

@@ -9,6 +9,7 @@ from apps.service.replies.evidence import Evidence, match
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
 from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
 from apps.service.replies.masking import marks_in
+from apps.service.replies.ranking import Ranking
 from apps.service.replies.slots import fill_slots
 
 SELECTION, EXTRACTIVE = "selection", "extractive"
@@ -41,22 +42,18 @@ class Candidate:
 
 
 def fill_templates(
-    query: str,
-    templates: Sequence[Evidence],
-    values: Mapping[str, str],
-    facts: Callable[[], frozenset[Claim]],
-    probabilities: Mapping[str, float] | None = None,
+    query: str, ranking: Ranking, values: Mapping[str, str], facts: Callable[[], frozenset[Claim]]
 ) -> list[Candidate]:
     """Macros and past replies as replies, the best first; those that can be sent as they are before those that can not.
 
-    `probabilities` is what a model says of them, by source; where it says nothing their words count. What a past reply
-    states was true of another customer: its claims count only where the order data makes them too; `facts` gives those.
+    What a past reply states was true of another customer: its claims count only where the order data makes them too;
+    `facts` gives those.
     """
     found = []
-    for passage in templates:
+    for passage in ranking.templates:
         by_words = match(query, passage)
-        fits = (probabilities or {}).get(passage.source, by_words)
-        if by_words < LEAST_MATCH and (not probabilities or fits < LEAST_PROBABILITY):
+        fits = ranking.fit(passage.source, by_words)
+        if by_words < LEAST_MATCH and (not ranking.probabilities or fits < LEAST_PROBABILITY):
             continue
         is_macro = passage.kind == SourceKind.MACRO
         filled = fill_slots(passage.text, values)
@@ -77,15 +74,22 @@ def select(candidates: Sequence[Candidate]) -> Candidate | None:
     return whole if whole is not None and whole.match >= 0.8 * best.match else best
 
 
-def extract(query: str, articles: Sequence[Evidence]) -> Candidate | None:
-    """Up to three sentences of the article that speaks most of what is asked, word for word; None without any."""
+def extract(query: str, articles: Sequence[Evidence], left: float = 1.0) -> Candidate | None:
+    """Up to three sentences of the article that speaks most of what is asked, word for word; None without any. `left`
+    is how probable it is that no template is right."""
     found = extract_sentences(query, [(passage.title, passage.text) for passage in articles])
     if not found:
         return None
     sentences = [(sentence, articles[number - 1]) for number, sentence in found]
     text = join([sentence for sentence, _ in sentences])
-    fits = coverage(words_of(query), words_of(f"{sentences[0][1].title} {text}"))
+    fits = left * coverage(words_of(query), words_of(f"{sentences[0][1].title} {text}"))
     return Candidate(EXTRACTIVE, sentences, text, fits)
+
+
+def better(template: Candidate | None, extracted: Candidate | None) -> Candidate | None:
+    """Of equals the template, which was written to be given."""
+    found = [each for each in (template, extracted) if each is not None]
+    return max(found, key=lambda each: each.match, default=None)
 
 
 def join(sentences: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from apps.service.replies.grounding.checking import Dropped, Sentence, Source, c
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.making import Gathered
 from apps.service.replies.masking import Mask
+from apps.service.replies.ranking import Ranking
 from apps.service.replies.streaming import ReplyStream
 
 log = structlog.get_logger(__name__)
@@ -68,7 +69,8 @@ class Generation:
 
 def passages_for(gathered: Gathered) -> list[Evidence]:
     """What a model may say: articles, macros that are whole once filled, and the data of the order."""
-    filled = fill_templates(gathered.asked.question, gathered.templates, gathered.values, lambda: gathered.known)
+    by_words = Ranking(gathered.templates)
+    filled = fill_templates(gathered.asked.question, by_words, gathered.values, lambda: gathered.known)
     whole = [
         Evidence(source.source, source.version, source.kind, source.title, source.quote, each.text, source.score)
         for each in filled

@@ -13,6 +13,7 @@ from apps.service.replies.alarms import alarms_of
 from apps.service.replies.composing import (
     SELECTION,
     Candidate,
+    better,
     citations_of,
     extract,
     fill_templates,
@@ -146,14 +147,12 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
-    """The reply by selection where a macro or past reply fits, else by sentences of the articles."""
+    """The macro or past reply that fits best, or sentences of an article that fits better."""
     question = gathered.asked.question
-    templates = fill_templates(
-        question, gathered.templates, gathered.values, lambda: gathered.known, gathered.ranking.probabilities
-    )
-    extracted = extract(question, gathered.articles)
+    templates = fill_templates(question, gathered.ranking, gathered.values, lambda: gathered.known)
+    extracted = extract(question, gathered.articles, gathered.ranking.left)
     candidates = [*templates, *([extracted] if extracted else [])]
-    return judge(gathered, settings, select(templates) or extracted, candidates)
+    return judge(gathered, settings, better(select(templates), extracted), candidates)
 
 
 def judge(

@@ -24,23 +24,35 @@ TELLING, MOST_REASONS = 0.25, 2
 class Ranking:
     """What a model of replies says. `templates` are all that it was offered; `probabilities` has by source how likely
     each is the right one, 0 to 1, and is empty where no model was asked or none answered: then words choose.
+    `familiar` is how like the message is to those that the model was trained on, 0 to 1.
 
     `variant` says who was to choose: "model", "words" for customers of the control group, nothing without a model.
     """
 
     templates: Sequence[Evidence]
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    familiar: float = 0.0
     because: Sequence[dict[str, Any]] = ()
     model_version: UUID | None = None
     degraded: str | None = None
     variant: str = ""
+
+    def fit(self, source: str, by_words: float) -> float:
+        """How well a template fits, 0 to 1: what the model says, and where it knows little of such messages, words."""
+        return self.probabilities.get(source, 0.0) + (1.0 - self.familiar) * by_words
+
+    @property
+    def left(self) -> float:
+        """How probable it is that no template is right, as far as the model can tell; 1 without one."""
+        return 1.0 - max(self.probabilities.values(), default=0.0)
 
     def notes(self) -> dict[str, Any]:
         """For the decision."""
         if not self.variant:
             return {}
         said = {"variant": self.variant, "degraded": self.degraded, "offered": len(self.templates)}
-        return {"ranking": said | {"model_version": str(self.model_version) if self.model_version else None}}
+        by_model = {"model_version": str(self.model_version) if self.model_version else None, "familiar": self.familiar}
+        return {"ranking": said | by_model}
 
 
 def rank_templates(
@@ -74,6 +86,7 @@ def rank_templates(
     return Ranking(
         templates=offered,
         probabilities={each["id"]: each["probability"] for each in ranked.prediction["replies"]},
+        familiar=ranked.prediction["familiar"],
         because=_reasons(done, ranked.prediction["attention"]),
         model_version=ranked.model_version,
         degraded=ranked.degraded,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.service.demonstrations.history import publish_macros
 from apps.service.engine import open_reply_pairs
 from apps.service.knowledge.models import Source
-from apps.service.knowledge.services import set_status
+from apps.service.knowledge.services import create_source, set_status
 from apps.service.learning.models import LearnedReply
 from apps.service.learning.pairs import take_snapshot
 from apps.service.learning.retraining import retrain_if_due
@@ -220,6 +220,14 @@ def test_a_desk_trains_and_the_better_macro_is_suggested(
     assert any(text.startswith("because of order_delivered ") for text in because), because
     with tenant_scope(tenant.id):
         assert Reply.objects.get(id=after["id"]).variant == "model"
+
+    # Of what nobody has asked before the model is not sure, whatever the customer did, and the article wins.
+    with tenant_scope(tenant.id):
+        body = "The warranty is two years."
+        create_source(kind="article", actor="test", publish=True, title="Guarantee", body=body)
+    strange = open_desk({"user_id": "late"}).ask("Is the warranty two years?")
+    assert (strange["backend"], strange["reply"]) == ("extractive", body)
+    assert after["confidence"] > 0.5
 
     # Retired in between: it is not offered any more, whatever the model would say.
     with tenant_scope(tenant.id):
