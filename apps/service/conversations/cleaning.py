@@ -16,6 +16,8 @@ _TAG = re.compile(
 )
 _BLOCKS = {"p", "br", "div", "li", "tr", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "table"}
 _UNSEEN = {"script", "style", "head", "title", "iframe", "object", "svg"}
+# What stands on both sides of one is never one word.
+_SEPARATED = dict.fromkeys({"td", "th", "img", "input", "button"} | _UNSEEN, " ") | dict.fromkeys(_BLOCKS, "\n")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"[^\S\n]+")
 # Joins emoji and letters of some scripts, so it stays; the other invisible ones only hide words from filters.
@@ -27,22 +29,34 @@ class _Words(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.unseen = 0
+        self.hidden: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "body":
+            self._show()
         if tag in _UNSEEN:
             self.unseen += 1
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
+            self.hidden.append(self.get_starttag_text() or "")
+        self.parts.append(_SEPARATED.get(tag, ""))
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _UNSEEN:
             self.unseen = max(0, self.unseen - 1)
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
+            if not self.unseen:
+                self._show()
+        self.parts.append(_SEPARATED.get(tag, ""))
 
     def handle_data(self, data: str) -> None:
-        if not self.unseen:
-            self.parts.append(data)
+        (self.hidden if self.unseen else self.parts).append(data)
+
+    def words(self) -> str:
+        """What hides and never ends was written about, not used: all that follows would be lost."""
+        self.close()
+        return "".join([*self.parts, *self.hidden, self.rawdata])
+
+    def _show(self) -> None:
+        self.unseen = 0
+        self.hidden.clear()
 
 
 def clean_text(raw: str) -> str:
@@ -66,8 +80,7 @@ def clean_text(raw: str) -> str:
 def _words_of(raw: str) -> str:
     parser = _Words()
     parser.feed(raw)
-    parser.close()
-    return html.unescape("".join(parser.parts))
+    return html.unescape(parser.words())
 
 
 def _is_kept(character: str) -> bool:

@@ -16,6 +16,8 @@ from tenancy.secrets import public_subject_id
 
 LANGUAGE = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$"
 CHANNEL = "^[a-z][a-z0-9_-]{0,29}$"
+LANGUAGE_ERRORS: dict[str, Any] = {"invalid": "must be a code of a language, such as en, zh or pt-BR"}
+CHANNEL_ERRORS: dict[str, Any] = {"invalid": "must be a short name in small letters, such as web or mobile-app"}
 # What clients call files that come with a message.
 ATTACHMENTS = ("attachments", "attachment", "files", "file", "images", "image")
 
@@ -48,8 +50,12 @@ class RawTextField(serializers.CharField):
 
 class NewConversationSerializer(StrictSerializer):
     subject = SubjectIdsField()
-    channel = serializers.RegexField(CHANNEL, default="web", help_text="web, email, app, or any of your own")
-    language = serializers.RegexField(LANGUAGE, required=False, help_text="of the customer, such as en or zh")
+    channel = serializers.RegexField(
+        CHANNEL, default="web", error_messages=CHANNEL_ERRORS, help_text="web, email, app, or any of your own"
+    )
+    language = serializers.RegexField(
+        LANGUAGE, required=False, error_messages=LANGUAGE_ERRORS, help_text="of the customer, such as en or zh"
+    )
     title = serializers.CharField(required=False, allow_blank=True, max_length=200)
 
 
@@ -137,10 +143,10 @@ class ConversationEventSerializer(serializers.ModelSerializer):
 
 class ConversationFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(ConversationStatus.choices, required=False)
-    channel = serializers.RegexField(CHANNEL, required=False)
+    channel = serializers.RegexField(CHANNEL, required=False, error_messages=CHANNEL_ERRORS)
     assignee = serializers.CharField(required=False, max_length=200)
     source = serializers.RegexField(  # type: ignore[assignment]
-        CHANNEL, required=False, help_text="api, or the help desk that it came from"
+        CHANNEL, required=False, error_messages=CHANNEL_ERRORS, help_text="api, or the help desk that it came from"
     )
     waiting = serializers.BooleanField(
         required=False, allow_null=True, default=None, help_text="whether a message of the customer waits"

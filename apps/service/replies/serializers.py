@@ -8,7 +8,13 @@ from api.serializers import StrictSerializer
 from api.subjects import SubjectField
 from apps.service.conversations.cleaning import LONGEST_TEXT, clean_text
 from apps.service.conversations.models import Role
-from apps.service.conversations.serializers import LANGUAGE, RawTextField, ReplyReasonSerializer, SummarySerializer
+from apps.service.conversations.serializers import (
+    LANGUAGE,
+    LANGUAGE_ERRORS,
+    RawTextField,
+    ReplyReasonSerializer,
+    SummarySerializer,
+)
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from apps.service.replies.settings import MOST_COST, MOST_LABELS
@@ -36,7 +42,7 @@ class AskReplySerializer(StrictSerializer):
     conversation_id = serializers.UUIDField(required=False)
     messages = InlineMessageSerializer(many=True, required=False, allow_empty=False)
     subject = SubjectField(required=False)
-    language = serializers.RegexField(LANGUAGE, required=False)
+    language = serializers.RegexField(LANGUAGE, required=False, error_messages=LANGUAGE_ERRORS)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("conversation_id" in attrs) == ("messages" in attrs):
@@ -180,7 +186,10 @@ class ServiceSettingsSerializer(StrictSerializer):
         help_text="words or phrases that always lead to an agent",
     )
     order_event_types = serializers.ListField(
-        child=serializers.RegexField("^[a-z][a-z0-9_.-]{0,63}$"),
+        child=serializers.RegexField(
+            "^[a-z][a-z0-9_.-]{0,63}$",
+            error_messages={"invalid": "must be a type of event in small letters, such as order_placed"},
+        ),
         required=False,
         max_length=500,
         help_text="events that say how orders stand",
@@ -208,7 +217,12 @@ class ServiceSettingsSerializer(StrictSerializer):
     cost_per_1000_tokens = serializers.FloatField(
         required=False, min_value=0, max_value=MOST_COST, help_text="of a language model"
     )
-    currency = serializers.RegexField("^[A-Z]{3}$", required=False, help_text="of the costs")
+    currency = serializers.RegexField(
+        "^[A-Z]{3}$",
+        required=False,
+        error_messages={"invalid": "must be a currency of ISO 4217, such as EUR"},
+        help_text="of the costs",
+    )
 
 
 class CoveragePointSerializer(serializers.Serializer):

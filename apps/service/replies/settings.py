@@ -169,9 +169,19 @@ def obtain_scenario() -> Scenario:
     return known.get()
 
 
+def check_settings(values: Mapping[str, Any]) -> ServiceSettings:
+    """Settings as somebody wants them, which must agree with each other; what was stored before is read as it is.
+    Raises ValidationError."""
+    settings = ServiceSettings.from_dict(values)
+    if settings.send_above is not None and settings.send_above < settings.draft_above:
+        problem = f"must be at least draft_above ({settings.draft_above:g}), below which all goes to an agent"
+        raise ValidationError({"send_above": problem})
+    return settings
+
+
 def put_settings(values: Mapping[str, Any], *, actor: str) -> ServiceSettings:
     """Replace all settings; what `values` leaves out takes its default. Raises ValidationError."""
-    settings = ServiceSettings.from_dict(values)
+    settings = check_settings(values)
     change_scenario(scenario_id=obtain_scenario().id, values={"settings": settings.to_dict()}, actor=actor)
     _kept.forget(SCENARIO)
     return settings

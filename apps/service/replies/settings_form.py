@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.service.replies.picture import picture_of
 from apps.service.replies.selectors import replies_since
-from apps.service.replies.settings import APPLICATION, ServiceSettings
+from apps.service.replies.settings import APPLICATION, ServiceSettings, check_settings
 from apps.service.replies.thresholds import Sent, read_labels, sent_above, suggest_threshold
 from console.scenario_applications import ScenarioApplication, register_application
 from console.setting_fields import Words
@@ -71,7 +71,7 @@ register_application(
         title="Service",
         kinds=(),
         defaults=lambda kind: ServiceSettings(),
-        check=ServiceSettings.from_dict,
+        check=check_settings,
         picture=picture,
         words=WORDS,
     )

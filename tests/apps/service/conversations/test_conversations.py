@@ -129,6 +129,10 @@ def test_what_cannot_be_stored_is_refused_with_its_field_and_the_cure(
     [
         ("  Hello \r\n\r\n\r\n\r\n there  ", "Hello\n\nthere"),
         ("<p>Where is <b>my</b> order?</p><style>p{}</style><script>x()</script>", "Where is my order?"),
+        ("<tr><td>Order</td><td>123</td></tr><img src=x>late<script>x()</script>again", "Order 123\nlate again"),
+        ("Your page shows <title> and no price", "Your page shows <title> and no price"),
+        ("the <script> tag in your mail broke it", "the <script> tag in your mail broke it"),
+        ("<html><head><title>Mail</title><body>Where is it?", "Where is it?"),
         ("a < b and b > c, I <3 you", "a < b and b > c, I <3 you"),
         ("👩‍👩‍👧 🎉", "👩‍👩‍👧 🎉"),
         ("我的订单在哪里？ Where is it? أين طلبي", "我的订单在哪里？ Where is it? أين طلبي"),
@@ -142,6 +146,17 @@ def test_odd_texts_are_kept_as_people_read_them(api: ApiClient, raw: str, kept: 
     answer = say(api, conversation, raw)
     assert answer.status_code == 201, answer.content
     assert answer.json()["text"] == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"), [({"language": "english"}, "such as en, zh"), ({"channel": "Web Chat"}, "such as web")]
+)
+def test_a_conversation_that_cannot_be_opened_is_told_how(api: ApiClient, change: dict[str, Any], cure: str) -> None:
+    answer = api.post("conversations", {"subject": {"user_id": "u-1"}} | change)
+    assert answer.status_code == 400, answer.content
+    (error,) = answer.json()["errors"]
+    assert error["field"] in change
+    assert cure in error["message"]
 
 
 def test_conversations_are_listed_by_page_and_filter(api: ApiClient) -> None:

@@ -29,6 +29,7 @@ def test_sending_is_off_by_default_and_settings_are_replaced_as_a_whole(api: Api
     ("change", "field"),
     [
         ({"send_above": 2}, "send_above"),
+        ({"send_above": 0.1, "draft_above": 0.9}, "send_above"),
         ({"error_rate": -1}, "error_rate"),
         ({"blocked_topics": "lawyer"}, "blocked_topics"),
         ({"blocked_topics": [""]}, "blocked_topics[0]"),
