@@ -41,11 +41,12 @@ from ml.serving.reply_inputs import (
 )
 from ml.serving.reply_requests import Candidate, RankedReply, ReplyPrediction, ReplyRequest
 
-REPLIES_FORMAT = 2
+REPLIES_FORMAT = 1
 SIGNALS = ("encoder", "words", "meaning")
 # Candidates whose vectors a predictor keeps, about 3 KB each: the same few thousand come again and again.
 MOST_KEPT = 20_000
 CERTAIN = 1e-9
+FAMILIAR_ARRAYS = ("having", "strange")
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -82,7 +83,8 @@ class ReplyModel:
     encoder: TextEncoder | None
     weights: Doubles
     calibrator: Calibrator
-    familiarity: Familiarity
+    # None in artifacts of before it was measured: to those all is familiar.
+    familiarity: Familiarity | None = None
 
     @torch.inference_mode()
     def asked(self, texts: AskedTexts, events: Sequence[Sequence[CustomerEvent]]) -> EncodedAsked:
@@ -92,7 +94,8 @@ class ReplyModel:
             texts.bags().to(device), torch.from_numpy(texts.text).to(device), batch
         )
         weight = np.zeros((len(vectors), 0), dtype=np.float32) if attention is None else attention.cpu().numpy()
-        return EncodedAsked(vectors.cpu().numpy(), texts.text, texts.query, weight, self.familiarity(texts))
+        familiar = np.ones(len(vectors)) if self.familiarity is None else self.familiarity(texts)
+        return EncodedAsked(vectors.cpu().numpy(), texts.text, texts.query, weight, familiar)
 
     @torch.inference_mode()
     def vectors(self, texts: ReplyTexts) -> Floats:
@@ -151,8 +154,9 @@ class ReplyPredictor:
                 raise ValueError(f"{path} was trained with another TEXT_ENCODER than the one that is set; train again")
         arrays = load_file(path / "model.safetensors")
         words = Bm25(arrays.pop("words.inverse").numpy(), config["mean_length"])
-        having, strange = (arrays.pop(f"familiar.{name}").numpy() for name in ("having", "strange"))
-        familiarity = Familiarity(having=having, strange=strange, **config["familiar"])
+        known: dict[str, Any] = {
+            name: arrays.pop(f"familiar.{name}").numpy() for name in FAMILIAR_ARRAYS if "familiar" in config
+        }
         network = ReplyEncoder(buckets=BUCKETS, dropout=0.0, word_dropout=0.0, **config["network"])
         network.load_state_dict({name: array.float() for name, array in arrays.items()})
         return cls(
@@ -163,7 +167,7 @@ class ReplyPredictor:
                 encoder=encoder,
                 weights=np.array([config["mixture"][name] for name in SIGNALS]),
                 calibrator=calibrator_from_dict(config["calibrator"]),
-                familiarity=familiarity,
+                familiarity=Familiarity(**known, **config["familiar"]) if known else None,
             )
         )
 
@@ -174,8 +178,8 @@ class ReplyPredictor:
         model, network = self.model, self.model.network
         arrays = {name: weight.detach().contiguous() for name, weight in network.state_dict().items()}
         arrays["words.inverse"] = torch.from_numpy(model.words.inverse)
-        arrays["familiar.having"] = torch.from_numpy(model.familiarity.having)
-        arrays["familiar.strange"] = torch.from_numpy(model.familiarity.strange)
+        familiar = {} if model.familiarity is None else vars(model.familiarity)
+        arrays |= {f"familiar.{name}": torch.from_numpy(familiar[name]) for name in FAMILIAR_ARRAYS if familiar}
         partial = path / "model.safetensors.partial"
         save_file(arrays, partial)
         partial.replace(path / "model.safetensors")
@@ -188,18 +192,18 @@ class ReplyPredictor:
             "mean_length": model.words.mean_length,
             "mixture": dict(zip(SIGNALS, model.weights.tolist(), strict=True)),
             "calibrator": model.calibrator.to_dict(),
-            "familiar": {
-                name: getattr(model.familiarity, name) for name in ("conversations", "usual_words", "usual_meaning")
-            },
             "settings": settings,
         }
+        if familiar:
+            config["familiar"] = {name: value for name, value in familiar.items() if name not in FAMILIAR_ARRAYS}
         write_json(path / "config.json", config)
 
     @property
     def nbytes(self) -> int:
         """Without the pretrained encoder, which all models of a process share."""
         weights = sum(weight.numel() * weight.element_size() for weight in self.model.network.parameters())
-        return weights + self.model.words.inverse.nbytes + self.model.familiarity.nbytes + self.model.vocabulary.nbytes
+        familiarity = 0 if self.model.familiarity is None else self.model.familiarity.nbytes
+        return weights + self.model.words.inverse.nbytes + familiarity + self.model.vocabulary.nbytes
 
     def add_items(self, ids: list[str], features: ItemFeatures) -> "ReplyPredictor":
         """Raises ValueError: this model knows items by id alone."""

@@ -137,6 +137,7 @@ def _fit(
         temperature=settings.temperature,
         seed=settings.seed,
     )
+    familiarity = Familiarity.fit(examples.asked.rows(train), examples.asked.rows(chooses))
     model = ReplyModel(
         network=fresh_network(examples, settings).to(device),
         words=word_statistics(examples, train),
@@ -144,7 +145,7 @@ def _fit(
         encoder=encoder,
         weights=np.array([1.0 / settings.temperature, 0.0, 0.0]),
         calibrator=PlattCalibrator(1.0, 0.0),
-        familiarity=Familiarity.fit(examples.asked.rows(train), examples.asked.rows(chooses)),
+        familiarity=familiarity,
     )
 
     def judge() -> float:
@@ -173,8 +174,8 @@ def _fit(
         spread=bootstrap_spread(reciprocal, seed=settings.seed),
         gain_spread=bootstrap_spread(reciprocal - best, seed=settings.seed),
         baselines={name: float(each.mean()) for name, each in baselines.items()},
-        validation=scores_of(model, chosen, model.familiarity(examples.asked.rows(chooses))),
-        test=scores_of(model, judged, model.familiarity(examples.asked.rows(judges))),
+        validation=scores_of(model, chosen, familiarity(examples.asked.rows(chooses))),
+        test=scores_of(model, judged, familiarity(examples.asked.rows(judges))),
         first_event={},
         curve=[{"epoch": epoch, METRIC: score} for epoch, score in enumerate(scores, start=1)],
         counts=_counts(pairs, train, model),

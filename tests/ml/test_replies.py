@@ -1,5 +1,7 @@
 """Replies: pairs and their split, drawn lists, the dual encoder, events that decide, and the whole task."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from ml.data.reply_pairs import CustomerEvent, ReplyPairs, reply_codes, reply_lists
 from ml.serving.predictor import load_predictor
@@ -96,6 +99,18 @@ def test_of_messages_unlike_the_training_it_is_not_sure(predictor: ReplyPredicto
     assert strange["familiar"] < 0.4
     # The calibrated probability counts as far as the message is known.
     assert strange["replies"][0]["probability"] < strange["familiar"]
+
+
+def test_a_version_of_before_that_knew_nothing_of_this_answers_as_before(artifact: Path, tmp_path: Path) -> None:
+    before = Path(shutil.copytree(artifact, tmp_path / "before"))
+    config = json.loads((before / "config.json").read_text())
+    del config["familiar"]
+    (before / "config.json").write_text(json.dumps(config))
+    arrays = {name: each for name, each in load_file(before / "model.safetensors").items() if "familiar" not in name}
+    save_file(arrays, before / "model.safetensors")
+    loaded = load_predictor(before)
+    assert isinstance(loaded, ReplyPredictor)
+    assert loaded.predict([asked("Can I wash the sleeping bag?")])[0]["familiar"] == 1.0
 
 
 def test_odd_messages_are_answered(predictor: ReplyPredictor) -> None:
