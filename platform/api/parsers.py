@@ -1,16 +1,24 @@
 """Reading of bodies."""
 
-from typing import Any
+import json
+from typing import IO, Any
 
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
+from rest_framework.utils.json import strict_constant
+
+# rest_framework would make one for each body.
+_decoder = json.JSONDecoder(parse_constant=strict_constant)
 
 
 class JSONParser(parsers.JSONParser):
     """Strict JSON; one nested beyond all measure is an error of the client and not of the server."""
 
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
+        encoding = parsers.get_encoding(parser_context or {})  # type: ignore[attr-defined]
         try:
-            return super().parse(*args, **kwargs)
+            return _decoder.decode(stream.read().decode(encoding).removeprefix("\ufeff"))
+        except ValueError as problem:
+            raise ParseError(f"JSON parse error - {problem}") from None
         except RecursionError:
             raise ParseError("JSON parse error - nested too deep") from None

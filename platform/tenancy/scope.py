@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import structlog
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 
 from tenancy.statements import begin_with, prepared_cursor
 
@@ -53,34 +54,37 @@ def scope_opened_by(statement: str, tenant_id: int) -> Iterator[str | None]:
     if outer is not None:
         raise CrossTenantScope(f"tenant {tenant_id} asked for inside the scope of tenant {outer}")
     token = _tenant.set(tenant_id)
+    logged = structlog.contextvars.bind_contextvars(tenant=tenant_id)
     try:
-        with structlog.contextvars.bound_contextvars(tenant=tenant_id), _transaction(statement) as answer:
+        block, answer = _begin(statement)
+        with block:
             yield answer
             # A surrounding transaction (a test's) outlives this scope, and SET LOCAL would live on with it.
             if connection.savepoint_ids and not connection.needs_rollback:
                 set_local("app.tenant", "")
     finally:
+        structlog.contextvars.reset_contextvars(**logged)
         _tenant.reset(token)
 
 
-@contextmanager
-def _transaction(statement: str) -> Iterator[str | None]:
-    """A transaction that begins with the statement. A connection that was lost while it lay idle is replaced, and what
-    tells is the statement itself: asking first would cost each request a message."""
-    idle = None if connection.in_atomic_block else connection.connection
-    if idle is not None:
-        connection.health_check_done = True  # type: ignore[attr-defined]
-    try:
-        block, answer = _begin(statement)
-    except OperationalError:
-        if idle is None or connection.connection is idle:
-            raise
-        block, answer = _begin(statement)
-    with block:
-        yield answer
-
-
 def _begin(statement: str) -> tuple[ExitStack, str | None]:
+    """A transaction that has begun with the statement, and its answer. A connection that was lost while it lay idle is
+    replaced, and what tells is the statement itself: asking first would cost each request a message."""
+    # Looked up once: each attribute of `django.db.connection` is a look-up of its own.
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    idle = None if database.in_atomic_block else database.connection
+    if idle is None:
+        return _begin_once(statement)
+    database.health_check_done = True
+    try:
+        return _begin_once(statement)
+    except OperationalError:
+        if database.connection is idle:
+            raise
+        return _begin_once(statement)
+
+
+def _begin_once(statement: str) -> tuple[ExitStack, str | None]:
     with ExitStack() as block:
         block.enter_context(transaction.atomic())
         answer = begin_with(statement)
