@@ -15,8 +15,10 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.utils import timezone
 
 from apps.ads.campaigns.models import BidKind, Flight
+from apps.ads.settings import current_settings
 from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
@@ -24,11 +26,18 @@ OPEN = """
     INSERT INTO ads_flightbudget (tenant_id, flight_id, budget_micros, daily_budget_micros, reserved_micros,
         spent_micros, day, day_reserved_micros, day_spent_micros, carry, billed_events)
     VALUES (%(tenant)s, %(flight)s, %(budget)s, %(daily)s, 0, 0, '2000-01-01', 0, 0, 0, 0)
-    ON CONFLICT (tenant_id, flight_id) DO UPDATE SET budget_micros = %(budget)s, daily_budget_micros = %(daily)s
-    WHERE ads_flightbudget.spent_micros + ads_flightbudget.reserved_micros <= %(budget)s
-        AND (%(daily)s::bigint IS NULL
-            OR ads_flightbudget.day_spent_micros + ads_flightbudget.day_reserved_micros <= %(daily)s)
-    RETURNING flight_id"""
+    ON CONFLICT (tenant_id, flight_id) DO NOTHING"""
+# What a day before spent says nothing of the limit of this one.
+LIMIT = """
+    UPDATE ads_flightbudget SET budget_micros = %(budget)s, daily_budget_micros = %(daily)s,
+        day = greatest(day, %(day)s),
+        day_reserved_micros = CASE WHEN day >= %(day)s THEN day_reserved_micros ELSE 0 END,
+        day_spent_micros = CASE WHEN day >= %(day)s THEN day_spent_micros ELSE 0 END
+    WHERE tenant_id = %(tenant)s AND flight_id = %(flight)s"""
+TAKEN = """
+    SELECT spent_micros + reserved_micros,
+        CASE WHEN day >= %(day)s THEN day_spent_micros + day_reserved_micros ELSE 0 END
+    FROM ads_flightbudget WHERE tenant_id = %(tenant)s AND flight_id = %(flight)s FOR UPDATE"""
 LOCK = """
     SELECT flight_id FROM ads_flightbudget WHERE tenant_id = %s AND flight_id = ANY(%s)
     ORDER BY flight_id FOR UPDATE"""
@@ -93,17 +102,30 @@ def reservation_of(bid_kind: str, price_micros: int) -> int:
 
 
 def open_budget(flight: Flight) -> None:
-    """Make the flight's row, or bring its limits to the flight's. Raises ValidationError where they would fall below
-    what is spent or promised."""
-    values = {
+    """Make the flight's row, or bring its limits to the flight's. Raises ValidationError where one would fall below
+    what is spent or promised, in all or today."""
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "flight": flight.id,
         "budget": flight.budget_micros,
         "daily": flight.daily_budget_micros,
+        "day": timezone.now().astimezone(current_settings().zone).date(),
     }
-    if not _run(OPEN, values):
-        message = "is below what the flight has spent or promised already; pause it instead"
-        raise ValidationError({"budget_micros": message})
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN, values)
+        if cursor.rowcount:
+            return
+    ((in_all, today),) = _run(TAKEN, values)
+    _check_limit("budget_micros", flight.budget_micros, in_all)
+    _check_limit("daily_budget_micros", flight.daily_budget_micros, today)
+    with connection.cursor() as cursor:
+        cursor.execute(LIMIT, values)
+
+
+def _check_limit(field: str, limit: int | None, taken: int) -> None:
+    if limit is not None and limit < taken:
+        message = f"is below the {taken} micro-units that are spent or promised already; pause the flight instead"
+        raise ValidationError({field: message})
 
 
 def reserve(amounts: Mapping[UUID, int], *, day: date, wait: bool = True) -> dict[UUID, date]:

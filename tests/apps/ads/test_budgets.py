@@ -82,6 +82,35 @@ def test_a_budget_cannot_fall_below_what_is_promised(scope: Tenant) -> None:
     assert hold(flight, 10, kind="cpc") is None
 
 
+def test_the_limit_that_is_too_low_is_the_one_that_is_named(scope: Tenant) -> None:
+    today = timezone.now().date()
+    flight = make_flight(bid_kind="cpc", bid_micros=10, budget_micros=100, daily_budget_micros=50)
+    for _ in range(3):
+        assert hold(flight, 10, today, kind="cpc")
+
+    with pytest.raises(ValidationError, match="below the 30 micro-units") as refused, transaction.atomic():
+        change(Flight, object_id=flight.id, actor="test", changes={"daily_budget_micros": 29})
+    assert refused.value.message_dict.keys() == {"daily_budget_micros"}
+
+
+def test_what_yesterday_spent_does_not_bind_the_limit_of_today(scope: Tenant) -> None:
+    yesterday = timezone.now().date() - timedelta(days=1)
+    flight = make_flight(bid_kind="cpc", bid_micros=10, budget_micros=100, daily_budget_micros=50)
+    seen, unseen = (hold(flight, 10, yesterday, kind="cpc") for _ in range(2))
+    assert seen
+    assert unseen
+
+    change(Flight, object_id=flight.id, actor="test", changes={"daily_budget_micros": 10})
+    bill(seen, at=timezone.now())
+    give_back([unseen])
+
+    budget = FlightBudget.objects.get(flight_id=flight.id)
+    assert (budget.spent_micros, budget.reserved_micros) == (10, 0)
+    assert (budget.day_spent_micros, budget.day_reserved_micros) == (0, 0)
+    assert hold(flight, 10, timezone.now().date(), kind="cpc")
+    assert hold(flight, 10, timezone.now().date(), kind="cpc") is None
+
+
 def test_the_database_itself_refuses_an_overspent_row_and_a_second_bill(scope: Tenant) -> None:
     flight = make_flight(bid_kind="cpc", bid_micros=10, budget_micros=100)
     with pytest.raises(IntegrityError), transaction.atomic():
