@@ -38,7 +38,8 @@ BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_v
 # Last touch: the decision that the event names comes first, then clicks before views, then the newest.
 TOUCH = f"""
     SELECT delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day,
-        CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END
+        CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END,
+        (SELECT currency FROM ads_placement WHERE tenant_id = %(tenant)s AND id = placement_id)
     FROM ads_delivery
     WHERE tenant_id = %(tenant)s
         AND (delivery_id = %(decision)s
@@ -109,14 +110,16 @@ def _credit(bought: Purchase) -> JudgedEvent | None:
         row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None:
             return None
-        *reserved, touch = row
+        *reserved, touch, currency = row
+        # What was paid in another currency cannot be added to the advertiser's.
+        revenue = bought.value_micros if bought.currency in (None, currency) else 0
         reservation = Reservation(*reserved)
         delivery, flight = reservation.delivery_id, reservation.flight_id
-        conversion = (bought.event_id, delivery, flight, touch, bought.value_micros, bought.occurred_at)
+        conversion = (bought.event_id, delivery, flight, touch, revenue, bought.occurred_at)
         cursor.execute(ATTRIBUTE, [tenant, *conversion])
         if cursor.rowcount == 0:
             return None
-        cursor.execute(COUNT, [bought.occurred_at, bought.value_micros, tenant, delivery])
+        cursor.execute(COUNT, [bought.occurred_at, revenue, tenant, delivery])
     if reservation.bid_kind == "cpa":
         charge(reservation, at=bought.occurred_at)
     return ad_event(

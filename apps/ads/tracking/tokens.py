@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tenancy.secrets import subject_secret
 
-_TOKEN = re.compile(r"^ad_(?P<tenant>[0-9a-f]{1,8})x(?P<payload>[A-Za-z0-9_-]{27})_(?P<signature>[A-Za-z0-9_-]{43})$")
+_TOKEN = re.compile(r"^ad_(?P<tenant>[0-9a-f]{1,8})x(?P<payload>[A-Za-z0-9_-]{27})_(?P<signature>[A-Za-z0-9_-]{43})\Z")
 TOKEN_LENGTH = 200
 
 

@@ -68,6 +68,12 @@ def test_a_token_comes_back_as_it_went_out(scope: Tenant) -> None:
     assert (token.delivery_id, token.expires_at, token.is_expired) == (delivery, ends, False)
 
 
+def test_a_token_with_something_after_it_is_none(scope: Tenant) -> None:
+    raw = make_token(uuid4(), tenant_id=scope.id, expires_at=timezone.now())
+    with pytest.raises(BadToken):
+        read_token(f"{raw}\n", tenant_id=scope.id)
+
+
 def test_every_changed_character_is_noticed(scope: Tenant) -> None:
     raw = make_token(uuid4(), tenant_id=scope.id, expires_at=timezone.now())
     for place_ in range(len(raw)):
@@ -356,3 +362,20 @@ def test_the_decision_that_a_purchase_names_comes_before_the_newest(tenant: Tena
     with tenant_scope(tenant.id):
         credited = list(AttributedConversion.objects.order_by("event_id").values_list("delivery_id", flat=True))
     assert sorted(credited) == sorted([first, second])
+
+
+def test_revenue_is_added_up_in_one_currency(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        delivery = place_for("cpm")
+        see(delivery)
+        later(seconds=5)
+        click(delivery)
+    with tenant_scope(tenant.id):
+        buy(value=80.0, currency="EUR")
+        buy(value=5.0)
+        buy(value=9000.0, currency="JPY")
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        found = Delivery.objects.get()
+        assert (found.conversions, found.revenue_micros) == (3, 85 * UNIT)
+        assert AttributedConversion.objects.filter(value_micros=0).count() == 1
