@@ -12,6 +12,7 @@ from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.index import bits_of, positions
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
 from apps.ads.campaigns.models import Placement
+from apps.ads.campaigns.targeting import normal
 from apps.ads.engine import clearing_price, rank
 from apps.ads.experiments.splitting import hidden_from
 from decisions.policies import draw, generator_of
@@ -120,7 +121,7 @@ def open_contest(
     left = snapshot.of_shape.get((placement.width, placement.height, placement.currency), 0)
     if ask.subject is None:
         left = _drop(left, snapshot.identified, "consent" if not ask.has_consent else "no_subject", lost)
-    facts = ask.facts | {"placements": [placement.key]}
+    facts = ask.facts | {"placements": [normal(placement.key)]}
     left = snapshot.index.match(left, facts, hour_of_week, lost)
     if snapshot.splits:
         # Whoever is not known is drawn anew for each decision.

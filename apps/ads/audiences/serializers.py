@@ -23,6 +23,7 @@ class AudienceFieldsSerializer(NamedSerializer):
         "^[a-z][a-z0-9_.-]{0,63}$",
         required=False,
         help_text="type of the event that makes a subject one of the seed, such as purchase or ad_conversion",
+        error_messages={"invalid": "must be a type of the log, such as purchase"},
     )
     seed_flight_id = serializers.UUIDField(
         required=False, allow_null=True, help_text="its ad_impression, ad_click or ad_conversion alone"
@@ -37,7 +38,9 @@ class AudienceFieldsSerializer(NamedSerializer):
 
 class AudienceBodySerializer(AudienceFieldsSerializer):
     key = serializers.RegexField(
-        "^[a-z0-9_-]{1,50}$", help_text="what targeting names it by, in lower case; never changes"
+        "^[a-z0-9_-]{1,50}$",
+        help_text="what targeting names it by, in lower case; never changes",
+        error_messages={"invalid": "must be 1 to 50 of a to z, 0 to 9, - and _, such as likely-buyers"},
     )
     seed_kind = serializers.ChoiceField(SeedKind.choices, help_text="never changes")
 

@@ -27,13 +27,15 @@ from apps.ads.experiments.models import Experiment
 from apps.ads.settings import problem_of_networks
 from behavior.currencies import CURRENCIES
 
+# Fields that the checks below judge, what an object belongs to by its name in the API; and those that nobody sends.
+JUDGED_HERE = {"advertiser", "campaign", "flight", "targeting", "own_networks", "arms", "created_by", "updated_by"}
 # Events of the log that name a flight.
 OF_FLIGHT = ("ad_impression", "ad_click", "ad_conversion")
 
 
 def check(found: AdObject) -> None:
     """Raises ValidationError that names each field at fault."""
-    found.clean_fields(exclude={"created_by", "updated_by", "targeting", "own_networks"})
+    found.clean_fields(exclude=JUDGED_HERE)
     CHECKS[type(found)](found)
 
 
@@ -70,11 +72,13 @@ def _check_advertiser(found: Any) -> None:
 
 
 def _check_campaign(found: Any) -> None:
-    _check_parent("advertiser", Advertiser, found.advertiser_id)
+    _check_parent("advertiser_id", Advertiser, found.advertiser_id)
 
 
 def _check_flight(found: Any) -> None:
-    _check_parent("campaign", Campaign, found.campaign_id)
+    _check_parent("campaign_id", Campaign, found.campaign_id)
+    if not Advertiser.objects.filter(campaigns=found.campaign_id, archived_at=None).exists():
+        raise ValidationError({"campaign_id": "is of an advertiser that has been archived; choose another campaign"})
     found.targeting = check_targeting(found.targeting)
     if unknown := unknown_audiences(audiences_in(found.targeting)):
         raise ValidationError({"targeting": f"there is no audience '{unknown[0]}'; make it first"})
@@ -93,7 +97,7 @@ def _check_flight(found: Any) -> None:
 
 
 def _check_creative(found: Any) -> None:
-    _check_parent("flight", Flight, found.flight_id)
+    _check_parent("flight_id", Flight, found.flight_id)
     check_url("click_url", found.click_url)
     if found.image_url:
         check_url("image_url", found.image_url)
@@ -106,7 +110,7 @@ def _check_placement(found: Any) -> None:
 
 
 def _check_experiment(found: Any) -> None:
-    _check_parent("campaign", Campaign, found.campaign_id)
+    _check_parent("campaign_id", Campaign, found.campaign_id)
     found.arms = read_arms(found.arms)
     if found.ends_at <= found.starts_at:
         raise ValidationError({"ends_at": "must come after starts_at"})
@@ -117,11 +121,12 @@ def _check_experiment(found: Any) -> None:
             raise ValidationError(dict.fromkeys(fixed, "cannot change once the experiment has begun; make another"))
     members = {UUID(member) for arm in found.arms for member in arm["members"]}
     of_campaign = Flight.objects.filter(campaign_id=found.campaign_id)
-    known = set(of_campaign.values_list("id", flat=True)) | set(
-        Creative.objects.filter(flight__in=of_campaign).values_list("id", flat=True)
-    )
-    if strange := sorted(map(str, members - known)):
+    flights = set(of_campaign.values_list("id", flat=True))
+    creatives = dict(Creative.objects.filter(flight__in=of_campaign).values_list("id", "flight_id"))
+    if strange := sorted(map(str, members - flights - creatives.keys())):
         raise refusal(f"name {strange[0]}, which is no flight or creative of the campaign")
+    if nested := sorted(str(each) for each in members & creatives.keys() if creatives[each] in members):
+        raise refusal(f"name the creative {nested[0]} and its flight, which has it already; name one of them")
 
 
 def _check_audience(found: Any) -> None:

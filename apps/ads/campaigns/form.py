@@ -93,7 +93,10 @@ class AdObjectForm(ServiceForm):
         except ValidationError as error:
             told: dict[str, list[str]] = {}
             for name, messages in error.message_dict.items():
-                told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(messages)
+                shown = next(
+                    (each for each in (name, name.removesuffix("_id")) if each in self.fields), NON_FIELD_ERRORS
+                )
+                told.setdefault(shown, []).extend(messages)
             raise ValidationError(told) from error
 
 

@@ -32,7 +32,11 @@ from apps.ads.campaigns.services import FIELDS
 from apps.ads.settings import MOST_ADDRESSES
 
 COMMON = ("version", "is_archived", "created_by", "updated_by", "created_at", "updated_at")
-CURRENCY = {"regex": "^[A-Z]{3}$", "help_text": "ISO 4217; never changes"}
+CURRENCY = {
+    "regex": "^[A-Z]{3}$",
+    "help_text": "ISO 4217; never changes",
+    "error_messages": {"invalid": "must be an ISO 4217 code in use, such as EUR"},
+}
 MICROS_HELP = "in millionths of a currency unit"
 
 

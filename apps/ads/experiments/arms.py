@@ -5,6 +5,8 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
+from behavior.parsing import Invalid, check_storable
+
 MOST_ARMS = 10
 MOST_MEMBERS = 100
 LONGEST_NAME = 50
@@ -33,8 +35,12 @@ def _read_arm(arm: Any) -> dict[str, Any]:
     if not isinstance(arm, dict) or arm.keys() != {"name", "share", "members"}:
         raise refusal('must hold arms such as {"name": "low bid", "share": 0.5, "members": ["<id of a flight>"]}')
     name, share, members = arm["name"], arm["share"], arm["members"]
-    if not isinstance(name, str) or not 1 <= len(name.strip()) <= LONGEST_NAME or "\0" in name:
+    if not isinstance(name, str) or not 1 <= len(name.strip()) <= LONGEST_NAME:
         raise refusal(f"need names of 1 to {LONGEST_NAME} characters")
+    try:
+        check_storable(name)
+    except Invalid as problem:
+        raise refusal(f"have a name that {problem.message}") from None
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
         raise refusal("need shares between 0 and 1")
     if not isinstance(members, list) or not 1 <= len(members) <= MOST_MEMBERS:

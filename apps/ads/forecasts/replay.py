@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.ads.auctions.index import TargetingIndex
 from apps.ads.audiences.selectors import audiences_of_subjects
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
-from apps.ads.campaigns.targeting import audiences_in, needs_identity
+from apps.ads.campaigns.targeting import audiences_in, needs_identity, normal
 from apps.ads.engine import Prior, clearing_price, smoothed_rates
 from apps.ads.forecasts.selectors import DAYS, Asked, sample_requests, seen_shares
 from apps.ads.models import CreativeCount
@@ -163,7 +163,8 @@ def _match(
             continue
         local = each.asked_at.astimezone(settings.zone)
         lost: dict[str, int] = {}
-        facts = {**each.facts, "placements": [each.placement], "audiences": audiences.get(each.subject_key or b"", [])}
+        told = {"placements": [normal(each.placement)], "audiences": audiences.get(each.subject_key or b"", [])}
+        facts = {**each.facts, **told}
         if not index.match(1, facts, 24 * local.weekday() + local.hour, lost):
             matching.lost[next(iter(lost))] += each.weight
             continue

@@ -15,7 +15,7 @@ from apps.ads.tracking.models import Delivery
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT
-from tests.conftest import ApiClient
+from tests.conftest import ApiClient, make_client
 
 ADVERTISER = {"name": "Tents Ltd", "currency": "EUR"}
 PLACEMENT = {"key": "top", "name": "Top", "width": 300, "height": 250, "currency": "EUR", "floor_micros": 1000}
@@ -99,7 +99,7 @@ def test_an_advertisers_way_from_campaign_to_report(tenant: Tenant, api: ApiClie
         ({"targeting": {"include": {"keywords": [f"w{number}" for number in range(10_000)]}}}, "targeting"),
         ({"targeting": {"hours": [{"days": [7], "from": 0, "to": 5}]}}, "targeting"),
         ({"targeting": {"hours": [{"days": [0], "from": 9, "to": 5}]}}, "targeting"),
-        ({"campaign_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11"}, "campaign"),
+        ({"campaign_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11"}, "campaign_id"),
     ],
 )
 def test_what_is_absurd_of_a_flight_is_refused_by_its_field(
@@ -111,6 +111,39 @@ def test_what_is_absurd_of_a_flight_is_refused_by_its_field(
     assert [each["field"] for each in answer.json()["errors"]] == [field]
     with tenant_scope(tenant.id):
         assert Flight.objects.count() == 0
+
+
+def test_what_belongs_nowhere_is_refused_by_the_field_that_says_so(
+    api: ApiClient, other_tenant: Tenant, campaign: dict[str, Any]
+) -> None:
+    other = make_client(other_tenant)
+    others_advertiser = made(other, "advertisers", {"name": "Boats Ltd", "currency": "EUR"})
+    others_campaign = made(other, "campaigns", {"name": "Spring", "advertiser_id": others_advertiser["id"]})
+    others_flight = made(other, "flights", flight(campaign_id=others_campaign["id"]))
+
+    for kind, field, body in (
+        ("campaigns", "advertiser_id", {"name": "Autumn", "advertiser_id": others_advertiser["id"]}),
+        ("flights", "campaign_id", flight(campaign_id=others_campaign["id"])),
+        ("creatives", "flight_id", CREATIVE | {"flight_id": others_flight["id"]}),
+    ):
+        answer = api.post(f"ads/{kind}", body)
+        assert answer.status_code == 400
+        [error] = answer.json()["errors"]
+        assert error["field"] == field
+        assert error["message"].endswith(f"{body[field]} that is not archived")
+
+
+def test_an_archived_advertiser_begins_nothing_new(api: ApiClient, campaign: dict[str, Any]) -> None:
+    drafted = made(api, "flights", flight(campaign_id=campaign["id"]))
+    assert api.delete(f"ads/advertisers/{campaign['advertiser_id']}").status_code == 204
+
+    for answer in (
+        api.post("ads/flights", flight(campaign_id=campaign["id"])),
+        api.post(f"ads/flights/{drafted['id']}/start", None),
+    ):
+        assert answer.status_code == 400
+        assert "archived" in answer.json()["detail"]
+        assert [each["field"] for each in answer.json()["errors"]] == ["campaign_id"]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +232,7 @@ def test_scopes_and_tenants_are_kept_apart(
     assert other_api.get(f"ads/campaigns/{campaign['id']}").status_code == 404
     assert other_api.patch(f"ads/campaigns/{campaign['id']}", {"name": "Mine"}).status_code == 404
     body = flight(campaign_id=campaign["id"])
-    assert other_api.post("ads/flights", body).json()["errors"][0]["field"] == "campaign"
+    assert other_api.post("ads/flights", body).json()["errors"][0]["field"] == "campaign_id"
     with tenant_scope(tenant.id):
         assert (Advertiser.objects.count(), Campaign.objects.get().name) == (1, "Autumn")
 

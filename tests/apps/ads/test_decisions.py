@@ -114,6 +114,15 @@ def test_a_flight_is_shown_to_whom_it_asks_for(
         assert sum(placed.no_fill.lost.values()) == 1
 
 
+def test_a_place_is_targeted_by_its_key_however_it_is_written(scope: Tenant) -> None:
+    make_placement("Article-Top")
+    flight = make_live_flight(targeting={"include": {"placements": ["Article-Top"]}})
+
+    placed = decide_one(ask(placements=("Article-Top",)))
+
+    assert flight_of(placed) == flight.id
+
+
 def test_the_index_says_the_same_as_a_plain_reading_of_each_targeting() -> None:
     rng = np.random.default_rng(5)
     names, values = ["countries", "keywords", "segments"], ["a", "b", "c", "d"]

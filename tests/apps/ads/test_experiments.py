@@ -112,12 +112,20 @@ IDS = (str(uuid4()), str(uuid4()))
         (arms_of((0.4, 0.4), IDS), "add up"),
         (arms_of((0.5, 0.5), ("x", "y")), "no ids"),
         (arms_of((0.5, 0.5), (IDS[0], IDS[0])), "twice"),
+        ([], "must be a list of 2 to 10"),
+        ([arm | {"name": "\ud800"} for arm in arms_of((0.5, 0.5), IDS)], "not valid Unicode"),
         (arms_of((0.5, 0.5), IDS), "no flight or creative of the campaign"),
     ],
 )
 def test_arms_that_cannot_be_are_refused(arms: Any, message: str, flight: Flight) -> None:
     with pytest.raises(ValidationError, match=message) as refused:
         split(flight.campaign, flight, flight, arms=arms)
+    assert refused.value.message_dict.keys() == {"arms"}
+
+
+def test_a_flight_and_its_own_creative_are_not_two_members(flight: Flight) -> None:
+    with pytest.raises(ValidationError, match="and its flight") as refused:
+        split(flight.campaign, flight, Creative.objects.get())
     assert refused.value.message_dict.keys() == {"arms"}
 
 
