@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from apps.ads.campaigns import services
-from apps.ads.campaigns.form import AdObjectForm, RejectionForm
+from apps.ads.campaigns.form import AdObjectForm, ApprovalForm, RejectionForm
 from apps.ads.campaigns.models import (
     AdObject,
     Advertiser,
@@ -310,16 +310,19 @@ class CreativeAdmin(AdObjectAdmin):
         dialog={
             "title": "Approve this creative?",
             "description": "It may be shown as it is. If it is to show or lead elsewhere, it is reviewed anew.",
-            "form_class": None,
+            "form_class": ApprovalForm,
             "form_submit_text": "Approve",
         },
     )
-    def approve(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+    def approve(self, request: HttpRequest, form: ApprovalForm, object_id: str) -> HttpResponse:
+        version = form.cleaned_data["version"]
         return self.act(
             request,
             object_id,
             "The creative is approved.",
-            lambda found: services.review(creative_id=found.id, approve=True, actor=actor_name(request)),
+            lambda found: services.review(
+                creative_id=found.id, approve=True, version=version, actor=actor_name(request)
+            ),
         )
 
     @action(

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
 
-from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Flight
+from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Creative, Flight
 from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
 from console.forms import PrettyJSONField, ServiceForm
 from console.theme import BaseDialogForm, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -111,6 +113,21 @@ def _flight_field() -> forms.TypedChoiceField:
         widget=UnfoldAdminSelectWidget,
         help_text="With ad_impression, ad_click or ad_conversion as the event: of this flight alone.",
     )
+
+
+class ApprovalForm(BaseDialogForm):
+    """Shows what it approves, and nothing else: its version comes back with the answer."""
+
+    form_before_template = "ads/approval.html"
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.creative = get_object_or_404(Creative, id=self.object_id)
+        self.initial["version"] = self.creative.version
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        return {"creative": self.creative}
 
 
 class RejectionForm(BaseDialogForm):

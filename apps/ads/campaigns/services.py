@@ -163,10 +163,12 @@ def set_status(*, flight_id: UUID, status: FlightStatus, actor: str) -> Flight:
 
 
 @transaction.atomic
-def review(*, creative_id: UUID, approve: bool, actor: str, note: str = "") -> Creative:
-    """An operator's word on a creative; a rejected one needs a note. Raises Creative.DoesNotExist, Archived and
-    ValidationError."""
+def review(*, creative_id: UUID, approve: bool, actor: str, note: str = "", version: int | None = None) -> Creative:
+    """An operator's word on a creative; a rejected one needs a note. `version` is the one that was looked at: another
+    is not judged by it. Raises Creative.DoesNotExist, Archived and ValidationError."""
     creative = _locked(Creative, creative_id)
+    if version is not None and version != creative.version:
+        raise ValidationError({"version": "The creative has been changed since you looked at it; look at it again."})
     if not approve and not note.strip():
         raise ValidationError({"note": "say why, so that the advertiser can mend it"})
     before = snapshot(creative)

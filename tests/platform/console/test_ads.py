@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 
 from apps.ads.audiences.models import Audience, AudienceBuild, AudienceSeed, BuildStatus
-from apps.ads.campaigns.services import create
+from apps.ads.campaigns.models import Creative, ReviewStatus
+from apps.ads.campaigns.services import change, create
 from apps.ads.models import OwnSubject
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
@@ -101,3 +102,23 @@ def test_a_viewer_names_nobody(furnished: Furnished, tenant: Tenant, as_role: Ca
     with connected_as("app"), tenant_scope(tenant.id):
         assert not OwnSubject.objects.exists()
         assert not AudienceBuild.objects.exists()
+
+
+def test_what_changes_after_an_operator_has_looked_at_it_is_not_approved(
+    furnished: Furnished, tenant: Tenant, operator: Client
+) -> None:
+    address = f"/console/ads/creative/{furnished.creative.pk}"
+    dialog = operator.get(f"{address}/approve/")
+    seen = {"_form_submitted": "on", "version": str(dialog.context["form"].initial["version"])}
+    assert furnished.creative.click_url in dialog.content.decode()
+    with connected_as("app"), tenant_scope(tenant.id):
+        elsewhere = {"click_url": "https://elsewhere.example/"}
+        change(Creative, object_id=furnished.creative.pk, actor="client", changes=elsewhere)
+
+    operator.post(f"{address}/approve/", seen)
+    assert "has been changed since you looked at it" in operator.get(f"{address}/change/").content.decode()
+    assert furnished.fresh(furnished.creative).review == ReviewStatus.PENDING
+
+    assert "https://elsewhere.example/" in operator.get(f"{address}/approve/").content.decode()
+    operator.post(f"{address}/approve/", seen | {"version": str(int(seen["version"]) + 1)})
+    assert furnished.fresh(furnished.creative).review == ReviewStatus.APPROVED

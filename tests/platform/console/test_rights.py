@@ -79,10 +79,10 @@ def test_the_sidebar_offers_what_the_role_may_open(role: Role, as_role: Callable
 Act = Callable[[Client, Furnished], Any]
 
 
-def dialog(page: str, row: str, action: str) -> Act:
+def dialog(page: str, row: str, action: str, **fields: str) -> Act:
     """Press the button of an action and confirm it."""
     return lambda client, furnished: client.post(
-        f"/console/{page}/{getattr(furnished, row).pk}/{action}/", {"_form_submitted": "on"}
+        f"/console/{page}/{getattr(furnished, row).pk}/{action}/", {"_form_submitted": "on", **fields}
     )
 
 
@@ -198,7 +198,7 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
     ),
     "approve a creative": (
         FROM_OPERATOR,
-        dialog("ads/creative", "creative", "approve"),
+        dialog("ads/creative", "creative", "approve", version="1"),
         lambda f: f.fresh(f.creative).review,
     ),
     "archive a flight": (
