@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, serving_refusals
+from api.serializers import RequestSerializer
 from serving.models import Deployment, ModelVersion, VersionStatus
 from serving.selectors import model_versions
 from serving.services import promote, rollback
@@ -46,7 +47,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         return version.status == VersionStatus.LIVE
 
 
-class ModelVersionFilterSerializer(serializers.Serializer):
+class ModelVersionFilterSerializer(RequestSerializer):
     model = serializers.SlugField(required=False, help_text="line of models, such as next-item")
     status = serializers.ChoiceField(VersionStatus.choices, required=False)
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from api.serializers import ObjectField
+from api.serializers import ObjectField, RequestSerializer
 from catalog.filter_services import FilterInUse, delete_filter, put_filter
 from catalog.filters import FilterError
 from catalog.models import SavedFilter
@@ -41,7 +41,7 @@ class SavedFilterSerializer(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class SavedFilterBodySerializer(serializers.Serializer):
+class SavedFilterBodySerializer(RequestSerializer):
     """A filter expression whose values may be parameters."""
 
     description = serializers.CharField(max_length=500, allow_blank=True, default="")

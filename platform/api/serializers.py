@@ -9,11 +9,30 @@ from rest_framework import serializers
 
 from behavior.parsing import Invalid, parse_properties
 
-# Named at most; a body may hold any number of unknown fields.
+# Fields or choices that are named at most; a body may hold any number of unknown ones.
 MOST_NAMED = 10
 
 
-class StrictSerializer(serializers.Serializer):
+class RequestSerializer(serializers.Serializer):
+    """Of what a client sends. Whoever names no choice is told which there are."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields: dict[str, serializers.Field] = super().get_fields()
+        for field in fields.values():
+            _name_choices(field)
+        return fields
+
+
+def _name_choices(field: Any) -> None:
+    if isinstance(field, serializers.ChoiceField):
+        names = [str(choice) for choice in field.choices]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        field.error_messages["invalid_choice"] = f'"{{input}}" is none of {", ".join(names[:MOST_NAMED])}{more}'
+    if hasattr(field, "child"):
+        _name_choices(field.child)
+
+
+class StrictSerializer(RequestSerializer):
     """Refuses fields that it does not know, since a misspelt one would silently take its default."""
 
     def to_internal_value(self, data: Any) -> Any:

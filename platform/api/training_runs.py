@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, serving_refusals
+from api.serializers import RequestSerializer
 from serving.models import RunStatus, TrainingRun
 from serving.selectors import training_runs
 from serving.services import cancel_training, request_training
@@ -51,7 +52,7 @@ class TrainingRunSerializer(serializers.ModelSerializer):
         return next((version.id for version in run.versions.all()), None)
 
 
-class TrainingRunFilterSerializer(serializers.Serializer):
+class TrainingRunFilterSerializer(RequestSerializer):
     model = serializers.SlugField(required=False, help_text="line of models, such as next-item")
     status = serializers.ChoiceField(RunStatus.choices, required=False)
 

@@ -260,3 +260,9 @@ def test_a_report_is_saved_as_csv_and_never_as_a_formula(tenant: Tenant, api: Ap
     assert next(csv.reader(answer.content.decode().splitlines()))[:3] == ["key", "name", "currency"]
     assert api.get("ads/reports?by=moon").status_code == 400
     assert api.get("ads/reports?since=2030-01-02T00:00:00Z&until=2030-01-01T00:00:00Z").status_code == 400
+
+
+def test_whoever_names_no_choice_is_told_which_there_are(api: ApiClient, campaign: dict[str, Any]) -> None:
+    answer = api.post("ads/flights", flight(campaign_id=campaign["id"], bid_kind="cpx"))
+    assert answer.status_code == 400
+    assert '"cpx" is none of cpm, cpc, cpa' in str(answer.json())
