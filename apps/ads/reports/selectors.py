@@ -17,11 +17,14 @@ MOST_ROWS = 10_000
 KEYS = {
     "advertiser": "advertiser.id::text",
     "campaign": "campaign.id::text",
-    "flight": "delivery.flight_id::text",
-    "creative": "delivery.creative_id::text",
-    "placement": "delivery.placement_id::text",
-    "country": "delivery.country",
-    "device": "delivery.device",
+    "flight": "flight_id::text",
+}
+# Of what happened, where the flight does not tell the cut.
+PARTS = {
+    "creative": "creative_id::text",
+    "placement": "placement_id::text",
+    "country": "country",
+    "device": "device",
     "day": "to_char(moment AT TIME ZONE %(zone)s, 'YYYY-MM-DD')",
     "hour": "to_char(date_trunc('hour', moment, %(zone)s) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:00')",
 }
@@ -37,43 +40,45 @@ NAMES = {
     "day": UNNAMED,
     "hour": UNNAMED,
 }
-# One row of `happened` for each thing that happened, with its moment.
+# One row of `happened` for each thing that happened, with its moment. They are counted before flights are joined: on
+# tables that are not analysed yet the planner would read all of them again for each flight.
 REPORT = """
     WITH happened AS (
-        SELECT delivery_id, placed_at AS moment, 1 AS placed, 0 AS seen, 0 AS viewable, 0 AS clicked, 0 AS converted,
-            0::bigint AS revenue, 0::bigint AS spent
-        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s AND placed_at < %(until)s
+        SELECT flight_id, creative_id, placement_id, country, device, event.*
+        FROM ads_delivery CROSS JOIN LATERAL (VALUES
+            (placed_at, 1, 0, 0, 0, 0, 0::bigint, 0::bigint),
+            (impression_at, 0, 1, 0, 0, 0, 0, 0),
+            (viewable_at, 0, 0, 1, 0, 0, 0, 0),
+            (clicked_at, 0, 0, 0, 1, 0, 0, 0)
+        ) AS event (moment, placed, seen, viewable, clicked, converted, revenue, spent)
+        WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days' AND placed_at < %(until)s
+            AND moment >= %(since)s AND moment < %(until)s
         UNION ALL
-        SELECT delivery_id, impression_at, 0, 1, 0, 0, 0, 0, 0
-        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
-            AND impression_at >= %(since)s AND impression_at < %(until)s
-        UNION ALL
-        SELECT delivery_id, viewable_at, 0, 0, 1, 0, 0, 0, 0
-        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
-            AND viewable_at >= %(since)s AND viewable_at < %(until)s
-        UNION ALL
-        SELECT delivery_id, clicked_at, 0, 0, 0, 1, 0, 0, 0
-        FROM ads_delivery WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days'
-            AND clicked_at >= %(since)s AND clicked_at < %(until)s
-        UNION ALL
-        SELECT delivery_id, occurred_at, 0, 0, 0, 0, 1, value_micros, 0
-        FROM ads_attributedconversion
-        WHERE tenant_id = %(tenant)s AND occurred_at >= %(since)s AND occurred_at < %(until)s
-        UNION ALL
-        SELECT delivery_id, billed_at, 0, 0, 0, 0, 0, 0, amount_micros
-        FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
+        SELECT delivery.flight_id, creative_id, placement_id, country, device,
+            moment, 0, 0, 0, 0, converted, revenue, spent
+        FROM (
+            SELECT delivery_id, occurred_at, 1, value_micros, 0
+            FROM ads_attributedconversion
+            WHERE tenant_id = %(tenant)s AND occurred_at >= %(since)s AND occurred_at < %(until)s
+            UNION ALL
+            SELECT delivery_id, billed_at, 0, 0, amount_micros
+            FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
+        ) AS event (delivery_id, moment, converted, revenue, spent)
+            JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
+                AND delivery.delivery_id = event.delivery_id
+    ), counted AS MATERIALIZED (
+        SELECT flight_id, {part} AS part, sum(placed) AS placed, sum(seen) AS seen, sum(viewable) AS viewable,
+            sum(clicked) AS clicked, sum(converted) AS converted, sum(revenue) AS revenue, sum(spent) AS spent
+        FROM happened WHERE %(flight)s::uuid IS NULL OR flight_id = %(flight)s GROUP BY 1, 2
     )
     SELECT {key} AS key, currency, sum(placed)::bigint, sum(seen)::bigint, sum(viewable)::bigint,
         sum(clicked)::bigint, sum(converted)::bigint, sum(revenue)::bigint, sum(spent)::bigint
-    FROM happened
-        JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
-            AND delivery.delivery_id = happened.delivery_id
-        JOIN ads_flight AS flight ON flight.tenant_id = %(tenant)s AND flight.id = delivery.flight_id
+    FROM counted
+        JOIN ads_flight AS flight ON flight.tenant_id = %(tenant)s AND flight.id = flight_id
         JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
         JOIN ads_advertiser AS advertiser
             ON advertiser.tenant_id = %(tenant)s AND advertiser.id = campaign.advertiser_id
-    WHERE (%(flight)s::uuid IS NULL OR flight.id = %(flight)s)
-        AND (%(campaign)s::uuid IS NULL OR campaign.id = %(campaign)s)
+    WHERE %(campaign)s::uuid IS NULL OR campaign.id = %(campaign)s
     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s"""
 FILTERED = """
     SELECT kind, reason, sum(count)::bigint FROM ads_filteredevent
@@ -142,7 +147,7 @@ def report(
     with connection.cursor() as cursor:
         cursor.execute(NAMES[by], values)
         names = dict(cursor.fetchall())
-        cursor.execute(REPORT.format(key=KEYS[by]), values)
+        cursor.execute(REPORT.format(key=KEYS.get(by, "part"), part=PARTS.get(by, "NULL")), values)
         return [ReportRow(key, names.get(key, key or "unknown"), *row) for key, *row in cursor.fetchall()]
 
 

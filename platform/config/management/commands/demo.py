@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.ads.demonstrations.market import fill_ads
 from apps.recommendation.demonstrations.shops import (
     LOGIN,
     SHOPS,
@@ -37,8 +38,8 @@ SUBJECTS, FEW_SUBJECTS = 2_000, 600
 
 class Command(BaseCommand):
     help = (
-        "The whole suite with two demonstration shops, a risk desk and a service desk: history, models, a login, "
-        "a key, calls to try."
+        "The whole suite with two demonstration shops, a risk desk, a service desk and advertisers: history, models, a "
+        "login, a key, calls to try."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -100,6 +101,7 @@ class Command(BaseCommand):
             ensure_visits(shop, tenant_id, **doors)
         work_at_desk(desk, login=LOGIN, **doors)
         work_at_service(desk, **doors)
+        fill_ads(desk, **doors)
 
     def _wait_for(self, name: str, tenant_id: int, run: TrainingRun) -> None:
         shown = ""

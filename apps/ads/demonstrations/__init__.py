@@ -1,0 +1,1 @@
+"""A made market of ads for demonstrations."""
