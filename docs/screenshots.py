@@ -28,7 +28,6 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "scenario-kpi": ("/console/decisions/scenario/?q=home", True, "KPI"),
     "inbox": ("/console/service/conversation/", True),
     "service-report": ("/console/service/servicereport/", False),
-    "ads-flight": ("/console/ads/flight/?status=live", True),
     "ads-report": ("/console/ads/adreport/?by=flight", False),
 }
 

@@ -84,7 +84,7 @@ FLIGHTS = (
         "Trail Coffee",
         "Coffee for the trail",
         "Ground this morning, brewed on your stove",
-        {"bid_kind": "cpa", "bid_micros": 20 * UNIT, "budget_micros": 900 * UNIT},
+        {"bid_kind": "cpa", "bid_micros": 20 * UNIT, "budget_micros": 4_000 * UNIT},
     ),
     Made(
         "Alpine Maps",
