@@ -24,9 +24,9 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Familiarity:
-    """`having` (TERM_BUCKETS,) says how many of `conversations` have a term; `strange` (D, D) how
-    little of each direction of pretrained vectors training has seen. `usual_words` and `usual_meaning` are what all but
-    the strangest held-out conversations reach.
+    """`having` (TERM_BUCKETS,) says how many of `conversations` have a term; `strange` (D, D) how little of each
+    direction of pretrained vectors training has seen. `usual_words` and `usual_meaning` are what all but the strangest
+    held-out conversations reach.
 
     By meaning it is what a Bayesian linear model of the vectors would know of a new one: 1 less what is left of the
     prior's variance, the prior being as strong as the mean direction of the training's vectors.

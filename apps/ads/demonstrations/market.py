@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
-from apps.ads.auctions.snapshot import forget_snapshots
 from apps.ads.campaigns.models import Advertiser, Campaign, Creative, Flight, FlightStatus, Placement
 from apps.ads.campaigns.services import create, review, set_status
 from apps.ads.tracking.models import EventKind
@@ -107,30 +106,36 @@ Say = Callable[[str], None]
 
 
 def fill_ads(tenant_id: int, *, state: State, save: Callable[[], None], say: Say) -> None:
-    """Placements, advertisers, flights and today's readers; once."""
-    if "ads" in state:
+    """Placements, advertisers, flights and today's readers; each once, also where a run was ended between them."""
+    if "ads" not in state:
+        with tenant_scope(tenant_id):
+            _open_market()
+        state["ads"] = {}
+        save()
+    if "clicks" in state["ads"]:
         return
-    with tenant_scope(tenant_id):
-        for key, (width, height) in PLACES.items():
-            create(
-                Placement,
-                actor=ACTOR,
-                key=key,
-                name=key.title(),
-                width=width,
-                height=height,
-                currency=CURRENCY,
-                floor_micros=UNIT // 10,
-            )
-        campaigns = {name: _campaign(name) for name in dict.fromkeys(made.advertiser for made in FLIGHTS)}
-        for made in FLIGHTS:
-            _start(_flight(made, campaigns[made.advertiser]))
-        _flight(WAITING, campaigns[WAITING.advertiser])
-    forget_snapshots()
-    clicked = _read_pages(tenant_id)
-    state["ads"] = {"readers": READERS, "clicks": clicked}
+    clicks = _read_pages(tenant_id)
+    state["ads"] = {"clicks": clicks}
     save()
-    say(f"Ads: {len(FLIGHTS)} live flights, {READERS} readers with {clicked} clicks")
+    say(f"Ads: {len(FLIGHTS)} live flights, {READERS} readers with {clicks} clicks")
+
+
+def _open_market() -> None:
+    for key, (width, height) in PLACES.items():
+        create(
+            Placement,
+            actor=ACTOR,
+            key=key,
+            name=key.title(),
+            width=width,
+            height=height,
+            currency=CURRENCY,
+            floor_micros=UNIT // 10,
+        )
+    campaigns = {name: _campaign(name) for name in dict.fromkeys(made.advertiser for made in FLIGHTS)}
+    for made in FLIGHTS:
+        _start(_flight(made, campaigns[made.advertiser]))
+    _flight(WAITING, campaigns[WAITING.advertiser])
 
 
 def _campaign(advertiser: str) -> Campaign:

@@ -1,6 +1,9 @@
 """The demonstration's advertisers have something on each of their pages, and come once."""
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import Creative, Flight, ReviewStatus
@@ -10,11 +13,22 @@ from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
 
 
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
 def test_advertisers_and_todays_readers_come_once(tenant: Tenant, api: ApiClient) -> None:
     said: list[str] = []
-    doors: dict[str, Any] = {"state": {}, "save": lambda: None, "say": said.append}
-    fill_ads(tenant.id, **doors)
-    fill_ads(tenant.id, **doors)
+    state: dict[str, Any] = {}
+
+    def fill(save: Callable[[], None] = lambda: None) -> None:
+        fill_ads(tenant.id, state=state, save=save, say=said.append)
+
+    # Ended once the flights are there, and before anybody has read.
+    with pytest.raises(KeyboardInterrupt):
+        fill(save=interrupted)
+    fill()
+    fill()
     assert len(said) == 1
     with tenant_scope(tenant.id):
         assert Flight.objects.filter(status="live").count() == len(FLIGHTS)
