@@ -1,9 +1,13 @@
 """The house keeps its shape: these tests fail when a room is missing, oversized or not described."""
 
+import os
 import platform
 import re
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 APP_FILES = {"selectors.py", "services.py", "engine.py", "api.py", "urls.py", "serializers.py", "admin.py"}
@@ -41,3 +45,19 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
         if "/migrations/" not in name and (lines := (ROOT / name).read_text().count("\n")) > 400
     }
     assert not long
+
+
+@pytest.mark.parametrize("process", ["app", "console"])
+def test_a_web_process_starts_without_torch(process: str) -> None:
+    """It takes seconds and memory, and whoever asks a worker for predictions has no use for it."""
+    program = "import sys; from django.urls import get_resolver; get_resolver().url_patterns; print(*sys.modules)"
+    environment = os.environ | {"SEQUITUR_PROCESS": process}
+    ran = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"torch", "sklearn", "xgboost", "transformers"} & set(ran.stdout.split())

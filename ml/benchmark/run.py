@@ -16,7 +16,7 @@ from ml.benchmark.datasets import DATASETS, Dataset
 from ml.benchmark.speed import answering_speed, peak_flops, training_flops_per_event
 from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
-from ml.nn.encoders import ENCODERS
+from ml.nn.names import ENCODER_NAMES
 from ml.tasks.config import NextItemConfig
 from ml.tasks.item_descriptions import ItemDescriptions
 from ml.tasks.next_item import Measured, NextItemRun
@@ -24,7 +24,7 @@ from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.training.environment import seeded
 from ml.training.progress import Progress
 
-MODELS = tuple(ENCODERS)
+MODELS = ENCODER_NAMES
 KS = (10, 20, 50)
 # Every case counts: published figures rest on all of them.
 ALL_CASES = 10**9

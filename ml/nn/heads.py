@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.data.activity import ACTIVITIES_OF_TYPE
+from ml.nn.names import NEXT_ITEM, NEXT_TYPE
 
-NEXT_ITEM = "next_item"
-NEXT_TYPE = "next_type"
 # A position whose outcome is not known.
 NO_LABEL = -1
 # How the buffers begin that hold what counting says; a warm start counts anew.

@@ -10,10 +10,6 @@ from ml.data.batches import GAP_BUCKETS, EventBatch
 from ml.data.item_features import ItemFeatures
 from ml.nn.bags import Bags, BagSums
 
-DEFAULT_INPUTS = ("type", "gap", "value")
-# The last two need item features beside the log.
-INPUTS = (*DEFAULT_INPUTS, "hour", "attributes", "text")
-
 
 class EventEmbedding(nn.Module):
     """The sum of the embeddings of an event's parts. The item vectors are shared with the output (tied embeddings)."""

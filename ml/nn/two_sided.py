@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from ml.data.party_sequences import CHANNELS, SIDES, SideSequences, Table
 from ml.nn.encoders import ENCODERS
 
-# The encoders in which no event sees a later one, so that padding on the right stays out.
-RISK_ENCODERS = ("lstm", "gru", "transformer")
 # Features beyond so many standard deviations count as so many.
 MOST_DEVIATIONS = 5.0
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ml.data.activity import activity_of_history
 from ml.data.batches import EventBatch
 from ml.data.vocabulary import Vocabulary
-from ml.nn.heads import NEXT_TYPE
+from ml.nn.names import NEXT_TYPE
 from ml.nn.sequence_model import SequenceModel
 from ml.serving.requests import Outlook
 

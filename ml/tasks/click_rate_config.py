@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ml.nn.names import Device
 from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
@@ -17,7 +18,6 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
 )
-from ml.training.environment import Device
 
 
 @dataclass(frozen=True)

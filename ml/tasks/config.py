@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from ml.evaluation.session_neighbors import NeighborSettings
-from ml.nn.encoders import ENCODERS
-from ml.nn.inputs import DEFAULT_INPUTS, INPUTS
+from ml.nn.names import DEFAULT_INPUTS, ENCODER_NAMES, INPUTS, Device
 from ml.tasks.head_settings import head_problems
 from ml.tasks.search_space import SearchSpace
 from ml.tasks.settings import (
@@ -26,7 +25,6 @@ from ml.tasks.settings import (
     is_weights,
     one_of,
 )
-from ml.training.environment import Device
 
 SplitKind = Literal["global_time", "leave_one_out"]
 LossKind = Literal["auto", "full", "sampled", "gbce"]
@@ -124,7 +122,7 @@ class NextItemConfig(TaskSettings):
         "schedule": one_of(get_args(ScheduleKind)),
         "device": DEVICE,
         "text_encoder": one_of(get_args(TextEncoderKind)),
-        "encoder": one_of(ENCODERS),
+        "encoder": one_of(ENCODER_NAMES),
         **dict.fromkeys(("evaluation_cases", "list_length", "max_length", "dimension", "layers", "heads"), COUNT),
         **dict.fromkeys(("negatives", "batch_tokens", "epochs", "patience", "rule_gap", "rule_window"), COUNT),
         **dict.fromkeys(("memory_budget_mb", "text_steps"), COUNT),

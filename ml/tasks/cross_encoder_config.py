@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ml.nn.names import Device
 from ml.tasks.settings import (
     COUNT,
     COUNT_OR_NULL,
@@ -15,7 +16,6 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
 )
-from ml.training.environment import Device
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ml.data.batches import gather_batch
 from ml.data.columns import EventColumns
 from ml.data.splits import Split
 from ml.evaluation.classification import binary_metrics, choice_metrics
-from ml.nn.heads import NEXT_TYPE
+from ml.nn.names import NEXT_TYPE
 from ml.nn.sequence_model import SequenceModel
 from ml.tasks.config import NextItemConfig
 from ml.tasks.head_labels import Seen, labels, measurable_rows, outcome_groups

@@ -10,7 +10,8 @@ from ml.data.activity import ACTIVITIES_OF_TYPE
 from ml.data.columns import EventColumns
 from ml.data.splits import Split, count_before
 from ml.evaluation.untrained_outcomes import OutcomeRates
-from ml.nn.heads import NEXT_TYPE, NO_LABEL
+from ml.nn.heads import NO_LABEL
+from ml.nn.names import NEXT_TYPE
 from ml.tasks.head_settings import PURCHASE, Head
 
 Indices = NDArray[np.int64]

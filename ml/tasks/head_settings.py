@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.data.activity import DAY
-from ml.nn.heads import NEXT_ITEM, NEXT_TYPE
+from ml.nn.names import NEXT_ITEM, NEXT_TYPE
 
 PURCHASE, CHURN = "purchase", "churn"
 # The settings of each head; all of them are needed.

@@ -14,7 +14,8 @@ from ml.data.columns import EventColumns
 from ml.data.splits import Split
 from ml.evaluation.untrained_outcomes import OutcomeRates
 from ml.nn.encoders import BidirectionalTransformer
-from ml.nn.heads import NEXT_ITEM, NEXT_TYPE, NO_LABEL
+from ml.nn.heads import NO_LABEL
+from ml.nn.names import NEXT_ITEM, NEXT_TYPE
 from ml.nn.sequence_model import Encoded, SequenceModel
 from ml.tasks.config import NextItemConfig
 from ml.tasks.head_labels import count_outcomes, training_labels

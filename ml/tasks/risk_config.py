@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ml.data.velocity import SETTLED_WINDOWS
-from ml.nn.two_sided import RISK_ENCODERS
+from ml.nn.names import RISK_ENCODERS, Device
 from ml.tasks.settings import (
     BELOW_ONE,
     COUNT,
@@ -21,7 +21,6 @@ from ml.tasks.settings import (
     is_whole,
     one_of,
 )
-from ml.training.environment import Device
 
 _LABELS = (
     "known_frauds_28d",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self, get_args
 
-from ml.training.environment import Device
+from ml.nn.names import Device
 
 Requirement = tuple[Callable[[Any], bool], str]
 

@@ -13,7 +13,8 @@ from ml.data.newest import Rows
 from ml.data.passage_lists import PassageLists
 from ml.nn.cross_encoder import CrossEncoder
 from ml.nn.losses import half_precision
-from ml.training.environment import Device, device_named
+from ml.nn.names import Device
+from ml.training.environment import device_named
 from ml.training.layer_rates import layer_groups, warm_up_and_fall
 
 

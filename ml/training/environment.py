@@ -3,14 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
+from ml.nn.names import Device
 from ml.training.memory import memory_kept
-
-# "auto" is a graphics processor where there is one.
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.nn.losses import half_precision
+from ml.nn.names import Device
 from ml.nn.text_encoder import TextEncoder
-from ml.training.environment import Device, device_named
+from ml.training.environment import device_named
 from ml.training.layer_rates import layer_groups, warm_up_and_fall
 
 Codes = NDArray[np.int64]

@@ -12,21 +12,28 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from ml.nn.names import DEFAULT_INPUTS
 from ml.serving.gathering import Gatherer
 from ml.serving.predictor import load_predictor, load_rules
 from ml.serving.requests import Predictor
 from ml.serving.rules import RulesPredictor
+from ml.tasks.configurations import CONFIGURATIONS
 from serving.once import Once
 
 if TYPE_CHECKING:
     from ml.data.item_features import ItemFeatures
     from ml.nn.text_encoder import TextEncoder
     from ml.serving.pool import PredictorPool
-    from ml.tasks import Task
+    from ml.tasks.base import Task
 
 # Rules are memory-mapped, so that a kept one costs little.
 RULES_KEPT = 64
 GATHERERS_KEPT = 1024
+
+
+def load() -> None:
+    """Import what all tasks need, which takes seconds, before anybody waits for it."""
+    import ml.tasks.registry  # noqa: F401
 
 
 @Once
@@ -92,7 +99,7 @@ def text_encoder() -> "TextEncoder":
 
 def training_task(name: str) -> "Task[Any]":
     """Raises KeyError for an unknown task."""
-    from ml.tasks import TASKS
+    from ml.tasks.registry import TASKS
 
     limit_threads()
     return TASKS[name]
@@ -100,17 +107,13 @@ def training_task(name: str) -> "Task[Any]":
 
 def usual_inputs() -> tuple[str, ...]:
     """What a model reads of the events where its configuration does not say."""
-    from ml.nn.inputs import DEFAULT_INPUTS
-
     return DEFAULT_INPUTS
 
 
 def check_configuration(task: str, config: dict[str, Any]) -> None:
     """Raises ValidationError, keyed by field, where no run could use this."""
-    from ml.tasks import CONFIGURATIONS, TASKS
-
-    if task not in TASKS:
-        raise ValidationError({"task": f"'{task}' is unknown; known are {', '.join(sorted(TASKS))}"})
+    if task not in CONFIGURATIONS:
+        raise ValidationError({"task": f"'{task}' is unknown; known are {', '.join(sorted(CONFIGURATIONS))}"})
     try:
         CONFIGURATIONS[task].from_dict(config)
     except (ValueError, TypeError) as error:

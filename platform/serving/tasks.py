@@ -5,10 +5,10 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from catalog.vector_index import has_vectors
-from serving import inference, new_items, text_vectors
+from serving import engine, inference, new_items, text_vectors
 from serving.artifacts import resolve_artifact
 from serving.inbox import DRAIN_TASK
 from serving.leases import let_go, release_expired
@@ -63,11 +63,19 @@ def encode_item_texts_of_tenant() -> None:
         text_vectors.encode_waiting()
 
 
+@worker_init.connect
+def load_engine(sender: Any, **_: Any) -> None:
+    """What trains loads the engine before there is work, and what forks from it finds it loaded."""
+    if "train" in sender.app.amqp.queues.consume_from:
+        engine.load()
+
+
 @worker_ready.connect
 def load_live_versions(sender: Any, **_: Any) -> None:
     """A worker of the infer queue loads what is live before the first question comes."""
     if "infer" not in sender.app.amqp.queues.consume_from:
         return
+    engine.predictors()
     searches_by_meaning = False
     for tenant_id in active_tenant_ids():
         with tenant_scope(tenant_id):

@@ -28,7 +28,7 @@ from tenancy.scope import current_tenant_id
 from tenancy.tasks import task_scope
 
 if TYPE_CHECKING:
-    from ml.tasks import FitReport
+    from ml.tasks.base import FitReport
 
 log = structlog.get_logger(__name__)
 

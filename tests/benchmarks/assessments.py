@@ -31,7 +31,7 @@ from behavior.importing.importer import import_file, open_source
 from behavior.importing.mapping import make_mapping
 from behavior.importing.readers import open_reader
 from behavior.management.commands.import_events import CHUNK_ROWS
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import training_data
 from serving.models import ModelVersion
 from tenancy.models import Tenant

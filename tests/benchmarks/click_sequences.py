@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ml.data.impressions import Impressions
 from ml.evaluation.classification import area_under_roc, log_loss
 from ml.serving.click_rate import ClickRatePredictor
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.benchmarks.peers.environments import HERE, Peer
 from tests.benchmarks.records import Record
 from tests.benchmarks.runner import HOME, spread

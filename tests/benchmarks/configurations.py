@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.benchmark.datasets import DATASETS
-from ml.nn.encoders import ENCODERS
+from ml.nn.names import ENCODER_NAMES
 from ml.tasks.config import NextItemConfig
 
 FOLDER = Path(__file__).parent / "configs"
@@ -103,7 +103,7 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 
 def _check(name: str, run: Run) -> None:
-    if run.dataset not in DATASETS or run.model not in ENCODERS:
+    if run.dataset not in DATASETS or run.model not in ENCODER_NAMES:
         raise ValueError(f"{name}.json: unknown dataset {run.dataset} or model {run.model}")
     try:
         NextItemConfig.from_dict({**run.settings, "encoder": run.model, "budget_minutes": run.budget_minutes})

@@ -26,7 +26,7 @@ from ml.serving.passages import (
     reciprocal_ranks,
     sentences,
 )
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.benchmarks.records import Record
 from tests.benchmarks.retrieval import PLAIN, Case, both_ways, read_cases, recall
 from tests.benchmarks.runner import spread

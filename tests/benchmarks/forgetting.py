@@ -16,8 +16,8 @@ from ml.evaluation.mixture import NEURAL
 from ml.evaluation.ranking import ranking_metrics
 from ml.serving.artifact import Artifact
 from ml.serving.scorer import Scorer
-from ml.tasks import TASKS
 from ml.tasks.next_item_evaluation import CaseEvaluator
+from ml.tasks.registry import TASKS
 from tests.benchmarks.configurations import Configuration
 from tests.benchmarks.records import Record
 from tests.benchmarks.runner import Runner, spread

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ml.data.impressions import Impressions
 from ml.evaluation.classification import expected_calibration_error
 from ml.serving.click_rate import ClickRatePredictor
-from ml.tasks import TASKS, FitReport
+from ml.tasks.base import FitReport
+from ml.tasks.registry import TASKS
 from tests.benchmarks.records import Record
 from tests.benchmarks.runner import spread
 

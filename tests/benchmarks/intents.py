@@ -22,8 +22,8 @@ from ml.data.labelled_texts import LabelledTexts
 from ml.data.text_grams import gram_counts, inverse_frequency, weighted
 from ml.evaluation.scope import threshold_keeping
 from ml.nn.text_encoder import encoder_name, pretrained_encoder
-from ml.tasks import TASKS
 from ml.tasks.intents_training import fit_head
+from ml.tasks.registry import TASKS
 from tests.benchmarks.records import Record, measured_commit
 from tests.benchmarks.runner import HOME, Runner, mean, spread
 

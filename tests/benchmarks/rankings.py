@@ -17,7 +17,7 @@ from behavior.services import store_events
 from catalog.services import upsert_items
 from ml.data.columns import write_columns
 from ml.data.ranked_lists import write_ranked_lists
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.benchmarks.load import Question, answered_by, latencies, percentile

@@ -17,7 +17,7 @@ from ml.serving.bm25 import Bm25Index
 from ml.serving.predictor import load_predictor
 from ml.serving.replies import Candidate, ReplyPredictor, ReplyRequest
 from ml.simulation.replies import SITUATIONS, best_accuracy_of_words, simulate_replies
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from ml.tasks.replies import METRIC, rank_scores, ranks_of
 from tests.benchmarks.records import Record, measured_commit
 from tests.benchmarks.runner import HOME, Result, Runner, mean, spread

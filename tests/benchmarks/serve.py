@@ -25,7 +25,7 @@ from catalog.services import upsert_items
 from ml.data.columns import write_columns
 from ml.serving.predictor import load_predictor
 from ml.serving.requests import NextItemRequest
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.services import promote

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.impressions import Impressions
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.benchmarks.records import Record
 from tests.benchmarks.runner import mean, spread
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 from django.test import override_settings
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.platform.console.furnishing import PASSWORD
 from tests.processes import running_server
 
+expect.set_options(timeout=60_000)
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

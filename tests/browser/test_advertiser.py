@@ -23,6 +23,7 @@ from tests.browser.conftest import slow_hash
 from tests.conftest import ApiClient
 from tests.platform.console.furnishing import make_operator
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -91,13 +92,6 @@ class Readers:
         return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.2)
-
-
 def test_campaign_approval_traffic_pacing_report_and_pause(
     page: Page,
     log_in: Callable[[str], None],
@@ -159,7 +153,7 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
     expect(page.locator("#pacing")).to_contain_text("No step yet")
 
     # Readers: everybody sees the ad, some click it, one of them twice.
-    wait_for(lambda: readers.ask(0)["creative"] is not None)
+    until(lambda: readers.ask(0)["creative"] is not None)
     with tenant_scope(tenant.id):
         enqueue(pace_tenant)
         flight_id = Flight.objects.get().id
@@ -184,8 +178,8 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
         with tenant_scope(tenant.id):
             return Event.objects.filter(type="ad_click").count() == CLICKS
 
-    wait_for(is_logged)
-    wait_for(has_stepped)
+    until(is_logged)
+    until(has_stepped)
     with tenant_scope(tenant.id):
         assert PacingStep.objects.filter(flight_id=flight_id).exists()
         (account,) = flight_accounts()
@@ -218,7 +212,7 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
     confirm(page, "Pause")
     expect(page.get_by_text("The flight is paused.")).to_be_visible()
     expect(page.locator("#history")).to_contain_text("Paused")
-    wait_for(lambda: readers.ask(999)["no_fill"] is not None)
+    until(lambda: readers.ask(999)["no_fill"] is not None)
     assert readers.ask(999)["no_fill"]["reason"] == "no_ads"
 
 
@@ -233,7 +227,7 @@ def test_settings_are_edited_beside_what_they_come_to_and_undone(
     expect(page.locator("#settings-come-to")).to_contain_text("20.00")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("It answers like this within two seconds.")).to_be_visible()
-    wait_for(lambda: api.get("ads/settings").json()["prior_click_rate"] == 0.02)
+    until(lambda: api.get("ads/settings").json()["prior_click_rate"] == 0.02)
 
     page.get_by_label("Clicks of one subject in an hour").fill("0")
     page.get_by_role("button", name="Save", exact=True).click()

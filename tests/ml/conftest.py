@@ -6,7 +6,7 @@ import torch
 
 from ml.data.columns import EventColumns
 from ml.serving.requests import NextItemRequest
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.ml.logs import TINY, make_log
 
 

@@ -15,8 +15,8 @@ from ml.serving.anomaly import AnomalyPrediction
 from ml.serving.anomaly_detector import MEMBERS
 from ml.serving.predictor import load_predictor
 from ml.simulation.transactions import KINDS, SimulatedTransactions, TransactionWorld, simulate_transactions
-from ml.tasks import TASKS
 from ml.tasks.base import FitReport
+from ml.tasks.registry import TASKS
 
 WORLD = TransactionWorld(customers=300, days=45, seed=3)
 SETTINGS = {"days": 45, "epochs": 3, "trees": 50, "threads": 1}

@@ -19,10 +19,10 @@ from ml.serving.affinity import SIGNALS
 from ml.serving.click_rate import ClickRatePredictor
 from ml.serving.predictor import load_predictor
 from ml.simulation.impressions import SimulatedImpressions, simulate_impressions
-from ml.tasks import TASKS
 from ml.tasks.base import FitReport
 from ml.tasks.click_rate_config import ClickRateConfig
 from ml.tasks.click_rate_training import choose_calibrator, information_gains
+from ml.tasks.registry import TASKS
 
 QUICK = {
     "epochs": 8,

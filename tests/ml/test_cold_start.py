@@ -13,7 +13,7 @@ from ml.data.item_features import ItemFeatures, write_item_features
 from ml.evaluation.mixture import NEURAL
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.requests import NextItemRequest
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.ml.logs import TINY
 
 CLUSTERS, PER_CLUSTER = 4, 10

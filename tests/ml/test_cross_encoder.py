@@ -12,8 +12,8 @@ from ml.nn.cross_encoder import CrossEncoder, starting_cross_encoder
 from ml.serving.cross_encoder import CrossEncoderPredictor, Reading
 from ml.serving.cross_encoder_requests import ASKED_READ, asked_beside, sample_cross_encoder_requests
 from ml.serving.predictor import load_predictor
-from ml.tasks import TASKS
 from ml.tasks.cross_encoder import METRIC, best_reading, reciprocal_ranks
+from ml.tasks.registry import TASKS
 from tests.ml.cross_encoders import made_lists, save_tiny_model
 
 QUICK = {"epochs": 4, "learning_rate": 2e-3, "head_rate": 5e-3, "passages": 6, "tokens": 32}

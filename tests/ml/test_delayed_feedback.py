@@ -10,8 +10,8 @@ from scipy.stats import truncexpon
 
 from ml.serving.predictor import load_predictor
 from ml.simulation.impressions import DAY, simulate_conversions
-from ml.tasks import TASKS
 from ml.tasks.click_rate_config import ConversionRateConfig
+from ml.tasks.registry import TASKS
 from ml.training.delayed_feedback import delayed_feedback_loss
 
 

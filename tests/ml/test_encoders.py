@@ -7,8 +7,8 @@ import torch
 
 from ml.data.columns import EventColumns
 from ml.nn.encoders import ENCODERS
-from ml.tasks import TASKS
 from ml.tasks.next_item_training import masked_targets
+from ml.tasks.registry import TASKS
 from tests.ml.logs import TINY
 
 

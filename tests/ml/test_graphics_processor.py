@@ -8,7 +8,7 @@ import torch
 
 from ml.simulation.impressions import simulate_impressions
 from ml.simulation.replies import simulate_replies
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.ml.test_intents import bank_texts
 from tests.ml.test_risk import risky_log
 

@@ -20,11 +20,13 @@ from ml.serving.artifact import Artifact
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.requests import NextItemRequest
 from ml.serving.scorer import Scorer
-from ml.tasks import TASKS, FitReport, Progress
+from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
 from ml.tasks.head_evaluation import predict_outcomes
 from ml.tasks.multi_task import MultiTask, unseen_labels
 from ml.tasks.next_item_training import epoch_batches, prefix_windows, window_targets
+from ml.tasks.registry import TASKS
+from ml.training.progress import Progress
 from tests.ml.logs import TINY
 
 TASK = TASKS["next_item"]

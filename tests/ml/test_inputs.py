@@ -12,7 +12,7 @@ from ml.nn.sequence_model import SequenceModel
 from ml.serving.artifact import Artifact
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.scorer import Scorer
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.ml.logs import TINY, make_log
 
 ITEMS = 6

@@ -14,8 +14,8 @@ from ml.evaluation.scope import operating_curve, threshold_keeping
 from ml.nn.text_encoder import encoder_name, pretrained_encoder
 from ml.serving.intents import IntentPredictor
 from ml.serving.predictor import load_predictor
-from ml.tasks import TASKS
 from ml.tasks.intents_config import IntentsConfig
+from ml.tasks.registry import TASKS
 from ml.training.intent_tuning import OUT_OF_SCOPE, Tuning, tune_on_intents
 
 WANTS = {

@@ -12,7 +12,7 @@ from ml.data.item_features import write_item_features
 from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
 from ml.serving.item_descriptions import describe_items, knows_content
 from ml.serving.next_item import NextItemPredictor
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from ml.training.progress import Progress
 from tests.ml.logs import TINY
 from tests.ml.test_cold_start import request

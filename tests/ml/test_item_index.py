@@ -21,7 +21,7 @@ from ml.serving.clustered_index import ClusteredIndex
 from ml.serving.item_index import ExactIndex, ItemIndex, build_index, open_index, save_index
 from ml.serving.next_item import NextItemPredictor
 from ml.serving.requests import NextItemRequest
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from tests.ml.logs import TINY, make_log
 
 Ask = Callable[..., NextItemRequest]

@@ -8,9 +8,11 @@ from safetensors.torch import load_file
 
 from ml.data.columns import EventColumns, write_columns
 from ml.data.splits import global_time_split
-from ml.tasks import TASKS, FitReport, Progress
+from ml.tasks.base import FitReport
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item_training import epoch_batches, training_events, window_targets
+from ml.tasks.registry import TASKS
+from ml.training.progress import Progress
 from tests.ml.logs import TINY, make_log
 
 TASK = TASKS["next_item"]

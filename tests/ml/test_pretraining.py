@@ -12,9 +12,10 @@ from ml.data.splits import global_time_split
 from ml.data.vocabulary import Vocabulary
 from ml.nn.sequence_model import SequenceModel
 from ml.serving.artifact import Artifact
-from ml.tasks import TASKS, Progress
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item_training import epoch_batches
+from ml.tasks.registry import TASKS
+from ml.training.progress import Progress
 from ml.training.warm_start import WarmStart
 from tests.ml.logs import TINY
 

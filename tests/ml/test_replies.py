@@ -15,7 +15,7 @@ from ml.data.reply_pairs import CustomerEvent, ReplyPairs, reply_codes, reply_li
 from ml.serving.predictor import load_predictor
 from ml.serving.replies import Candidate, ReplyPredictor, ReplyRequest
 from ml.simulation.replies import SITUATIONS, best_accuracy_of_words, simulate_replies
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from ml.tasks.replies_config import RepliesConfig
 from ml.tasks.replies_training import fit_mixture
 

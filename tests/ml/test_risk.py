@@ -13,13 +13,15 @@ from ml.data.party_sequences import SIDES, SideSequences, sequences_of_log
 from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES
 from ml.evaluation.drift import Reference, population_stability_index
-from ml.nn.two_sided import RISK_ENCODERS, RiskBatch, TwoSidedNetwork
+from ml.nn.names import RISK_ENCODERS
+from ml.nn.two_sided import RiskBatch, TwoSidedNetwork
 from ml.nn.two_sided_shares import STEPS, SharingNetwork
 from ml.serving.predictor import load_predictor
 from ml.serving.risk import RiskPredictor
 from ml.serving.risk_ensemble import RiskEnsemble
 from ml.serving.risk_requests import requests_of_log
-from ml.tasks import TASKS, FitReport
+from ml.tasks.base import FitReport
+from ml.tasks.registry import TASKS
 from ml.tasks.risk_cases import RiskCases, cases_of
 from ml.tasks.risk_config import RiskConfig
 

@@ -14,7 +14,7 @@ from ml.evaluation.classification import area_under_roc
 from ml.serving.risk_ensemble import RiskEnsemble, tree_logits
 from ml.serving.risk_onset import EXPOSURE, exposure_of, onset_probability, with_onset
 from ml.simulation.transactions import TransactionWorld, simulate_transactions
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from ml.tasks.risk_cases import RiskCases
 from ml.tasks.risk_config import RiskConfig
 from ml.tasks.risk_trees import fit_trees_and_onset, split_causes

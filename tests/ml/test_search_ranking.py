@@ -15,9 +15,9 @@ from ml.nn.additive_ranker import BUCKETS, AdditiveRanker, position_bucket
 from ml.serving.predictor import load_predictor
 from ml.serving.search_ranking import SearchRankingPredictor
 from ml.simulation.clicks import NAMES, Browsing, Searches, simulate_clicks, simulate_searches, true_ndcg
-from ml.tasks import TASKS
 from ml.tasks.base import FitReport
 from ml.tasks.examination import estimate_examination
+from ml.tasks.registry import TASKS
 from ml.tasks.search_ranking_config import SearchRankingConfig
 from ml.training.listwise import gather_lists, listwise_softmax
 

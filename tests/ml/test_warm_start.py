@@ -17,10 +17,11 @@ from ml.evaluation.ranking import ndcg
 from ml.nn.sequence_model import SequenceModel
 from ml.serving.artifact import Artifact
 from ml.serving.scorer import Scorer
-from ml.tasks import TASKS, Progress
 from ml.tasks.config import NextItemConfig
 from ml.tasks.next_item_evaluation import CaseEvaluator
 from ml.tasks.next_item_training import epoch_batches
+from ml.tasks.registry import TASKS
+from ml.training.progress import Progress
 from ml.training.warm_start import WarmStart
 from tests.ml.logs import TINY
 

@@ -24,6 +24,7 @@ from config.embedded.runtime import prepare_place
 from tests.apps.ads.world import BROWSER
 from tests.homes import kill_postmaster, make_home, remove_home
 from tests.processes import ROOT, Process, free_port
+from tests.waiting import until
 
 BATCH = 50
 CLIENTS = 4
@@ -51,12 +52,11 @@ def suite(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
 
 
 def wait_until_ready(address: str, process: Process) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.popen.poll() is None:
-        if status(f"{address}/readyz") == 200:
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"not ready; it wrote:\n{process.output[-4000:]}")
+    def ready() -> bool:
+        assert process.popen.poll() is None, process.output[-4000:]
+        return status(f"{address}/readyz") == 200
+
+    until(ready, lambda: f"not ready; it wrote:\n{process.output[-4000:]}")
 
 
 def status(url: str, body: bytes | None = None, key: str = "") -> int:
@@ -107,11 +107,12 @@ class Load:
             time.sleep(0.1)
         return {}
 
-    def wait_for(self, more: int, seconds: float = 90) -> None:
-        wanted, deadline = len(self.acknowledged) + more, time.monotonic() + seconds
-        while len(self.acknowledged) < wanted:
-            assert time.monotonic() < deadline, f"only {len(self.acknowledged)} of {wanted}; statuses {self.statuses}"
-            time.sleep(0.05)
+    def wait_for(self, more: int) -> None:
+        wanted = len(self.acknowledged) + more
+        until(
+            lambda: len(self.acknowledged) >= wanted,
+            lambda: f"only {len(self.acknowledged)} of {wanted}; statuses {self.statuses}",
+        )
 
     def end(self) -> None:
         self.stopping.set()

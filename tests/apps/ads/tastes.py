@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from behavior.services import store_events
 from ml.data.columns import write_columns
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 
 ITEMS = [f"item-{number:02d}" for number in range(12)]
 # Campers look at the first six, climbers at the others.

@@ -27,6 +27,7 @@ from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT, make_campaign, make_live_flight, make_placement, see
+from tests.waiting import until
 
 KEYS = ("a", "b", "c")
 
@@ -132,13 +133,8 @@ def snapshot_of(tenant: Tenant) -> Snapshot:
 
 
 def wait_until_somebody_waits(owner: psycopg.Connection) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        row = owner.execute("SELECT FROM pg_locks WHERE relation = 'ads_flight'::regclass AND NOT granted").fetchone()
-        if row is not None:
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    waiting = "SELECT FROM pg_locks WHERE relation = 'ads_flight'::regclass AND NOT granted"
+    until(lambda: owner.execute(waiting).fetchone(), every=0.02)
 
 
 def test_one_thread_reads_flights_anew_while_the_others_go_on(tenant: Tenant) -> None:

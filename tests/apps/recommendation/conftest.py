@@ -15,7 +15,7 @@ from apps.recommendation import selectors
 from catalog.services import upsert_items
 from ml.data.columns import write_columns
 from ml.data.ranked_lists import write_ranked_lists
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import selectors as serving_selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.models import ModelVersion, RunStatus, TrainingRun

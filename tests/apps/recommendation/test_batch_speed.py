@@ -19,7 +19,7 @@ from behavior.subjects import Keyring, remember, seal
 from catalog.services import upsert_items
 from decisions.models import Decision
 from ml.data.columns import write_columns
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving.models import ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope

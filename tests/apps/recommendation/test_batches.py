@@ -1,8 +1,8 @@
 """POST /api/v1/recommendations/batches: lists for many subjects, made by real workers, as one file."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -30,6 +30,7 @@ from tests.apps.recommendation.batch_work import ADDRESS, download, lists, look,
 from tests.apps.recommendation.conftest import catalogue
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.waiting import until
 
 Post = Callable[..., None]
 StartWorker = Callable[..., Process]
@@ -303,17 +304,16 @@ def test_two_workers_share_a_batch_and_one_is_killed(
     doomed = start_worker(queues="default", environment=environment)
     batch = start(api, count=2)
     settings.BATCH_LEASE = 2
-    ends, killed = time.monotonic() + 120, False
 
-    while (found := look(api, batch))["status"] in ("queued", "running"):
-        assert time.monotonic() < ends, found
-        if not killed and found["progress"]["done"] >= 2:
-            doomed.kill()
-            killed = True
+    until(lambda: look(api, batch)["progress"]["done"] >= 2)
+    doomed.kill()
+
+    def finished() -> dict[str, Any] | None:
         with tenant_scope(shop.id):
             batch_chunks.tend()
-        time.sleep(0.2)
+        found = look(api, batch)
+        return None if found["status"] in ("queued", "running") else found
 
-    assert killed
+    found = until(finished)
     assert found["counts"] == {"lists": 12, "rows": 24, "empty": 0, "left_out": 0, "degraded": 0, "failed": 0}
     assert len(lists(download(api, found))) == 12

@@ -12,8 +12,8 @@ from ml.simulation import World, WorldConfig
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.waiting import until
 
-TRAINING_SECONDS = 120.0
 EFFECT_SECONDS = 2.0
 
 
@@ -23,13 +23,11 @@ def batches(events: Iterator[dict[str, Any]], size: int = 1000) -> Iterator[list
 
 
 def wait_for_training(api: ApiClient, run_id: str, worker: Process) -> dict[str, Any]:
-    deadline = time.monotonic() + TRAINING_SECONDS
-    while time.monotonic() < deadline:
+    def finished() -> dict[str, Any] | None:
         run: dict[str, Any] = api.get(f"training-runs/{run_id}").json()
-        if run["status"] not in ("queued", "running"):
-            return run
-        time.sleep(0.2)
-    raise AssertionError(f"not trained in time; the worker wrote:\n{worker.output[-4000:]}")
+        return None if run["status"] in ("queued", "running") else run
+
+    return until(finished, lambda: f"not trained; the worker wrote:\n{worker.output[-4000:]}")
 
 
 @pytest.mark.slow

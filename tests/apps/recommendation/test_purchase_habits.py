@@ -16,11 +16,13 @@ from apps.recommendation.lists import habits
 from apps.recommendation.lists.habits import LARGEST_BASKET, LEAST_TOGETHER, SHRINKAGE, refresh_purchase_habits
 from apps.recommendation.models import ItemPair, RepurchaseInterval, Within
 from apps.recommendation.scenarios import APPLICATION
+from apps.recommendation.tasks import refresh_purchase_habits as refresh_all
 from behavior.services import store_events
 from decisions.services import define_scenario
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.processes import Process
+from tests.waiting import until
 
 START = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -138,18 +140,13 @@ def test_another_tenants_purchases_make_no_pair(tenant: Tenant, other_tenant: Te
 
 @pytest.mark.slow
 def test_the_task_refreshes_every_tenant(tenant: Tenant, start_worker: Callable[..., Process]) -> None:
-    import time
-
-    from apps.recommendation.tasks import refresh_purchase_habits as task
-
     with tenant_scope(tenant.id):
         store(*(buy(f"u{number}", 0, "a", "b") for number in range(3)))
     start_worker(queues="default")
-    task.delay()
-    ends = time.monotonic() + 60
-    while True:
+    refresh_all.delay()
+
+    def refreshed() -> bool:
         with tenant_scope(tenant.id):
-            if ItemPair.objects.exists():
-                return
-        assert time.monotonic() < ends
-        time.sleep(0.2)
+            return ItemPair.objects.exists()
+
+    until(refreshed)

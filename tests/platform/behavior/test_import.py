@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from behavior.services import replay
 from tenancy.scope import tenant_scope
 from tests.database import closed_to_newcomers
 from tests.processes import ROOT
+from tests.waiting import until
 
 ROWS = [
     ("0", "i1", "view", "1433221969"),
@@ -271,12 +271,13 @@ def test_an_import_killed_half_way_goes_on_where_it_was(run, tenant, tmp_path) -
     file = write(tmp_path / "events.csv", csv_text(rows))
     command = [sys.executable, "manage.py", "import_events", str(file), "--tenant", tenant.slug, "--chunk", "500"]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    done = 0
-    deadline = time.monotonic() + 60
-    while done == 0 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+
+    def has_begun() -> bool:
+        assert process.poll() is None, "it ended before it could be killed"
         with tenant_scope(tenant.id):
-            done = Import.objects.values_list("rows", flat=True).first() or 0
+            return bool(Import.objects.values_list("rows", flat=True).first())
+
+    until(has_begun, every=0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, process.stderr.read()
     with tenant_scope(tenant.id):

@@ -1,12 +1,13 @@
 """Kept connections are shared evenly by the processes of the web server, also with one that comes later."""
 
 import http.client
-import time
+import signal
 from pathlib import Path
 
 import psutil
 
 from tests.processes import Process, running_web
+from tests.waiting import until
 
 CLIENTS = 8
 
@@ -27,18 +28,17 @@ def ask(client: http.client.HTTPConnection) -> None:
 
 
 def test_connections_are_shared_with_a_process_that_comes_later(tmp_path: Path) -> None:
-    with running_web(tmp_path / "log", workers=2) as (address, server):
-        one, _ = psutil.Process(server.popen.pid).children()
-        one.terminate()
-        one.wait(30)
-        clients = [http.client.HTTPConnection(address.removeprefix("http://"), timeout=30) for _ in range(CLIENTS)]
+    with running_web(tmp_path / "log", workers=1) as (address, server):
+        clients = [http.client.HTTPConnection(address.removeprefix("http://"), timeout=60) for _ in range(CLIENTS)]
         for client in clients:
             ask(client)
-        assert max(connections(server)) == CLIENTS, "the process that is left has all of them"
+        assert connections(server) == [CLIENTS], "there is but one process"
 
-        # gunicorn starts another, and the clients go on asking meanwhile.
-        deadline = time.monotonic() + 120
-        while connections(server) != [CLIENTS // 2, CLIENTS // 2]:
-            assert time.monotonic() < deadline, f"the processes have {connections(server)} connections"
+        server.popen.send_signal(signal.SIGTTIN)  # one more, and the clients go on asking meanwhile
+
+        def shared() -> bool:
             for client in clients:
                 ask(client)
+            return connections(server) == [CLIENTS // 2, CLIENTS // 2]
+
+        until(shared, lambda: f"the processes have {connections(server)} connections", every=0)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from config.management.commands.up import Prefixed, process_environment
 from config.supervisor import CannotStart, Supervisor, end_recorded, only_supervisor, read_procfile
 from tests.homes import kill_postmaster
 from tests.processes import free_port
+from tests.waiting import until
 
 PLATFORM = Path(__file__).resolve().parents[3] / "platform"
 PROCFILE = """\
@@ -25,13 +26,6 @@ PROCFILE = """\
 web: env python -m http.server --bind ${BIND} $PORT
 broken: env python -c 'raise SystemExit(3)'
 """
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def supervise(root: Path, home: Path, port: int) -> None:

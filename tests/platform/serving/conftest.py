@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from behavior.models import Event
 from ml.data.columns import EventColumns, write_columns
 from ml.serving.requests import NextItemRequest
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import gateway, selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.inbox import valkey

@@ -1,7 +1,6 @@
 """What the train queue adds to the engine, and what it must not change: same model, warm start, search."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from safetensors.numpy import load_file
 
 from console.training_view import percent_done, stage_in_words
 from ml.data.columns import EventColumns
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving.artifacts import resolve_artifact
 from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.selectors import live_version, model_versions
@@ -25,6 +24,7 @@ from tenancy.scope import tenant_scope
 from tenancy.tasks import TENANT_HEADER
 from tests.platform.serving.conftest import TINY, fill_log
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -60,11 +60,13 @@ def test_the_queue_and_the_engine_alone_make_the_same_model_from_one_snapshot_an
     start_worker(queues="train")
     with tenant_scope(tenant.id):
         run = request_training(model="next-item", config=TINY | {"threads": 1, "epochs": 10})
-    ends = time.monotonic() + 60
-    while run.finished_at is None and time.monotonic() < ends:
-        time.sleep(0.2)
+
+    def is_finished() -> bool:
         with tenant_scope(tenant.id):
             run.refresh_from_db()
+        return run.finished_at is not None
+
+    until(is_finished)
     by_queue = weights_of(tenant, version_of(tenant, run))
 
     # The snapshot of a live version is kept.

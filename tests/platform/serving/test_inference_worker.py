@@ -18,6 +18,7 @@ from serving.services import promote
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.processes import Process
+from tests.waiting import until
 
 Publish = Callable[..., ModelVersion]
 RequestAfter = Callable[..., Any]
@@ -42,14 +43,15 @@ def ask(tenant: Tenant, request: Any) -> Answer:
         return gateway.predict("next-item", request)
 
 
-def ask_until(tenant: Tenant, request: Any, degraded: str | None, seconds: float = 30.0) -> Answer:
+def ask_until(tenant: Tenant, request: Any, degraded: str | None) -> Answer:
     """The first answer of this kind; every answer before it is an answer too."""
-    ends = time.monotonic() + seconds
-    while (answer := ask(tenant, request)).degraded != degraded:
+
+    def answer_of_this_kind() -> Answer | None:
+        answer = ask(tenant, request)
         assert answer.prediction is not None
-        assert time.monotonic() < ends, f"still {answer.degraded} after {seconds} s"
-        time.sleep(0.05)
-    return answer
+        return answer if answer.degraded == degraded else None
+
+    return until(answer_of_this_kind)
 
 
 def test_a_batch_is_asked_in_one_go(

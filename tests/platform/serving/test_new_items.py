@@ -10,7 +10,7 @@ from django.db import connection
 
 from catalog.services import delete_item, patch_item, upsert_items
 from ml.data.item_features import write_item_features
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import engine, gateway, new_items
 from serving.artifacts import resolve_artifact
 from serving.models import ModelVersion
@@ -19,6 +19,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.platform.serving.conftest import ITEMS, TINY, write_log
 from tests.processes import Process
+from tests.waiting import until
 
 Publish = Callable[..., ModelVersion]
 RequestAfter = Callable[..., Any]
@@ -144,15 +145,13 @@ def test_a_tenant_never_sees_the_items_of_another(
     assert refresh() == []
 
 
-def wait_for_item(tenant: Tenant, item: str, seconds: float = 40.0) -> gateway.Answer:
-    ends = time.monotonic() + seconds
-    while True:
+def wait_for_item(tenant: Tenant, item: str) -> gateway.Answer:
+    def answer_with_it() -> gateway.Answer | None:
         with tenant_scope(tenant.id):
             answer = gateway.predict("next-item", REQUEST)
-        if answer.prediction and item in answer.prediction["items"]:
-            return answer
-        assert time.monotonic() < ends, answer
-        time.sleep(0.1)
+        return answer if answer.prediction and item in answer.prediction["items"] else None
+
+    return until(answer_with_it)
 
 
 def test_questions_in_this_process_find_a_new_item(tenant: Tenant, live: ModelVersion, settings: Any) -> None:

@@ -1,6 +1,5 @@
 """The re-ranker through training, gate and gateway: what clicks on rankings teach answers the next ones."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.tasks import TENANT_HEADER
 from tests.processes import Process
+from tests.waiting import until
 
 CANDIDATES = 8
 REQUEST: RankingRequest = {"features": {"client_rank": [0.0, -1.0], "sequence": [-2.0, 2.0]}}
@@ -146,10 +146,7 @@ def test_a_worker_ranks_through_the_queue(tenant: Tenant, start_worker: Callable
     settings.GATEWAY_TRANSPORT = "queue"
     start_worker(queues="infer")
 
-    ends = time.monotonic() + 60
-    while (answer := rank(tenant)).degraded:
-        assert time.monotonic() < ends
-        time.sleep(0.2)
+    answer = until(lambda: None if (answer := rank(tenant)).degraded else answer)
 
     assert answer.model_version == version.id
     assert answer.prediction["scores"][1] > answer.prediction["scores"][0]

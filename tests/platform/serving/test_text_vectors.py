@@ -18,9 +18,9 @@ from serving.tasks import encode_item_texts_of_tenant
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.processes import Process
+from tests.waiting import until
 
 StartWorker = Callable[..., Process]
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +46,6 @@ def read_catalogue(tenant: Tenant) -> Tenant:
 def vector_of(tenant: Tenant, text: str) -> Any:
     with tenant_scope(tenant.id):
         return text_vectors.query_vector(text)
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while (value := condition()) is None or value is False:
-        assert time.monotonic() < ends
-        time.sleep(0.1)
-    return value
 
 
 @pytest.mark.slow

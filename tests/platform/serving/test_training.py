@@ -29,6 +29,7 @@ from tenancy.scope import tenant_scope
 from tenancy.tasks import TENANT_HEADER
 from tests.platform.serving.conftest import TINY, fill_log
 from tests.processes import Process
+from tests.waiting import until
 
 StartWorker = Callable[..., Process]
 # A lease of two seconds instead of a minute, so that a dead worker is noticed within the test.
@@ -50,14 +51,12 @@ def read_run(tenant: Tenant, run: TrainingRun) -> TrainingRun:
         return TrainingRun.objects.get(id=run.id)
 
 
-def wait_for(
-    tenant: Tenant, run: TrainingRun, holds: Callable[[TrainingRun], bool], seconds: float = 60
-) -> TrainingRun:
-    ends = time.monotonic() + seconds
-    while not holds(now := read_run(tenant, run)):
-        assert time.monotonic() < ends, f"{now.status} {now.progress} {now.error}"
-        time.sleep(0.1)
-    return now
+def wait_for(tenant: Tenant, run: TrainingRun, holds: Callable[[TrainingRun], bool]) -> TrainingRun:
+    def why() -> str:
+        now = read_run(tenant, run)
+        return f"{now.status} {now.progress} {now.error}"
+
+    return until(lambda: now if holds(now := read_run(tenant, run)) else None, why)
 
 
 def ended(run: TrainingRun) -> bool:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from ml.data.transactions import TransactionColumns
 from ml.simulation.transactions import TransactionWorld, simulate_transactions
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import selectors as serving_selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.models import ModelVersion, RunStatus, TrainingRun

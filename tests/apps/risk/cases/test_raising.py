@@ -1,6 +1,5 @@
 """Alerts find their cases in one statement, whoever else works on these cases at that moment."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.cases.services import move
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tests.waiting import until
 
 
 def alert(name: str, subject: str = "anna", *, score: float = 0.5) -> NewAlert:
@@ -118,11 +118,10 @@ def elsewhere(tenant: Tenant, work: Callable[[], object]) -> None:
 
 def wait_until_somebody_waits() -> None:
     """Until another session waits for what this transaction holds."""
-    deadline = time.monotonic() + 20
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
+
+    def somebody_waits() -> bool:
+        with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            if cursor.fetchone()[0]:
-                return
-            time.sleep(0.01)
-    raise AssertionError("nobody waits")
+            return bool(cursor.fetchone()[0])
+
+    until(somebody_waits, every=0.01)

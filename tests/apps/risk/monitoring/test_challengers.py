@@ -17,7 +17,7 @@ from decisions.kpi import Figures, Period
 from decisions.models import Decision
 from ml.evaluation.classification import area_under_roc, average_precision
 from ml.simulation.transactions import TransactionWorld, simulate_transactions
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.models import ModelVersion, RunStatus, TrainingRun, VersionStatus
 from serving.services import promote

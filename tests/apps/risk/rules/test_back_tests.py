@@ -1,6 +1,5 @@
 """Back-tests over stored transactions, against figures that are worked out by hand."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from tenancy.secrets import subject_key
 from tenancy.tasks import TENANT_HEADER
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.waiting import until
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 FIRST = TODAY - timedelta(days=20)
@@ -168,10 +168,7 @@ def test_a_real_worker_takes_it(history: Tenant, api: ApiClient, start_worker: C
     start_worker(queues="default")
     day = FIRST.date().isoformat()
     made = api.post(ADDRESS, {"expression": "amount > 1", "from": day, "to": day}).json()
-    deadline = time.monotonic() + 60
-    while api.get(f"{ADDRESS}/{made['id']}").json()["status"] not in ("succeeded", "failed"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(lambda: api.get(f"{ADDRESS}/{made['id']}").json()["status"] in ("succeeded", "failed"))
     assert api.get(f"{ADDRESS}/{made['id']}").json()["report"]["alerts"] == 2
 
 

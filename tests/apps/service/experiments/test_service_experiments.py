@@ -26,7 +26,7 @@ from apps.service.models import Experiment, Reply
 from apps.service.replies import evidence
 from decisions.models import Decision
 from ml.simulation.replies import simulate_replies
-from ml.tasks import TASKS
+from ml.tasks.registry import TASKS
 from serving import selectors as serving_selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.models import ModelVersion, RunStatus, TrainingRun

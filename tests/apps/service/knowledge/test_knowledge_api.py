@@ -89,7 +89,7 @@ def test_who_has_read_an_older_version_changes_nothing(api: ApiClient) -> None:
     ("fields", "field", "cure"),
     [
         ({"title": ""}, "title", "blank"),
-        ({"language": "fr"}, "language", "not a valid choice"),
+        ({"language": "fr"}, "language", "is none of"),
         ({"audience": "segment"}, "segments", "name one segment"),
         ({"segments": ["gold"]}, "segments", "audience 'segment' alone"),
         ({"valid_from": "2030-01-02T00:00Z", "valid_until": "2030-01-01T00:00Z"}, "valid_until", "after valid_from"),

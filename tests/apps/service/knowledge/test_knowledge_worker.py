@@ -17,7 +17,7 @@ from tenancy.scope import tenant_scope
 from tests.processes import Process
 
 SECONDS = 10.0
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 StartWorker = Callable[..., Process]
 
 

@@ -31,7 +31,9 @@ from tests.apps.service.conftest import Desk
 from tests.apps.service.learning.simulated_desk import QUICK, fill_desk
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.waiting import until
 
+TRAINING_SECONDS = 480.0
 Sending = Callable[..., None]
 
 
@@ -176,15 +178,13 @@ def test_the_control_group_is_a_share_of_the_customers() -> None:
 
 
 def trained(tenant: Tenant, run_id: str) -> ModelVersion:
-    deadline = time.monotonic() + 480
-    while time.monotonic() < deadline:
+    def version() -> ModelVersion | None:
         with tenant_scope(tenant.id):
             run = TrainingRun.objects.get(id=run_id)
-            if run.status == RunStatus.SUCCEEDED:
-                return ModelVersion.objects.get(run=run)
-        assert run.status != RunStatus.FAILED, run.error
-        time.sleep(0.5)
-    raise AssertionError(f"the run is still {run.status}")
+            assert run.status != RunStatus.FAILED, run.error
+            return ModelVersion.objects.get(run=run) if run.status == RunStatus.SUCCEEDED else None
+
+    return until(version, seconds=TRAINING_SECONDS)
 
 
 @pytest.mark.slow
