@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from api.errors import Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from api.serializers import StrictSerializer
+from api.serializers import QueryParameters, StrictSerializer
 from behavior.identity import Identity, LinkRefused, UnknownSubject, find_identity, link, merge, undo
 from behavior.models import IdentityLink
 from behavior.parsing import Invalid, parse_subject_id
@@ -63,7 +63,7 @@ class MergeRequestSerializer(StrictSerializer):
         return fields
 
 
-class IdentityParameters(StrictSerializer):
+class IdentityParameters(QueryParameters):
     """Exactly one of the two."""
 
     user_id = SubjectIdField(required=False)
@@ -167,9 +167,7 @@ class IdentitiesView(APIView):
         ],
     )
     def get(self, request: Request) -> Response:
-        wanted = IdentityParameters(data=request.query_params.dict())
-        wanted.is_valid(raise_exception=True)
-        [(kind, raw_id)] = wanted.validated_data.items()
+        [(kind, raw_id)] = IdentityParameters.of(request).items()
         try:
             identity = find_identity(kind=kind, raw_id=raw_id)
         except UnknownSubject as error:

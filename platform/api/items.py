@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from api.errors import TooLarge, list_errors
 from api.idempotency import IdempotentWrites
 from api.schema import FieldErrorSerializer
+from api.serializers import ListParameters
 from behavior.parsing import Invalid, parse_id
 from catalog.filters import FilterError
 from catalog.models import Item
@@ -35,7 +36,7 @@ EXAMPLE = {
 }
 
 
-class ItemListParameters(serializers.Serializer):
+class ItemListParameters(ListParameters):
     """What narrows a list of items."""
 
     category = serializers.CharField(required=False, max_length=200)
@@ -79,6 +80,7 @@ class ItemBatchAnswerSerializer(serializers.Serializer):
 
 class ItemsView(GenericAPIView):
     required_scopes = SCOPES
+    parameters = ItemListParameters
     page_ordering = "item_id"
 
     @extend_schema(
@@ -89,10 +91,7 @@ class ItemsView(GenericAPIView):
         responses=ItemSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        # A plain dict: from a query string REST framework would read an absent flag as false.
-        parameters = ItemListParameters(data=request.query_params.dict())
-        parameters.is_valid(raise_exception=True)
-        narrowed = dict(parameters.validated_data)
+        narrowed = self.parameters.of(request)
         items = list_items(condition=narrowed.pop("filter", None), **narrowed)
         page = self.paginate_queryset(items) or []
         return self.get_paginated_response([present_item(item) for item in page])

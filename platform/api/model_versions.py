@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, serving_refusals
-from api.serializers import RequestSerializer
+from api.serializers import ListParameters
 from serving.models import Deployment, ModelVersion, VersionStatus
 from serving.selectors import model_versions
 from serving.services import promote, rollback
@@ -47,7 +47,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         return version.status == VersionStatus.LIVE
 
 
-class ModelVersionFilterSerializer(RequestSerializer):
+class ModelVersionFilterSerializer(ListParameters):
     model = serializers.SlugField(required=False, help_text="line of models, such as next-item")
     status = serializers.ChoiceField(VersionStatus.choices, required=False)
 
@@ -64,12 +64,11 @@ class DeploymentSerializer(serializers.ModelSerializer):
 
 class ModelVersionsView(GenericAPIView):
     required_scopes = {"GET": "models:read"}
+    parameters = ModelVersionFilterSerializer
     serializer_class = ModelVersionSerializer
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
-        wanted = ModelVersionFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return model_versions().filter(**wanted.validated_data)
+        return model_versions().filter(**self.parameters.of(self.request))
 
     @extend_schema(
         operation_id="list_models",

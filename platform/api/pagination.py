@@ -9,6 +9,8 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.serializers import ListParameters
+
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module while it loads
 
@@ -22,13 +24,19 @@ WRONG_CURSOR = ValidationError({"cursor": "is not a cursor of this list; start a
 class CursorPages(CursorPagination):
     """{results, next_cursor, previous_cursor}; `limit` rows a page, 50 by default and 500 at most.
 
-    A view names a unique column to order by in `page_ordering`; without it the newest rows come first.
+    A view names a unique column to order by in `page_ordering`; without it the newest rows come first. One that takes
+    parameters besides the page's names and reads them itself, as `parameters`.
     """
 
     page_size = 50
     page_size_query_param = "limit"
     cursor_query_param = "cursor"
     ordering = "-id"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: "APIView | None" = None) -> list[Any] | None:
+        if not hasattr(view, "parameters"):
+            ListParameters.of(request)
+        return super().paginate_queryset(queryset, request, view)
 
     def get_ordering(self, request: Request, queryset: Any, view: "APIView") -> tuple[str, ...]:
         return (getattr(view, "page_ordering", self.ordering),)

@@ -18,7 +18,11 @@ class JSONParser(parsers.JSONParser):
         encoding = parsers.get_encoding(parser_context or {})  # type: ignore[attr-defined]
         try:
             return _decoder.decode(stream.read().decode(encoding).removeprefix("\ufeff"))
-        except ValueError as problem:
+        except (json.JSONDecodeError, UnicodeError) as problem:
             raise ParseError(f"JSON parse error - {problem}") from None
+        except ValueError as problem:
+            # Python's own words on a number of thousands of digits are advice to a programmer.
+            reason = "a number has too many digits" if "digits" in str(problem) else str(problem)
+            raise ParseError(f"JSON parse error - {reason}") from None
         except RecursionError:
             raise ParseError("JSON parse error - nested too deep") from None

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from decisions.kpi import MOST_DAYS, Coverage, Figures, Kpi, Period, scenario_kpi
 from decisions.selectors import scenarios
 
@@ -19,7 +20,7 @@ ATTRIBUTION = "the decision that the event names"
 EARLIEST = date(2000, 1, 1)
 
 
-class PeriodSerializer(serializers.Serializer):
+class PeriodSerializer(QueryParameters):
     since = serializers.DateField(required=False, help_text="First day (UTC); a week up to `until` when left out.")
     until = serializers.DateField(required=False, help_text="Last day (UTC), with all of it; today when left out.")
 
@@ -138,11 +139,9 @@ class ScenarioKpiView(APIView):
         examples=[EXAMPLE],
     )
     def get(self, request: Request, key: str) -> Response:
-        asked = PeriodSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
         if not scenarios().filter(key=key).exists():
             raise Http404(f"there is no scenario '{key}'")
-        return Response(ScenarioKpiSerializer(present(scenario_kpi(key, asked.validated_data["period"]))).data)
+        return Response(ScenarioKpiSerializer(present(scenario_kpi(key, PeriodSerializer.of(request)["period"]))).data)
 
 
 def present(kpi: Kpi) -> dict[str, Any]:

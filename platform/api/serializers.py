@@ -1,11 +1,12 @@
 """What serializers of requests have in common."""
 
 from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from behavior.parsing import Invalid, parse_properties
 
@@ -35,10 +36,13 @@ def _name_choices(field: Any) -> None:
 class StrictSerializer(RequestSerializer):
     """Refuses fields that it does not know, since a misspelt one would silently take its default."""
 
+    noun: ClassVar[str] = "field"
+    # Known besides its own fields, and read by somebody else.
+    also_known: ClassVar[tuple[str, ...]] = ()
+
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            message = f"is not a field; known are {known}"
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys() - {*self.also_known})):
+            message = f"is not a {self.noun}; known are {', '.join([*self.fields, *self.also_known])}"
             raise serializers.ValidationError({name: [message] for name in unknown[:MOST_NAMED]})
         return super().to_internal_value(data)
 
@@ -55,6 +59,24 @@ class StrictSerializer(RequestSerializer):
     @cache
     def _reader(cls) -> Self:
         return cls()
+
+
+class QueryParameters(StrictSerializer):
+    """Of what stands behind the question mark of an address; an empty one counts as left out."""
+
+    noun = "parameter"
+
+    @classmethod
+    def of(cls, request: Request) -> dict[str, Any]:
+        """The validated parameters. Raises rest_framework's ValidationError."""
+        # A plain dict: from a query string REST framework would read an absent flag as false.
+        return cls.read({name: value for name, value in request.query_params.items() if value})
+
+
+class ListParameters(QueryParameters):
+    """Of a list in pages; `api.pagination` reads those of the page."""
+
+    also_known = ("limit", "cursor")
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)

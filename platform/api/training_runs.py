@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, serving_refusals
-from api.serializers import RequestSerializer
+from api.serializers import ListParameters
 from serving.models import RunStatus, TrainingRun
 from serving.selectors import training_runs
 from serving.services import cancel_training, request_training
@@ -52,7 +52,7 @@ class TrainingRunSerializer(serializers.ModelSerializer):
         return next((version.id for version in run.versions.all()), None)
 
 
-class TrainingRunFilterSerializer(RequestSerializer):
+class TrainingRunFilterSerializer(ListParameters):
     model = serializers.SlugField(required=False, help_text="line of models, such as next-item")
     status = serializers.ChoiceField(RunStatus.choices, required=False)
 
@@ -80,12 +80,11 @@ class TrainingRequestSerializer(serializers.Serializer):
 
 class TrainingRunsView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": "models:read", "POST": "models:write"}
+    parameters = TrainingRunFilterSerializer
     serializer_class = TrainingRunSerializer
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
-        wanted = TrainingRunFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return training_runs().filter(**wanted.validated_data).prefetch_related("versions")
+        return training_runs().filter(**self.parameters.of(self.request)).prefetch_related("versions")
 
     @extend_schema(
         operation_id="list_training_runs",

@@ -66,6 +66,15 @@ def open_predictor(folder: Path) -> Predictor:
     return load_predictor(folder)
 
 
+def flaw_of(folder: Path) -> str:
+    """Why an artifact cannot be loaded; empty for a sound one."""
+    try:
+        open_predictor(folder)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
 @lru_cache(maxsize=RULES_KEPT)
 def rules(folder: Path) -> RulesPredictor:
     """The untrained part of an artifact; numpy only. Raises OSError or ValueError for a broken artifact."""

@@ -27,12 +27,14 @@ HELD_OUT = "held_out"
 
 @dataclass(frozen=True)
 class Incumbent:
-    """The live version: its artifact, and the data that it was tested on where that is still there."""
+    """The live version: its artifact, and the data that it was tested on where that is still there. `flaw` says why the
+    artifact cannot be loaded; nothing is compared then, or no version could ever take its place."""
 
     name: str
     artifact: Path
     columns: TrainingData | None
     test_time: float | None
+    flaw: str = ""
 
 
 @dataclass
@@ -52,7 +54,9 @@ def judge(
     """Judge a candidate by its report, against the live version, and against the clock."""
     verdict = Verdict()
     _beats_baselines(verdict, report)
-    if incumbent is not None:
+    if incumbent is not None and incumbent.flaw:
+        verdict.reasons.append(f"not compared: {incumbent.name} cannot be loaded ({incumbent.flaw})")
+    elif incumbent is not None:
         _beats_incumbent(verdict, task, artifact, report, columns, incumbent)
     _keeps_pace(verdict, task, artifact, columns)
     return verdict

@@ -64,7 +64,7 @@ def _train(run: TrainingRun, heartbeat: Heartbeat) -> None:
     folder = _attempt_folder(run, run_folder(heartbeat.tenant_id, run.model, run.id))
     with task_scope():
         incumbent = _incumbent(run)
-    initial = incumbent.artifact if run.warm_start and incumbent else None
+    initial = incumbent.artifact if run.warm_start and incumbent and not incumbent.flaw else None
     report = engine.training_task(run.task).fit(
         columns,
         training_data.whole_config(run.config, columns, initial),
@@ -132,11 +132,13 @@ def _incumbent(run: TrainingRun) -> gate.Incumbent | None:
     version = deployment.live_version
     before = TrainingRun.objects.get(id=version.run_id)
     snapshot = settings.SNAPSHOTS / before.snapshot
+    artifact = resolve_artifact(current_tenant_id(), version.artifact)
     return gate.Incumbent(
         name=f"version {version.number}",
-        artifact=resolve_artifact(current_tenant_id(), version.artifact),
+        artifact=artifact,
         columns=training_data.open_data(before.task, snapshot) if before.snapshot and snapshot.exists() else None,
         test_time=(before.report or {}).get("split", {}).get("test_time"),
+        flaw=engine.flaw_of(artifact),
     )
 
 

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.serializers import ListParameters
 from apps.ads.campaigns import serializers as shapes
 from apps.ads.campaigns.models import (
     AdChange,
@@ -67,14 +68,10 @@ class ObjectsView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
     model: ClassVar[type[Any]]
     body: ClassVar[type[serializers.Serializer]]
-    parameters: ClassVar[type[serializers.Serializer] | None] = None
+    parameters: ClassVar[type[ListParameters]] = ListParameters
 
     def get_queryset(self) -> QuerySet[Any]:
-        if self.parameters is None:
-            return objects_of(self.model)
-        wanted = self.parameters(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return objects_of(self.model, **wanted.validated_data)
+        return objects_of(self.model, **self.parameters.of(self.request))
 
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
@@ -132,7 +129,7 @@ def views_of(
     body: type[serializers.Serializer],
     fields: type[serializers.Serializer],
     answer: type[serializers.Serializer],
-    parameters: type[serializers.Serializer] | None = None,
+    parameters: type[ListParameters] = ListParameters,
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The views of a list, of one and of its history, each described."""
     one, many = str(model._meta.verbose_name), str(model._meta.verbose_name_plural)
@@ -143,7 +140,7 @@ def views_of(
             operation_id=f"list_ad_{many}",
             tags=TAGS,
             summary=f"A page of {many}, newest first, without archived ones",
-            parameters=[parameters] if parameters else [],
+            parameters=[] if parameters is ListParameters else [parameters],
             responses=answer(many=True),
         ),
         post=extend_schema(

@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.serializers import ObjectField, StrictSerializer
+from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.ads.campaigns.models import (
     HIGHEST_BID,
     HIGHEST_BUDGET,
@@ -214,15 +214,15 @@ class AdChangeSerializer(serializers.ModelSerializer):
         return differences(found)
 
 
-class CampaignListParameters(serializers.Serializer):
+class CampaignListParameters(ListParameters):
     advertiser_id = serializers.UUIDField(required=False)
 
 
-class FlightListParameters(serializers.Serializer):
+class FlightListParameters(ListParameters):
     campaign_id = serializers.UUIDField(required=False)
     status = serializers.ChoiceField(FlightStatus.choices, required=False)
 
 
-class CreativeListParameters(serializers.Serializer):
+class CreativeListParameters(ListParameters):
     flight_id = serializers.UUIDField(required=False)
     review = serializers.ChoiceField(ReviewStatus.choices, required=False)

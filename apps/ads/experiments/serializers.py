@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.serializers import ListParameters
 from apps.ads.campaigns.serializers import COMMON, AnswerSerializer, NamedSerializer
 from apps.ads.campaigns.services import FIELDS
 from apps.ads.experiments.arms import LONGEST_NAME, MOST_ARMS, MOST_MEMBERS
@@ -49,7 +50,7 @@ class ExperimentSerializer(AnswerSerializer):
         read_only_fields = fields
 
 
-class ExperimentListParameters(serializers.Serializer):
+class ExperimentListParameters(ListParameters):
     campaign_id = serializers.UUIDField(required=False)
 
 

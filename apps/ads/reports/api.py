@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from api.csv_files import csv_response
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from api.serializers import ObjectField
+from api.serializers import ObjectField, QueryParameters
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.reports.selectors import COLUMNS, CUTS, filtered_traffic, report
 from apps.ads.settings import change_settings, current_settings
@@ -25,7 +25,7 @@ TAGS = ["ads"]
 LONGEST = timedelta(days=366)
 
 
-class AdReportParameters(serializers.Serializer):
+class AdReportParameters(QueryParameters):
     by = serializers.ChoiceField(CUTS, required=False, default="flight")
     since = serializers.DateTimeField(required=False, help_text="a week ago where left out")
     until = serializers.DateTimeField(required=False, help_text="now where left out; not included")
@@ -157,6 +157,4 @@ def csv_of(rows: list[dict[str, Any]]) -> HttpResponse:
 
 
 def _wanted(request: Request) -> dict[str, Any]:
-    parameters = AdReportParameters(data=request.query_params)
-    parameters.is_valid(raise_exception=True)
-    return parameters.validated_data
+    return AdReportParameters.of(request)

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from apps.recommendation.engine import ATTRIBUTIONS, FAITHFUL_ATTRIBUTION, LIST_ATTRIBUTION
 from apps.recommendation.explanations.services import explain_decision
 from apps.recommendation.scenarios import APPLICATION
@@ -26,7 +27,7 @@ from decisions.models import Decision
 from decisions.selectors import get_decision
 
 
-class AttributionSerializer(serializers.Serializer):
+class AttributionSerializer(QueryParameters):
     attribution = serializers.ChoiceField(
         ATTRIBUTIONS,
         required=False,
@@ -133,9 +134,7 @@ class DecisionExplanationView(APIView):
         examples=[EXAMPLE],
     )
     def get(self, request: Request, id: UUID) -> Response:
-        asked = AttributionSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        explanation = explain_decision(_find(id), asked.validated_data["attribution"])
+        explanation = explain_decision(_find(id), AttributionSerializer.of(request)["attribution"])
         return Response(ExplanationSerializer(explanation).data)
 
 

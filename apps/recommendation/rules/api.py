@@ -63,12 +63,11 @@ PREVIEW = {"scenario": "home", "subject": {"user_id": "u-17"}, "count": 6, "rule
 
 class RulesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = RuleListParameters
     serializer_class = RuleSerializer
 
     def get_queryset(self) -> QuerySet[Rule]:
-        wanted = RuleListParameters(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return rules(wanted.validated_data.get("state"))
+        return rules(self.parameters.of(self.request).get("state"))
 
     @extend_schema(
         operation_id="list_rules",

@@ -6,7 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.serializers import ObjectField, StrictSerializer
+from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.recommendation.lists.asking import Ask
 from apps.recommendation.models import Rule, RuleAction, RuleChange, RuleKind, RuleState
 from apps.recommendation.rules.selectors import differences
@@ -95,7 +95,7 @@ class RuleWithWarningsSerializer(RuleSerializer):
         return RuleWarningSerializer(warnings_of(rule), many=True).data
 
 
-class RuleListParameters(serializers.Serializer):
+class RuleListParameters(ListParameters):
     state = serializers.ChoiceField(RuleState.choices, required=False, help_text="without it all but removed ones")
 
 

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from api.serializers import StrictSerializer
+from api.serializers import QueryParameters, StrictSerializer
 from apps.risk.assessments.settings import (
     LEAST_RATE,
     MOST_RATE,
@@ -88,7 +88,7 @@ class RiskSettingsView(IdempotentWrites):
             raise ValidationError(error.message_dict) from error
 
 
-class ThresholdsAskSerializer(serializers.Serializer):
+class ThresholdsAskSerializer(QueryParameters):
     days = serializers.IntegerField(default=30, min_value=1, max_value=92, help_text="how far back to look")
 
 
@@ -139,9 +139,7 @@ class ThresholdsView(APIView):
         responses=ThresholdsSerializer,
     )
     def get(self, request: Request) -> Response:
-        asked = ThresholdsAskSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
         try:
-            return Response(suggest_thresholds(current_settings(), **asked.validated_data))
+            return Response(suggest_thresholds(current_settings(), **ThresholdsAskSerializer.of(request)))
         except TooFewAssessments as error:
             raise ValidationError({"days": [str(error)]}) from error

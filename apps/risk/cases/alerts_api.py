@@ -48,12 +48,11 @@ def who(request: Request) -> dict[str, Any]:
 
 class AlertsView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "PATCH": WRITE}
+    parameters = AlertFilterSerializer
     serializer_class = AlertSerializer
 
     def get_queryset(self) -> QuerySet[Alert]:
-        wanted = AlertFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        asked = dict(wanted.validated_data)
+        asked = self.parameters.of(self.request)
         user_id = asked.pop("user_id", None)
         return alerts(subject_key=subject_key("user_id", user_id) if user_id else None, **asked)
 

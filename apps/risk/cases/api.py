@@ -48,12 +48,11 @@ def case_refusals(case_id: UUID) -> Iterator[None]:
 
 class CasesView(GenericAPIView):
     required_scopes = {"GET": READ}
+    parameters = CaseFilterSerializer
     serializer_class = CaseSerializer
 
     def get_queryset(self) -> QuerySet[Case]:
-        wanted = CaseFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return cases(**wanted.validated_data)
+        return cases(**self.parameters.of(self.request))
 
     @extend_schema(
         operation_id="list_risk_cases",

@@ -5,7 +5,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.identities import SubjectIdField
-from api.serializers import RequestSerializer, StrictSerializer
+from api.serializers import ListParameters, StrictSerializer
 from apps.risk.assessments.serializers import AssessmentReasonSerializer, RuleHitSerializer
 from apps.risk.assessments.verdicts import Verdict
 from apps.risk.cases.models import Alert, Case, CaseEvent, CaseStatus, Outcome
@@ -17,7 +17,7 @@ from tenancy.secrets import public_subject_id
 MOST_ALERTS = 200
 
 
-class AlertFilterSerializer(RequestSerializer):
+class AlertFilterSerializer(ListParameters):
     status = serializers.ChoiceField(
         CaseStatus.choices, required=False, help_text="what was said of the alert alone, else that of its case"
     )
@@ -26,7 +26,7 @@ class AlertFilterSerializer(RequestSerializer):
     user_id = SubjectIdField(required=False, help_text="of the subject, as the client names it")
 
 
-class CaseFilterSerializer(RequestSerializer):
+class CaseFilterSerializer(ListParameters):
     status = serializers.ChoiceField(CaseStatus.choices, required=False)
     severity = serializers.ChoiceField(RiskSeverity.choices, required=False)
     assignee = serializers.CharField(required=False, max_length=200)

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from apps.risk.links.selectors import links_of
 from apps.risk.transactions.reading import MAX_TRANSACTION_ID
 from apps.risk.transactions.selectors import find_transactions
@@ -14,7 +15,7 @@ from apps.risk.transactions.selectors import find_transactions
 KINDS = ("subject", "card", "device", "address", "counterparty")
 
 
-class LinksAskSerializer(serializers.Serializer):
+class LinksAskSerializer(QueryParameters):
     transaction_id = serializers.CharField(max_length=MAX_TRANSACTION_ID)
 
 
@@ -51,9 +52,7 @@ class LinksView(APIView):
         responses=LinksSerializer,
     )
     def get(self, request: Request) -> Response:
-        asked = LinksAskSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        transaction_id = asked.validated_data["transaction_id"]
+        transaction_id = LinksAskSerializer.of(request)["transaction_id"]
         stored = find_transactions([transaction_id]).get(transaction_id)
         if stored is None:
             raise NotFound(f"there is no transaction {transaction_id}")

@@ -84,6 +84,4 @@ class MonitoringView(APIView):
         examples=[EXAMPLE],
     )
     def get(self, request: Request) -> Response:
-        asked = PeriodSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        return Response(RiskMonitoringSerializer(present(report(asked.validated_data["period"]))).data)
+        return Response(RiskMonitoringSerializer(present(report(PeriodSerializer.of(request)["period"]))).data)

@@ -67,12 +67,11 @@ class RiskFieldsView(APIView):
 
 class RiskRulesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = RiskRuleListParameters
     serializer_class = RiskRuleSerializer
 
     def get_queryset(self) -> QuerySet[RiskRule]:
-        wanted = RiskRuleListParameters(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return rules(wanted.validated_data.get("mode"))
+        return rules(self.parameters.of(self.request).get("mode"))
 
     @extend_schema(
         operation_id="list_risk_rules",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.serializers import ObjectField, StrictSerializer
+from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.risk.rules.counting import hits_since
 from apps.risk.rules.models import RiskAction, RiskRule, RiskRuleChange, RiskRuleMode, RiskSeverity
 from apps.risk.rules.selectors import differences
@@ -96,7 +96,7 @@ class RiskRuleSerializer(serializers.ModelSerializer):
         return hits_since(since_hits())
 
 
-class RiskRuleListParameters(serializers.Serializer):
+class RiskRuleListParameters(ListParameters):
     mode = serializers.ChoiceField(RiskRuleMode.choices, required=False, help_text="without it all")
 
 

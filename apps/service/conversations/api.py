@@ -58,12 +58,11 @@ def conversation_refusals(conversation_id: UUID) -> Iterator[None]:
 
 class ConversationsView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = ConversationFilterSerializer
     serializer_class = ConversationSerializer
 
     def get_queryset(self) -> QuerySet[Conversation]:
-        wanted = ConversationFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        asked = dict(wanted.validated_data)
+        asked = self.parameters.of(self.request)
         kinds = ("user_id", "anonymous_id")
         keys = [subject_key(kind, raw_id) for kind in kinds if (raw_id := asked.pop(kind, None))]
         return conversations(subject_key=keys[0] if keys else None, **asked)

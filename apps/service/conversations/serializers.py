@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.identities import SubjectIdField
-from api.serializers import RequestSerializer, StrictSerializer
+from api.serializers import ListParameters, StrictSerializer
 from api.subjects import SubjectIdsField
 from apps.service.conversations.cleaning import LONGEST_TEXT
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
@@ -141,7 +141,7 @@ class ConversationEventSerializer(serializers.ModelSerializer):
         fields = ("id", "kind", "actor", "before", "after", "note", "created_at")
 
 
-class ConversationFilterSerializer(RequestSerializer):
+class ConversationFilterSerializer(ListParameters):
     status = serializers.ChoiceField(ConversationStatus.choices, required=False)
     channel = serializers.RegexField(CHANNEL, required=False, error_messages=CHANNEL_ERRORS)
     assignee = serializers.CharField(required=False, max_length=200)

@@ -102,13 +102,12 @@ def _answer_written(source: Source, status: int = 200) -> Response:
 @extend_schema(tags=TAGS, parameters=[COLLECTION])
 class SourcesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = SourceListParameters
     serializer_class = SourceSerializer
     queryset = Source.objects.none()
 
     def get_queryset(self) -> QuerySet[Source]:
-        wanted = SourceListParameters(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return sources(kind=kind_of(self.kwargs["collection"]), **wanted.validated_data)
+        return sources(kind=kind_of(self.kwargs["collection"]), **self.parameters.of(self.request))
 
     @extend_schema(
         operation_id="list_knowledge_sources",

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from api.serializers import ObjectField, StrictSerializer
+from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.service.knowledge.models import (
     KnowledgeImport,
     Source,
@@ -90,7 +90,7 @@ class WrittenSourceSerializer(SourceSerializer):
         read_only_fields = fields
 
 
-class SourceListParameters(serializers.Serializer):
+class SourceListParameters(ListParameters):
     status = serializers.ChoiceField(SourceStatus.choices, required=False)
     language = serializers.ChoiceField(SourceLanguage.choices, required=False)
     audience = serializers.ChoiceField(SourceAudience.choices, required=False)

@@ -88,13 +88,12 @@ def reply_refusals(reply_id: UUID) -> Iterator[None]:
 
 class RepliesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = ReplyFilterSerializer
     renderer_classes = (JSONRenderer, EventStreamRenderer)
     serializer_class = ReplySerializer
 
     def get_queryset(self) -> QuerySet[Reply]:
-        wanted = ReplyFilterSerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return replies(**wanted.validated_data)
+        return replies(**self.parameters.of(self.request))
 
     @extend_schema(
         operation_id="list_replies",

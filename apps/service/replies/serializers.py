@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from api.serializers import RequestSerializer, StrictSerializer
+from api.serializers import ListParameters, StrictSerializer
 from api.subjects import SubjectField
 from apps.service.conversations.cleaning import LONGEST_TEXT, clean_text
 from apps.service.conversations.models import Role
@@ -140,7 +140,7 @@ def answer_of(reply: Reply) -> dict[str, Any]:
     }
 
 
-class ReplyFilterSerializer(RequestSerializer):
+class ReplyFilterSerializer(ListParameters):
     status = serializers.ChoiceField(ReplyStatus.choices, required=False)
     conversation_id = serializers.UUIDField(required=False)
     intent = serializers.CharField(required=False, max_length=200)

@@ -111,7 +111,5 @@ def csv_of(found: Report) -> HttpResponse:
 
 
 def _asked(request: Request) -> Report:
-    parameters = ServiceReportParameters(data=request.query_params)
-    parameters.is_valid(raise_exception=True)
-    asked = parameters.validated_data
+    asked = ServiceReportParameters.of(request)
     return report(asked["period"], bucket=asked["bucket"], by=asked["by"])

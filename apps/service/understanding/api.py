@@ -20,6 +20,7 @@ from api.errors import TooLarge
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.parsers import JSONParser
+from api.serializers import ListParameters
 from apps.service.understanding.examples import OUT_OF_SCOPE, BadExample, NewExample, read_example
 from apps.service.understanding.models import Intent, IntentExample
 from apps.service.understanding.problems import find_problems
@@ -154,12 +155,13 @@ class IntentProblemsView(APIView):
         return Response(IntentProblemsSerializer({"problems": find_problems(found.id)}).data)
 
 
-class ExampleParameters(serializers.Serializer):
+class ExampleParameters(ListParameters):
     intent = serializers.CharField(required=False, max_length=100, help_text=f"an intent's name, or {OUT_OF_SCOPE}")
 
 
 class IntentExamplesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = ExampleParameters
     serializer_class = IntentExampleSerializer
     parser_classes = (JSONParser, CSVParser)
     queryset = IntentExample.objects.none()
@@ -172,9 +174,7 @@ class IntentExamplesView(IdempotentWrites, GenericAPIView):
         responses=IntentExampleSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        parameters = ExampleParameters(data=request.query_params.dict())
-        parameters.is_valid(raise_exception=True)
-        name = parameters.validated_data.get("intent")
+        name = self.parameters.of(request).get("intent")
         found = examples(out_of_scope=True) if name == OUT_OF_SCOPE else examples(intent=name)
         page = self.paginate_queryset(found)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

@@ -112,6 +112,18 @@ def test_a_warm_start_without_a_live_version_starts_from_nothing(filled: Tenant)
     assert train(filled, warm_start=True).status == RunStatus.SUCCEEDED
 
 
+def test_a_live_version_that_is_broken_is_replaced_by_training_anew(tenant: Tenant) -> None:
+    fill_log(tenant, subjects=150)
+    first = version_of(tenant, train(tenant, epochs=10))
+    assert first.status == "live", first.reasons
+    (resolve_artifact(tenant.id, first.artifact) / "model.safetensors").unlink()
+
+    second = version_of(tenant, train(tenant, warm_start=True, epochs=10))
+
+    assert second.status == "live", second.reasons
+    assert [reason for reason in second.reasons if reason.startswith("not compared: version 1 cannot be loaded")]
+
+
 def test_a_warm_start_with_another_network_fails_and_names_the_setting(tenant: Tenant) -> None:
     fill_log(tenant, subjects=150)
     first = version_of(tenant, train(tenant, epochs=10))

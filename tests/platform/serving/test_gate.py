@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ml.data.columns import EventColumns
-from serving import gate
+from serving import engine, gate
 from serving.gate import Incumbent, Verdict, judge
 
 Judge = Callable[..., Verdict]
@@ -68,6 +68,13 @@ def test_an_equal_of_the_live_version_is_refused(judged: Judge, artifact: Path, 
 def test_without_the_old_data_the_verdict_says_what_was_not_compared(judged: Judge, artifact: Path) -> None:
     verdict = judged(incumbent=Incumbent("version 3", artifact, None, None))
     assert verdict.reasons[-2] == "not compared: the holdout of version 3 is no longer there"
+
+
+def test_a_live_version_that_cannot_be_loaded_stands_in_nobodys_way(judged: Judge, tmp_path: Path) -> None:
+    verdict = judged(incumbent=Incumbent("version 3", tmp_path, None, None, flaw=engine.flaw_of(tmp_path)))
+    assert verdict.passed
+    [reason] = [reason for reason in verdict.reasons if "version 3" in reason]
+    assert reason.startswith("not compared: version 3 cannot be loaded (") and "config.json" in reason
 
 
 def test_without_a_newest_holdout_there_is_no_comparison_and_no_promotion(judged: Judge, artifact: Path) -> None:
