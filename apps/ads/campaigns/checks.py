@@ -21,7 +21,7 @@ from apps.ads.campaigns.models import (
     GoalKind,
     Placement,
 )
-from apps.ads.campaigns.targeting import audiences_in, check_targeting, normal
+from apps.ads.campaigns.targeting import check_targeting, named_in, normal
 from apps.ads.experiments.arms import read_arms, refusal
 from apps.ads.experiments.models import Experiment
 from apps.ads.settings import problem_of_networks
@@ -80,8 +80,10 @@ def _check_flight(found: Any) -> None:
     if not Advertiser.objects.filter(campaigns=found.campaign_id, archived_at=None).exists():
         raise ValidationError({"campaign_id": "is of an advertiser that has been archived; choose another campaign"})
     found.targeting = check_targeting(found.targeting)
-    if unknown := unknown_audiences(audiences_in(found.targeting)):
+    if unknown := unknown_audiences(named_in(found.targeting, "audiences")):
         raise ValidationError({"targeting": f"there is no audience '{unknown[0]}'; make it first"})
+    if unknown := _unknown_placements(named_in(found.targeting, "placements")):
+        raise ValidationError({"targeting": f"there is no placement '{unknown[0]}'; make it first"})
     problems = {}
     if found.ends_at <= found.starts_at:
         problems["ends_at"] = "must come after starts_at"
@@ -94,6 +96,11 @@ def _check_flight(found: Any) -> None:
         problems["goal"] = "belongs to a goal_kind: send both or neither"
     if problems:
         raise ValidationError(problems)
+
+
+def _unknown_placements(keys: set[str]) -> list[str]:
+    """Those of the keys, which are `normal`, that no placement has, an archived one neither."""
+    return sorted(keys - {normal(key) for key in Placement.objects.values_list("key", flat=True)}) if keys else []
 
 
 def _check_creative(found: Any) -> None:

@@ -76,10 +76,10 @@ def needs_identity(targeting: Mapping[str, Any]) -> bool:
     return bool(targeting.get("attributes")) or any(PERSONAL & part.keys() for part in parts)
 
 
-def audiences_in(targeting: Mapping[str, Any]) -> set[str]:
-    """Keys of all audiences that a targeting names."""
+def named_in(targeting: Mapping[str, Any], dimension: str) -> set[str]:
+    """All values of a dimension that a targeting includes or excludes."""
     parts = (targeting.get("include", {}), targeting.get("exclude", {}))
-    return {key for part in parts for key in part.get("audiences", ())}
+    return {value for part in parts for value in part.get(dimension, ())}
 
 
 def _read_sets(part: str, sets: Any, known: tuple[str, ...] | None) -> dict[str, list[str]]:

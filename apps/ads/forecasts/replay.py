@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.ads.auctions.index import TargetingIndex
 from apps.ads.audiences.selectors import audiences_of_subjects
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
-from apps.ads.campaigns.targeting import audiences_in, needs_identity, normal
+from apps.ads.campaigns.targeting import named_in, needs_identity, normal
 from apps.ads.engine import Prior, clearing_price, smoothed_rates
 from apps.ads.forecasts.selectors import DAYS, Asked, sample_requests, seen_shares
 from apps.ads.models import CreativeCount
@@ -150,7 +150,9 @@ def _match(
     index = TargetingIndex([flight.targeting])
     identified = flight.cap_impressions is not None or flight.recency_seconds > 0 or needs_identity(flight.targeting)
     # As they are now: decisions know no audience that nobody asked for then.
-    subjects = {each.subject_key for each in asked if each.subject_key} if audiences_in(flight.targeting) else set()
+    subjects = (
+        {each.subject_key for each in asked if each.subject_key} if named_in(flight.targeting, "audiences") else set()
+    )
     audiences = audiences_of_subjects(subjects) if subjects else {}
     matching = _Matching()
     for each in asked:

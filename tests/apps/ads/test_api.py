@@ -96,6 +96,7 @@ def test_an_advertisers_way_from_campaign_to_report(tenant: Tenant, api: ApiClie
         ({"bid_kind": "cpx"}, "bid_kind"),
         ({"targeting": {"include": {"countries": "DE"}}}, "targeting"),
         ({"targeting": {"include": {"shoe_sizes": ["44"]}}}, "targeting"),
+        ({"targeting": {"exclude": {"placements": ["nowhere"]}}}, "targeting"),
         ({"targeting": {"include": {"keywords": [f"w{number}" for number in range(10_000)]}}}, "targeting"),
         ({"targeting": {"hours": [{"days": [7], "from": 0, "to": 5}]}}, "targeting"),
         ({"targeting": {"hours": [{"days": [0], "from": 9, "to": 5}]}}, "targeting"),

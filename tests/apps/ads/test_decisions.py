@@ -103,6 +103,7 @@ def test_a_flight_is_shown_to_whom_it_asks_for(
     targeting: dict[str, Any], context: dict[str, Any], keywords: list[str], is_shown: bool, scope: Tenant
 ) -> None:
     make_placement()
+    make_placement("side")
     make_live_flight(targeting=targeting)
 
     placed = decide_one(ask(context=context, keywords=keywords))

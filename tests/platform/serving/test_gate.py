@@ -74,7 +74,8 @@ def test_a_live_version_that_cannot_be_loaded_stands_in_nobodys_way(judged: Judg
     verdict = judged(incumbent=Incumbent("version 3", tmp_path, None, None, flaw=engine.flaw_of(tmp_path)))
     assert verdict.passed
     [reason] = [reason for reason in verdict.reasons if "version 3" in reason]
-    assert reason.startswith("not compared: version 3 cannot be loaded (") and "config.json" in reason
+    assert reason.startswith("not compared: version 3 cannot be loaded (")
+    assert "config.json" in reason
 
 
 def test_without_a_newest_holdout_there_is_no_comparison_and_no_promotion(judged: Judge, artifact: Path) -> None:
