@@ -4,7 +4,8 @@ Target attention: G. Zhou et al., "Deep interest network for click-through rate 
 (weights that do not sum to 1, so that much of the same says more). Members that share all but a few vectors:
 Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning with parameter-efficient ensembling",
 ICLR 2025, section 3.3, after Y. Wen et al., "BatchEnsemble", ICLR 2020. Pairs of fields: S. Rendle, "Factorization
-machines", ICDM 2010, equation 5.
+machines", ICDM 2010, equation 5. Numbers in bins: Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for
+numerical features in tabular deep learning", NeurIPS 2022, section 3.2.
 """
 
 import math
@@ -60,12 +61,16 @@ class ClickNetwork(nn.Module):
     """`sizes`: codes of each field, 0 included; `target`: place of the field that the history is made of.
 
     `number_dropout` is the share of training rows that go without their numbers: where a number such as earlier clicks
-    says nearly everything, the fields would otherwise learn little for the rows that have none.
+    says nearly everything, the fields would otherwise learn little for the rows that have none. Each number is told as
+    it is and by how far it has come through each of `number_bins` bins, so that the first layer finds its steps and
+    turns; the bins hold equally many training rows.
     """
 
     offsets: Tensor
     mean: Tensor
     deviation: Tensor
+    bin_start: Tensor
+    bin_scale: Tensor
 
     def __init__(
         self,
@@ -81,6 +86,7 @@ class ClickNetwork(nn.Module):
         dropout: float,
         embedding_dropout: float,
         number_dropout: float,
+        number_bins: int = 0,
     ) -> None:
         super().__init__()
         self.target, self.number_dropout = target, number_dropout
@@ -88,6 +94,9 @@ class ClickNetwork(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(offsets.astype(np.int64)), persistent=False)
         self.register_buffer("mean", torch.zeros(numbers))
         self.register_buffer("deviation", torch.ones(numbers))
+        # Networks that were stored before there were bins have none.
+        self.register_buffer("bin_start", torch.zeros(numbers, number_bins), persistent=number_bins > 0)
+        self.register_buffer("bin_scale", torch.zeros(numbers, number_bins), persistent=number_bins > 0)
         self.embedding = nn.Embedding(int(sum(sizes)), dimension)
         nn.init.normal_(self.embedding.weight, std=EMBEDDING_SPREAD)
         self.linear = nn.Embedding(int(sum(sizes)), 1)
@@ -97,7 +106,7 @@ class ClickNetwork(nn.Module):
             if attention
             else None
         )
-        width = (len(sizes) + (1 if attention else 0)) * dimension + 2 * numbers
+        width = (len(sizes) + (1 if attention else 0)) * dimension + (2 + number_bins) * numbers
         self.hidden = nn.ModuleList(
             MemberLinear(width if layer == 0 else hidden, hidden, members, is_first=layer == 0)
             for layer in range(layers)
@@ -107,11 +116,17 @@ class ClickNetwork(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, 1))
 
     def standardise_by(self, numbers: NDArray[np.float32]) -> None:
-        """Scale numbers (n, M) to mean 0 and deviation 1 over what is known of these rows."""
+        """Scale numbers (n, M) to mean 0 and deviation 1, and place their bins, by what is known of these rows."""
         known = np.ma.masked_invalid(numbers)
         self.mean.copy_(torch.from_numpy(known.mean(axis=0).filled(0.0).astype(np.float32)))
         deviation = known.std(axis=0).filled(1.0).astype(np.float32)
         self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+        shares = np.linspace(0.0, 1.0, self.bin_start.shape[1] + 1)
+        for place, column in enumerate(known.T):
+            # Where one value is frequent bins fall together; those that are left over, of scale 0, say nothing.
+            edges = np.unique(np.quantile(column.compressed(), shares)) if column.count() else np.zeros(1)
+            self.bin_start[place, : len(edges) - 1] = torch.from_numpy(edges[:-1])
+            self.bin_scale[place, : len(edges) - 1] = torch.from_numpy(1.0 / np.diff(edges))
 
     def forward(self, batch: ClickBatch) -> Tensor:
         """Logits of a click by each member, (K, B)."""
@@ -136,13 +151,16 @@ class ClickNetwork(nn.Module):
         """The sum of the squared embeddings; () ."""
         return self.embedding.weight.square().sum()
 
-    def _numbers(self, numbers_BM: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised numbers, 0 where unknown, and which are unknown; each (B, M)."""
+    def _numbers(self, numbers_BM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised numbers, 0 where unknown, (B, M); which are unknown, (B, M); and the way through the bins of
+        each, from 0 to 1, (B, M x bins)."""
         unknown = numbers_BM.isnan()
         if self.training and self.number_dropout:
             unknown = unknown | (torch.rand(len(numbers_BM), 1) < self.number_dropout)
         scaled = (numbers_BM - self.mean) / self.deviation
-        return scaled.masked_fill(unknown, 0.0), unknown.float()
+        passed_BMT = ((numbers_BM[..., None] - self.bin_start) * self.bin_scale).clamp(0.0, 1.0)
+        passed = passed_BMT.masked_fill(unknown[..., None], 0.0).flatten(1)
+        return scaled.masked_fill(unknown, 0.0), unknown.float(), passed
 
     def _attended(self, history_BL: Tensor, target_BD: Tensor) -> Tensor:
         """The sum of the history's vectors, each by how much it has to do with the target, (B, D)."""

@@ -36,6 +36,7 @@ class ClickRateConfig(TaskSettings):
     dropout: float = 0.3
     embedding_dropout: float = 0.1
     number_dropout: float = 0.0
+    number_bins: int = 16
     # Length of the vectors of what stands together in histories, which are mixed in where that helps; 0 for none.
     affinity: int = 24
     # Training. Ad networks overfit within few epochs; the ridge holds the embeddings of rare values down.
@@ -64,6 +65,7 @@ class ClickRateConfig(TaskSettings):
         "dropout": BELOW_ONE,
         "embedding_dropout": BELOW_ONE,
         "number_dropout": BELOW_ONE,
+        "number_bins": COUNT_OR_ZERO,
         "batch_size": COUNT,
         "learning_rate": POSITIVE,
         "ridge": NOT_NEGATIVE,
@@ -85,7 +87,7 @@ class ClickRateConfig(TaskSettings):
 
     def network(self) -> dict[str, Any]:
         """The keyword arguments of ml.nn.click_network.ClickNetwork."""
-        names = ("dimension", "hidden", "layers", "members", "attention")
+        names = ("dimension", "hidden", "layers", "members", "attention", "number_bins")
         dropouts = ("dropout", "embedding_dropout", "number_dropout")
         return {name: getattr(self, name) for name in (*names, *dropouts)}
 

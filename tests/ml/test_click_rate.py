@@ -53,6 +53,14 @@ def trained(simulated: SimulatedImpressions, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
+def small_network(numbers: int, number_bins: int = 0) -> ClickNetwork:
+    torch.manual_seed(0)
+    return ClickNetwork(
+        [5, 3], numbers, 0, dimension=4, hidden=8, layers=2, members=3, attention=6, dropout=0.1, embedding_dropout=0.1,
+        number_dropout=0.0, number_bins=number_bins,
+    )  # fmt: skip
+
+
 def report_of(artifact: Path) -> FitReport:
     return FitReport(**json.loads((artifact / "report.json").read_text()))
 
@@ -214,11 +222,7 @@ def test_a_log_says_what_was_written_in_the_order_of_time(
 
 
 def test_members_differ_and_padding_says_nothing() -> None:
-    torch.manual_seed(0)
-    network = ClickNetwork(
-        [5, 3], 1, 0, dimension=4, hidden=8, layers=2, members=3, attention=6, dropout=0.1, embedding_dropout=0.1,
-        number_dropout=0.0,
-    ).eval()  # fmt: skip
+    network = small_network(numbers=1).eval()
 
     def logits(history: list[int]) -> torch.Tensor:
         fields, numbers = np.array([[1, 2]], dtype=np.int32), np.array([[0.5]], dtype=np.float32)
@@ -228,6 +232,39 @@ def test_members_differ_and_padding_says_nothing() -> None:
     assert len({round(float(each), 6) for each in short[:, 0]}) == 3
     assert torch.allclose(short, logits([3, 0, 4, 0, 0]), atol=1e-6)
     assert not torch.allclose(short, logits([2, 4]))
+
+
+def test_a_number_says_how_far_it_has_come_through_each_bin() -> None:
+    """A fifth of these numbers is 0, so that the first of five bins ends where it begins and is left out."""
+    network = small_network(numbers=2, number_bins=5)
+    numbers = np.array([[0.0, np.nan]] * 2 + [[float(number), np.nan] for number in range(1, 9)], dtype=np.float32)
+    network.standardise_by(numbers)
+    asked = torch.tensor([[0.0, np.nan], [8.0, 1.0], [-3.0, 0.0], [50.0, 0.0], [np.nan, 0.0], [4.0, 0.0]])
+    passed = network._numbers(asked)[2].reshape(6, 2, 5)
+
+    assert not passed[:, 1].any(), "a number that was never known has no bins"
+    inside = network.bin_scale[0] > 0
+    assert passed[[0, 2, 4], 0].sum() == 0.0, "the least, one below it, and one that is unknown"
+    assert torch.equal(passed[1, 0], inside.float())
+    assert torch.equal(passed[3, 0], inside.float())
+    spans = 1 / network.bin_scale[0, inside]
+    assert float((passed[5, 0, inside] * spans).sum()) == pytest.approx(4.0, abs=1e-5)
+
+
+def test_what_a_number_says_in_steps_is_found(tmp_path: Path) -> None:
+    """Clicks come in every other one of twelve spans, which few bends of a line do not follow."""
+    chance = np.random.default_rng(3)
+    number = chance.uniform(0, 12, size=6_000)
+    inside = number.astype(int) % 2 == 1
+    log = Impressions.of(
+        time=np.arange(6_000),
+        clicked=chance.random(6_000) < np.where(inside, 0.7, 0.1),
+        fields={"creative": [f"c{row % 3}" for row in range(6_000)]},
+        numbers={"age": number},
+        target="creative",
+    )
+    with_bins, without = (fit(log, tmp_path / str(bins), number_bins=bins) for bins in (24, 0))
+    assert with_bins.score > without.score + 3 * with_bins.spread
 
 
 def test_the_calibrator_is_the_one_that_fits_other_cases_best() -> None:
