@@ -192,7 +192,8 @@ class RecommendationSerializer(serializers.Serializer):
     experiment = serializers.CharField(allow_null=True, help_text="null: no experiment runs on the scenario.")
     degraded = serializers.CharField(
         allow_null=True,
-        help_text="null: the scenario's own source answered. Else what stood in for it: previous_version, rules, "
+        help_text="null: the scenario's own source answered, or the subject has done nothing yet that it could rest on "
+        "and popularity answered. Else what stood in for it: previous_version, rules, "
         "similar_to, also_bought, popular, newest, or empty when there is nothing to recommend.",
     )
     notice = serializers.CharField(allow_null=True, help_text="Why the list is shorter than asked for.")

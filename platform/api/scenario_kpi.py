@@ -38,7 +38,7 @@ class PeriodSerializer(QueryParameters):
 
 
 class EstimateSerializer(serializers.Serializer):
-    value = serializers.FloatField()
+    value = serializers.FloatField(help_text="the rate itself")
     low = serializers.FloatField(help_text="lower end of the 95 % interval")
     high = serializers.FloatField()
 

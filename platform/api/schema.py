@@ -38,7 +38,7 @@ class ProblemSerializer(serializers.Serializer):
 
     type = serializers.CharField(help_text="the kind of problem, for programs")
     title = serializers.CharField()
-    status = serializers.IntegerField()
+    status = serializers.IntegerField(help_text="of HTTP")
     detail = serializers.CharField()
     instance = serializers.CharField()
     request_id = serializers.CharField(allow_null=True)

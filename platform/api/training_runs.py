@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -103,6 +103,10 @@ class TrainingRunsView(IdempotentWrites, GenericAPIView):
         description="One run at a time for each line of models; a second one is refused with 409.",
         request=TrainingRequestSerializer,
         responses={201: TrainingRunSerializer},
+        examples=[
+            OpenApiExample("what people want next", {"model": "next-item"}, request_only=True),
+            OpenApiExample("intents", {"model": "intents", "task": "intents"}, request_only=True),
+        ],
         tags=["models"],
     )
     def post(self, request: Request) -> Response:

@@ -191,6 +191,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "api.errors.problem_response",
     "DEFAULT_SCHEMA_CLASS": "api.schema.ProblemSchema",
     "UNAUTHENTICATED_USER": None,
+    # The header Accept says what a client takes; a parameter for it would be one that lists refuse.
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sequitur",
@@ -205,6 +207,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.glossary.describe_fields",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "RuleKindEnum": "apps.recommendation.models.RuleKind",
         "RiskActionEnum": "apps.risk.rules.models.RiskAction",

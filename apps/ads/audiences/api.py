@@ -24,7 +24,22 @@ from apps.ads.audiences.serializers import (
 from apps.ads.audiences.services import BuildUnderWay, put_seed, request_build
 from apps.ads.campaigns.api import READ, TAGS, WRITE, refusals, views_of
 
-VIEWS = views_of(Audience, body=AudienceBodySerializer, fields=AudienceFieldsSerializer, answer=AudienceSerializer)
+LIKE_BUYERS = {
+    "key": "like-buyers",
+    "name": "Like buyers",
+    "seed_kind": "event",
+    "seed_event": "purchase",
+    "seed_days": 90,
+    "share": 0.05,
+    "refresh": "weekly",
+}
+VIEWS = views_of(
+    Audience,
+    body=AudienceBodySerializer,
+    fields=AudienceFieldsSerializer,
+    answer=AudienceSerializer,
+    example=("like those who bought", LIKE_BUYERS),
+)
 LIST = {"subjects": [{"user_id": "u-17"}, {"anonymous_id": "a-981"}]}
 
 

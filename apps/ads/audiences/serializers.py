@@ -66,7 +66,7 @@ class AudienceSeedSerializer(serializers.Serializer):
 class AudienceReportSerializer(serializers.Serializer):
     """Counts of subjects; shares of seeds that were held out."""
 
-    members = serializers.IntegerField()
+    members = serializers.IntegerField(help_text="how many belong to it")
     seed = serializers.IntegerField(help_text="subjects of the seed with a history before it")
     scored = serializers.IntegerField(help_text="subjects who agreed and are known")
     share = serializers.FloatField()

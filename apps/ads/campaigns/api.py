@@ -34,8 +34,9 @@ from apps.ads.campaigns.services import Archived, archive, change, create, set_s
 
 READ, WRITE = "ads:read", "ads:write"
 TAGS = ["ads"]
+PARENT = "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11"
 FLIGHT = {
-    "campaign_id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
+    "campaign_id": PARENT,
     "name": "Autumn, readers in Germany",
     "starts_at": "2030-10-01T00:00:00Z",
     "ends_at": "2030-11-01T00:00:00Z",
@@ -48,9 +49,26 @@ FLIGHT = {
     "cap_impressions": 3,
     "cap_hours": 24,
 }
-EXAMPLES: dict[type[AdObject], list[OpenApiExample]] = {
-    Flight: [OpenApiExample("a month in Germany", FLIGHT, request_only=True)]
+CREATIVE = {
+    "flight_id": PARENT,
+    "name": "Tent on a hill",
+    "width": 300,
+    "height": 250,
+    "text": "A tent that stands in a storm",
+    "image_url": "https://images.example/tent.jpg",
+    "click_url": "https://tents.example/storm",
 }
+PLACEMENT = {
+    "key": "article-top",
+    "name": "Above an article",
+    "width": 300,
+    "height": 250,
+    "currency": "EUR",
+    "floor_micros": 500000,
+    "auction": "second_price",
+}
+ADVERTISER = {"name": "Tents & More", "currency": "EUR", "own_networks": ["203.0.113.0/24"]}
+CAMPAIGN = {"name": "Autumn", "advertiser_id": PARENT}
 
 
 @contextmanager
@@ -130,11 +148,11 @@ def views_of(
     fields: type[serializers.Serializer],
     answer: type[serializers.Serializer],
     parameters: type[ListParameters] = ListParameters,
+    example: tuple[str, dict[str, Any]],
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The views of a list, of one and of its history, each described."""
     one, many = str(model._meta.verbose_name), str(model._meta.verbose_name_plural)
     own = {"model": model, "serializer_class": answer}
-    examples = EXAMPLES.get(model, [])
     listed: Any = extend_schema_view(
         get=extend_schema(
             operation_id=f"list_ad_{many}",
@@ -149,7 +167,7 @@ def views_of(
             summary=f"Make one of the {many}",
             request=body,
             responses={201: answer},
-            examples=examples,
+            examples=[OpenApiExample(*example, request_only=True)],
         ),
     )(type(f"Ad{one.title()}List", (ObjectsView,), own | {"body": body, "parameters": parameters}))
     single: Any = extend_schema_view(
@@ -228,6 +246,7 @@ VIEWS = {
         body=shapes.AdvertiserBodySerializer,
         fields=shapes.AdvertiserFieldsSerializer,
         answer=shapes.AdvertiserSerializer,
+        example=("an advertiser", ADVERTISER),
     ),
     "campaigns": views_of(
         Campaign,
@@ -235,6 +254,7 @@ VIEWS = {
         fields=shapes.CampaignFieldsSerializer,
         answer=shapes.CampaignSerializer,
         parameters=shapes.CampaignListParameters,
+        example=("a campaign", CAMPAIGN),
     ),
     "flights": views_of(
         Flight,
@@ -242,6 +262,7 @@ VIEWS = {
         fields=shapes.FlightFieldsSerializer,
         answer=shapes.FlightSerializer,
         parameters=shapes.FlightListParameters,
+        example=("a month in Germany", FLIGHT),
     ),
     "creatives": views_of(
         Creative,
@@ -249,11 +270,13 @@ VIEWS = {
         fields=shapes.CreativeFieldsSerializer,
         answer=shapes.CreativeSerializer,
         parameters=shapes.CreativeListParameters,
+        example=("a banner", CREATIVE),
     ),
     "placements": views_of(
         Placement,
         body=shapes.PlacementBodySerializer,
         fields=shapes.PlacementFieldsSerializer,
         answer=shapes.PlacementSerializer,
+        example=("the top of an article", PLACEMENT),
     ),
 }

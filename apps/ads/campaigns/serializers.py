@@ -195,7 +195,7 @@ class PlacementSerializer(AnswerSerializer):
 
 # History and lists ---------------------------------------------------------------------------------------------------
 class AdDifferenceSerializer(serializers.Serializer):
-    name = serializers.CharField()
+    name = serializers.CharField(help_text="of the field")
     before = serializers.JSONField()
     after = serializers.JSONField()
 

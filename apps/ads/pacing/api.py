@@ -29,7 +29,7 @@ class FlightProgressSerializer(serializers.Serializer):
     planned_micros = serializers.IntegerField(help_text="what an even spending would have spent by now")
     spent_micros = serializers.IntegerField()
     make_good_micros = serializers.IntegerField(help_text="by how much it is behind that; made good in the time left")
-    goal = FlightGoalSerializer(allow_null=True)
+    goal = FlightGoalSerializer(allow_null=True, help_text="null: it has none")
 
 
 class AdFlightProgressView(APIView):

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -48,7 +48,7 @@ EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 class AdReportRowSerializer(serializers.Serializer):
     key = serializers.CharField(help_text="id, country, device, or the day or hour in the tenant's time zone")
-    name = serializers.CharField()
+    name = serializers.CharField(help_text="of what the key names")
     currency = serializers.CharField()
     placed = serializers.IntegerField()
     impressions = serializers.IntegerField()
@@ -64,7 +64,7 @@ class AdReportRowSerializer(serializers.Serializer):
 
 
 class AdFilteredSerializer(serializers.Serializer):
-    kind = serializers.CharField()
+    kind = serializers.CharField(help_text="impression, viewable or click")
     reason = serializers.CharField()
     count = serializers.IntegerField()
 
@@ -94,7 +94,7 @@ class AdReportView(APIView):
     @extend_schema(
         operation_id="get_ad_report",
         tags=TAGS,
-        summary="Delivery, spend and what came of it, by flight, creative, placement or hour",
+        summary="Delivery, spend and what came of it, by flight, placement, day or another cut",
         parameters=[AdReportParameters],
         responses=AdReportSerializer,
     )
@@ -146,6 +146,9 @@ class AdSettingsView(IdempotentWrites):
         description="Names, ranges and defaults are in the documentation of ads.",
         request=OpenApiTypes.OBJECT,
         responses=OpenApiTypes.OBJECT,
+        examples=[
+            OpenApiExample("days of Berlin", {"timezone": "Europe/Berlin", "click_minutes": 120}, request_only=True)
+        ],
     )
     def patch(self, request: Request) -> Response:
         changes = ObjectField().run_validation(request.data)

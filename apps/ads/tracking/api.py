@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -20,6 +20,8 @@ from apps.ads.tracking.public import LONGEST_AGENT
 from apps.ads.tracking.services import UnknownDelivery, Visitor, record
 from apps.ads.tracking.tokens import TOKEN_LENGTH, BadToken, read_token
 from tenancy.scope import current_tenant_id
+
+SEEN = {"token": "1.AZrA3nox…", "event": "impression", "user_agent": "Mozilla/5.0 …", "address": "198.51.100.7"}
 
 
 class AdEventBodySerializer(StrictSerializer):
@@ -49,6 +51,7 @@ class AdImpressionsView(APIView):
         "the addresses of the decision instead.",
         request=AdEventBodySerializer,
         responses=AdEventSerializer,
+        examples=[OpenApiExample("seen", SEEN, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         body = AdEventBodySerializer.read(request.data)
@@ -105,6 +108,7 @@ class AdOwnPeopleView(OwnPeopleView):
         summary="Name the people of the business, whose events count for nobody's ads",
         request=AdOwnPeopleBodySerializer,
         responses=AdOwnPeopleSerializer,
+        examples=[OpenApiExample("one person", {"subjects": [{"user_id": "boss"}]}, request_only=True)],
     )
     def put(self, request: Request) -> Response:
         return self.replace(request, None)
@@ -128,6 +132,7 @@ class AdvertiserOwnPeopleView(OwnPeopleView):
         summary="Name the people of an advertiser, whose events count for none of its ads",
         request=AdOwnPeopleBodySerializer,
         responses=AdOwnPeopleSerializer,
+        examples=[OpenApiExample("one person", {"subjects": [{"user_id": "boss"}]}, request_only=True)],
     )
     def put(self, request: Request, id: UUID) -> Response:
         with refusals(Advertiser, id):

@@ -45,7 +45,7 @@ class ExplainedItemSerializer(serializers.Serializer):
     replayed_score = serializers.FloatField(
         allow_null=True, help_text="As the model gives it now; null where the item did not come from the model."
     )
-    members = MemberSerializer(many=True)
+    members = MemberSerializer(many=True, help_text="What the score is the sum of.")
     events = EventWeightSerializer(many=True, help_text="What each event adds by all members, the strongest first.")
     reasons = RecommendationReasonSerializer(many=True)
 

@@ -100,7 +100,7 @@ class RuleListParameters(ListParameters):
 
 
 class DifferenceSerializer(serializers.Serializer):
-    name = serializers.CharField()
+    name = serializers.CharField(help_text="of the field")
     before = serializers.JSONField()
     after = serializers.JSONField()
 
@@ -165,7 +165,7 @@ class MoveSerializer(serializers.Serializer):
 class RulePreviewSerializer(serializers.Serializer):
     """A list without the rules and with them."""
 
-    before = PreviewedListSerializer()
-    after = PreviewedListSerializer()
+    before = PreviewedListSerializer(help_text="without the rules")
+    after = PreviewedListSerializer(help_text="with them")
     moves = MoveSerializer(many=True)
     warnings = RuleWarningSerializer(many=True)

@@ -81,14 +81,14 @@ class FoundItemSerializer(RecommendedItemSerializer):
 
 
 class FacetValueSerializer(serializers.Serializer):
-    value = serializers.CharField()
-    count = serializers.IntegerField()
+    value = serializers.CharField(help_text="a category or brand")
+    count = serializers.IntegerField(help_text="matches that have it")
 
 
 class PriceRangeSerializer(serializers.Serializer):
     gte = serializers.FloatField(allow_null=True, help_text="null: no lower bound.")
     lt = serializers.FloatField(allow_null=True, help_text="null: no upper bound.")
-    count = serializers.IntegerField()
+    count = serializers.IntegerField(help_text="matches within it")
 
 
 class FacetsSerializer(serializers.Serializer):

@@ -46,7 +46,7 @@ class AssessmentReasonSerializer(serializers.Serializer):
     code = serializers.CharField(help_text="the kind of reason, for programs")
     text = serializers.CharField()
     feature = serializers.CharField(required=False)
-    value = serializers.FloatField(required=False, allow_null=True)
+    value = serializers.FloatField(required=False, allow_null=True, help_text="of the feature, in this transaction")
     part = serializers.FloatField(required=False, help_text="what it adds: to the log-odds, or to the points")
 
 

@@ -22,7 +22,7 @@ class BackTestRequestSerializer(RuleOrExpressionSerializer):
 class BackTestDaySerializer(serializers.Serializer):
     day = serializers.DateField()
     mature = serializers.BooleanField(help_text="false where fraud may still become known")
-    transactions = serializers.IntegerField()
+    transactions = serializers.IntegerField(help_text="of the day")
     alerts = serializers.IntegerField()
     frauds = serializers.IntegerField()
     caught = serializers.IntegerField()
@@ -45,7 +45,7 @@ class BackTestSampleSerializer(serializers.Serializer):
 
 
 class BackTestReportSerializer(serializers.Serializer):
-    transactions = serializers.IntegerField()
+    transactions = serializers.IntegerField(help_text="of the whole period")
     alerts = serializers.IntegerField()
     alerts_a_day = serializers.FloatField()
     new_alerts = serializers.IntegerField(help_text="those that no live rule has")

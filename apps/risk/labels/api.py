@@ -19,7 +19,7 @@ from apps.risk.transactions.models import Label
 
 MOST_LABELS = 1000
 RESULTS = ("ok", "duplicate", "invalid")
-FRAUD = {"transaction_id": "t-1001", "kind": "fraud", "known_at": "2026-11-30T08:00:00Z", "note": "called the bank"}
+FRAUD = {"transaction_id": "t-1001", "kind": "fraud", "note": "called the bank"}
 
 
 class LabelBodySerializer(serializers.Serializer):

@@ -25,14 +25,14 @@ class LinkedPartySerializer(serializers.Serializer):
     label = serializers.CharField(  # type: ignore[assignment]
         help_text="a counterparty's name, else the short form of a keyed hash"
     )
-    transactions = serializers.IntegerField()
+    transactions = serializers.IntegerField(help_text="that it took part in")
     frauds = serializers.IntegerField(help_text="of these, known as fraud")
 
 
 class LinkSerializer(serializers.Serializer):
-    one = serializers.IntegerField()
-    other = serializers.IntegerField()
-    transactions = serializers.IntegerField()
+    one = serializers.IntegerField(help_text="key of one node")
+    other = serializers.IntegerField(help_text="key of the other node")
+    transactions = serializers.IntegerField(help_text="that they have in common")
 
 
 class LinksSerializer(serializers.Serializer):

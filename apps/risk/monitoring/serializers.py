@@ -13,9 +13,9 @@ BANDS = ("steady", "watch", "drifted")
 
 
 class VerdictCountsSerializer(serializers.Serializer):
-    approve = serializers.IntegerField()
-    review = serializers.IntegerField()
-    decline = serializers.IntegerField()
+    approve = serializers.IntegerField(help_text="how many were approved")
+    review = serializers.IntegerField(help_text="how many are to be reviewed")
+    decline = serializers.IntegerField(help_text="how many were declined")
 
 
 class RiskCountsSerializer(serializers.Serializer):
@@ -62,7 +62,7 @@ class RiskDriftSerializer(serializers.Serializer):
     )
     sampled = serializers.IntegerField(help_text="assessments of the period that were read, by chance")
     reference_sampled = serializers.IntegerField(help_text="of the four weeks before")
-    score = FeatureDriftSerializer(allow_null=True)
+    score = FeatureDriftSerializer(allow_null=True, help_text="of the scores themselves; null: too few to compare")
     features = FeatureDriftSerializer(many=True, help_text="the most drifted first")
     histogram = serializers.ListField(child=serializers.IntegerField(), help_text="of scores, 20 bins from 0 to 1")
     reference_histogram = serializers.ListField(child=serializers.IntegerField(), help_text="of the four weeks before")
@@ -77,7 +77,7 @@ class ScoreSideSerializer(serializers.Serializer):
 
 
 class ComparisonSerializer(serializers.Serializer):
-    version = serializers.UUIDField()
+    version = serializers.UUIDField(help_text="id of the challenger")
     number = serializers.IntegerField()
     compared = serializers.IntegerField(help_text="assessments that both have scored")
     matured = serializers.IntegerField(help_text="of these, older than the label delay")
@@ -85,8 +85,8 @@ class ComparisonSerializer(serializers.Serializer):
     agreement = serializers.FloatField(allow_null=True, help_text="share on the same side of review_above")
     score_shift = serializers.FloatField(allow_null=True, help_text="mean of challenger minus champion")
     score_index = serializers.FloatField(allow_null=True, help_text="population stability index between the two")
-    champion = ScoreSideSerializer()
-    challenger = ScoreSideSerializer()
+    champion = ScoreSideSerializer(help_text="scores of the live version")
+    challenger = ScoreSideSerializer(help_text="scores of the version in the shadow")
 
 
 class RetrainingRunSerializer(serializers.Serializer):
@@ -94,7 +94,7 @@ class RetrainingRunSerializer(serializers.Serializer):
     status = serializers.CharField()
     created_at = serializers.DateTimeField()
     requested_by = serializers.CharField(allow_blank=True)
-    version = serializers.IntegerField(allow_null=True)
+    version = serializers.IntegerField(allow_null=True, help_text="number of the version that it made; null: none")
     gate = serializers.ListField(child=serializers.CharField(), help_text="the gate's verdict in words")
 
 

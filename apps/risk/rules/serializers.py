@@ -101,7 +101,7 @@ class RiskRuleListParameters(ListParameters):
 
 
 class RiskRuleDifferenceSerializer(serializers.Serializer):
-    name = serializers.CharField()
+    name = serializers.CharField(help_text="of the field")
     before = serializers.JSONField()
     after = serializers.JSONField()
 

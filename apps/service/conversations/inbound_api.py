@@ -22,7 +22,7 @@ from tenancy.tasks import enqueue
 
 class InboundAnswerSerializer(serializers.Serializer):
     result = serializers.ChoiceField(["stored", "duplicate", "ignored"], help_text="ignored: it brings no message")
-    message = MessageSerializer(allow_null=True)
+    message = MessageSerializer(allow_null=True, help_text="as it is stored; null where it was ignored")
 
 
 class InboundView(APIView):

@@ -37,7 +37,7 @@ class ArmToPromoteSerializer(StrictSerializer):
 
 class ArmMeasureSerializer(serializers.Serializer):
     conversations = serializers.IntegerField(help_text="that it is measured on")
-    value = serializers.FloatField(allow_null=True)
+    value = serializers.FloatField(allow_null=True, help_text="null: nothing to measure yet")
     interval = serializers.ListField(child=serializers.FloatField(), allow_null=True, help_text="95 %")
     difference = serializers.FloatField(allow_null=True, help_text="to the control; null for the control")
     difference_interval = serializers.ListField(child=serializers.FloatField(), allow_null=True, help_text="95 %")

@@ -152,7 +152,7 @@ class PassageSerializer(serializers.Serializer):
     quote = serializers.CharField(help_text="the sentence that answers best, word for word")
     text = serializers.CharField(help_text="the whole passage")
     score = serializers.FloatField(help_text="of the last stage that judged it")
-    stages = PassageScoresSerializer()
+    stages = PassageScoresSerializer(help_text="its score at each stage")
 
 
 class SearchStageSerializer(serializers.Serializer):

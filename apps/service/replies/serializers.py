@@ -229,7 +229,7 @@ class CoveragePointSerializer(serializers.Serializer):
     threshold = serializers.FloatField()
     coverage = serializers.FloatField(help_text="share of drafts that would be sent")
     answers = serializers.IntegerField()
-    errors = serializers.IntegerField()  # type: ignore[assignment]
+    errors = serializers.IntegerField(help_text="of these, not accepted as they were")  # type: ignore[assignment]
     risk = serializers.FloatField(help_text="share of these that were wrong")
     risk_bound = serializers.FloatField(help_text="below which the true share lies with 95 percent")
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
@@ -20,7 +20,7 @@ from api.errors import TooLarge
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.parsers import JSONParser
-from api.serializers import ListParameters
+from api.serializers import ListParameters, QueryParameters
 from apps.service.understanding.examples import OUT_OF_SCOPE, BadExample, NewExample, read_example
 from apps.service.understanding.models import Intent, IntentExample
 from apps.service.understanding.problems import find_problems
@@ -155,6 +155,12 @@ class IntentProblemsView(APIView):
         return Response(IntentProblemsSerializer({"problems": find_problems(found.id)}).data)
 
 
+class AddingParameters(QueryParameters):
+    create_intents = serializers.BooleanField(
+        default=False, help_text="make the intents that are named and not there yet"
+    )
+
+
 class ExampleParameters(ListParameters):
     intent = serializers.CharField(required=False, max_length=100, help_text=f"an intent's name, or {OUT_OF_SCOPE}")
 
@@ -185,11 +191,7 @@ class IntentExamplesView(IdempotentWrites, GenericAPIView):
         summary=f"Add up to {MOST_EXAMPLES_AT_ONCE:,} examples, as JSON or as a CSV file",
         description="Each is judged on its own: good ones are stored, though others of the same call are rejected. A "
         "CSV file has a header with `text` and `intent`. A text has one intent.",
-        parameters=[
-            OpenApiParameter(
-                "create_intents", OpenApiTypes.BOOL, description="make the intents that are named and not there yet"
-            )
-        ],
+        parameters=[AddingParameters],
         request={"application/json": NewIntentExamplesSerializer, "text/csv": OpenApiTypes.STR},
         responses=IntentExamplesAnswerSerializer,
         examples=[
@@ -198,11 +200,7 @@ class IntentExamplesView(IdempotentWrites, GenericAPIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        creates = serializers.BooleanField(default=False)
-        try:
-            create_intents = creates.run_validation(request.query_params.get("create_intents", False))
-        except ValidationError as error:
-            raise ValidationError({"create_intents": error.detail}) from None
+        create_intents = AddingParameters.of(request)["create_intents"]
         raws = _list_of_examples(request.data)
         results: list[dict[str, Any]] = [{"result": "added"} for _ in raws]
         good: dict[int, NewExample] = {}

@@ -46,7 +46,7 @@ class IntentProblemSerializer(serializers.Serializer):
     example_id = serializers.UUIDField()
     text = serializers.CharField()
     other_id = serializers.UUIDField()
-    other = serializers.CharField()
+    other = serializers.CharField(help_text="its text")
     other_intent = serializers.CharField(help_text=f"{OUT_OF_SCOPE} where it has none")
     similarity = serializers.FloatField(help_text="cosine of their words, up to 1")
 

@@ -36,3 +36,12 @@ def test_those_that_are_known_are_named(api: ApiClient) -> None:
 @pytest.mark.parametrize("address", ["risk/cases?status=", "training-runs?model=&limit=5"])
 def test_an_empty_one_counts_as_left_out(api: ApiClient, address: str) -> None:
     assert api.get(address).status_code == 200
+
+
+def test_also_a_write_refuses_one_that_is_unknown(api: ApiClient) -> None:
+    example = {"text": "where is my parcel", "intent": "order_status"}
+
+    answer = api.post("intent-examples?creat_intents=true", {"examples": [example]})
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "creat_intents: is not a parameter; known are create_intents"

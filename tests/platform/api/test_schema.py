@@ -8,6 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from api.glossary import GLOSSARY
+
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
@@ -69,3 +71,34 @@ def test_the_documentation_loads_nothing_from_outside() -> None:
 
     assert "swagger-ui" in page
     assert re.findall(r"""(?:src|href|url)\s*[=:(]\s*["']?(?:https?:)?//""", page) == []
+
+
+def test_every_field_says_what_it_is(schema: dict[str, Any]) -> None:
+    silent = [
+        f"{shape}.{name}"
+        for shape, body in schema["components"]["schemas"].items()
+        for name, field in body.get("properties", {}).items()
+        if not any("description" in part for part in (field, *field.get("allOf", ())))
+    ]
+
+    assert silent == []
+
+
+def test_every_entry_of_the_glossary_is_in_use(schema: dict[str, Any]) -> None:
+    said = {
+        field.get("description")
+        for body in schema["components"]["schemas"].values()
+        for field in body.get("properties", {}).values()
+    }
+
+    assert [name for name, text in GLOSSARY.items() if text not in said] == []
+
+
+def test_no_operation_takes_a_parameter_for_the_format(schema: dict[str, Any]) -> None:
+    taking = [
+        name
+        for name, operation in operations(schema)
+        if any(each["name"] == "format" for each in operation.get("parameters", []))
+    ]
+
+    assert taking == []
