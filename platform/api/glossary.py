@@ -64,7 +64,7 @@ GLOSSARY = {
     "code": "the kind, for programs; its meaning never changes",
     "confidence": "0 to 1; a score to rank by",
     "config": "settings of the training, those that were left out with their defaults",
-    "consent": "what the person allowed; it holds from this event on",
+    "consent": "what the person allows to be done with this one; what came before stays as it was",
     "content": "the file's text",
     "context": "what the client knows of the moment",
     "conversation_id": "of the conversation that it belongs to",

@@ -121,7 +121,10 @@ def fill_ads(tenant_id: int, *, state: State, save: Callable[[], None], say: Say
 
 
 def _open_market() -> None:
+    taken = {*Placement.objects.values_list("key", flat=True)}
     for key, (width, height) in PLACES.items():
+        if key in taken:
+            continue
         create(
             Placement,
             actor=ACTOR,

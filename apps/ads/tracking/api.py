@@ -21,7 +21,7 @@ from apps.ads.tracking.services import UnknownDelivery, Visitor, record
 from apps.ads.tracking.tokens import TOKEN_LENGTH, BadToken, read_token
 from tenancy.scope import current_tenant_id
 
-SEEN = {"token": "1.AZrA3nox…", "event": "impression", "user_agent": "Mozilla/5.0 …", "address": "198.51.100.7"}
+SEEN = {"token": "ad_1xAaIajXoudeq…", "event": "impression", "user_agent": "Mozilla/5.0 …", "address": "198.51.100.7"}
 
 
 class AdEventBodySerializer(StrictSerializer):

@@ -51,7 +51,7 @@ def conversation_refusals(conversation_id: UUID) -> Iterator[None]:
     except (services.ConversationChanged, services.MessageConflict) as error:
         raise Conflict(str(error)) from error
     except services.TooManyMessages as error:
-        raise Throttled(wait=error.wait, detail=str(error)) from error
+        raise Throttled(wait=error.wait, detail=f"{error}.") from error
     except CustomerUnknown as error:
         raise Unprocessable(str(error)) from error
 

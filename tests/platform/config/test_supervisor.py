@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from config import embedded
 from config.management.commands.up import Prefixed, process_environment
@@ -148,10 +149,20 @@ def test_a_recorded_id_that_now_belongs_to_another_process_is_left_alone(tmp_pat
         other.wait()
 
 
+def queues_of(commands: list[str]) -> list[str]:
+    workers = [command.split(" -Q ")[1].split()[0] for command in commands if " -Q " in command]
+    return sorted(",".join(workers).split(","))
+
+
 def test_the_procfile_lists_every_queue_once() -> None:
     commands = [child.command for child in read_procfile(PLATFORM.parent / "Procfile")]
-    workers = [command.split(" -Q ")[1].split()[0] for command in commands if " -Q " in command]
-    assert sorted(",".join(workers).split(",")) == ["default", "generate", "infer", "ingest", "train"]
+    assert queues_of(commands) == ["default", "generate", "infer", "ingest", "train"]
+
+
+def test_the_containers_serve_the_same_queues() -> None:
+    services = yaml.safe_load((PLATFORM.parent / "compose.yaml").read_text())["services"].values()
+    commands = [service.get("command", "") for service in services]
+    assert queues_of(commands) == ["default", "generate", "infer", "ingest", "train"]
 
 
 if __name__ == "__main__":

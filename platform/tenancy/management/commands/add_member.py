@@ -2,6 +2,7 @@ import getpass
 import secrets
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenancy.models import Role, Tenant
@@ -11,21 +12,27 @@ from tenancy.services import add_member
 
 
 class Command(BaseCommand):
-    help = "Give a person a role in a tenant; an unknown e-mail becomes a console user with a new password."
+    help = (
+        "Give a person a role in a tenant; an unknown e-mail becomes a console user with a new password, a known one "
+        "keeps its own."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--tenant", required=True, help="slug of the tenant")
         parser.add_argument("--role", choices=Role.values, default=Role.VIEWER)
-        parser.add_argument("--ask-password", action="store_true", help="ask instead of making a random password")
+        parser.add_argument(
+            "--ask-password", action="store_true", help="ask for a new password, also of a known person"
+        )
 
     def handle(self, *args: Any, email: str, tenant: str, role: str, ask_password: bool, **options: Any) -> None:
-        password = getpass.getpass() if ask_password else secrets.token_urlsafe(12)
         try:
             tenant_id = tenant_id_of(tenant)
         except Tenant.DoesNotExist as error:
             raise CommandError(str(error)) from error
+        is_known = get_user_model().objects.filter(username=email.lower()).exists()
+        made = None if is_known or ask_password else secrets.token_urlsafe(12)
         with tenant_scope(tenant_id):
-            add_member(email=email, role=Role(role), password=password)
-        shown = "" if ask_password else f", password: {password}"
+            add_member(email=email, role=Role(role), password=getpass.getpass() if ask_password else made)
+        shown = f", password: {made}" if made else ""
         self.stdout.write(f"{email} is {role} of {tenant}{shown}")

@@ -238,6 +238,7 @@ def test_a_customer_who_floods_is_refused_for_a_while_and_others_are_not(
 
     assert refused.status_code == 429
     assert "3 messages a minute" in refused.json()["detail"]
+    assert "later. Expected available in" in refused.json()["detail"]
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert say(api, first, "Hello?", "m-0").status_code == 200
     assert say(api, first, "We are on it.", "m-10", role="agent").status_code == 201
