@@ -208,6 +208,8 @@ def _check_nested(value: Any, depth: int) -> None:
         for key, part in value.items():
             check_storable(key)
             _check_nested(part, depth - 1)
+    elif type(value) not in (bool, int, float, type(None)):
+        raise Invalid("wrong_type", f"holds {json_type(value)}, which JSON does not have; write it as text or number")
 
 
 def json_type(value: Any) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -29,6 +30,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "training": ("training", "consent.training"),
     "properties": ("properties",),
 }
+# A field behind it is a property of that name, so that a flat table needs no column of JSON.
+PROPERTY = "properties."
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class ColumnMapping:
         """Raw cells of a chunk by field."""
         cells: dict[str, Sequence[Any]] = {name: chunk.cells[column] for name, column in self.columns.items()}
         cells |= {name: [constant] * chunk.rows for name, constant in self.constants.items()}
+        properties = {name: cells.pop(name) for name in [*cells] if name.startswith(PROPERTY)}
+        if properties:
+            cells["properties"] = _objects(properties)
         if self.renames:
             cells["type"] = [self.renames.get(name, name) if type(name) is str else name for name in cells["type"]]
         return cells
@@ -73,14 +79,17 @@ def make_mapping(
 ) -> ColumnMapping:
     """Check a mapping against the columns found in the file, or guess one from usual names. Raises ImportRefused."""
     columns, constants, renames = dict(columns or {}), dict(constants or {}), dict(renames or {})
-    for name in [*columns, *constants]:
-        if name not in PARSERS:
+    given = [*columns, *constants]
+    for name in given:
+        if name not in PARSERS and not _is_property(name):
             close = get_close_matches(name, PARSERS, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"fields are {', '.join(PARSERS)}"
+            hint = f"did you mean '{close[0]}'?" if close else f"fields are {', '.join(PARSERS)}, properties.<name>"
             raise ImportRefused(f"'{name}' is not a field of an event: {hint}")
     for name, column in columns.items():
         if column not in found:
             raise ImportRefused(f"--map {name}={column}: the file has no column '{column}'; found: {', '.join(found)}")
+    if "properties" in given and any(name.startswith(PROPERTY) for name in given):
+        raise ImportRefused("'properties' fills them all; give it alone, or each as 'properties.<name>'")
     if not columns:
         columns = _guess(found, constants)
     for name in columns.keys() & constants.keys():
@@ -93,6 +102,23 @@ def make_mapping(
         if not any(name in columns or name in constants for name in names):
             raise ImportRefused(f"no column for {' or '.join(names)}: {why} Found: {', '.join(found)}")
     return ColumnMapping(columns, constants, renames)
+
+
+def _is_property(name: str) -> bool:
+    return name.startswith(PROPERTY) and name != PROPERTY
+
+
+def _objects(properties: Mapping[str, Sequence[Any]]) -> list[dict[str, Any] | None]:
+    """Columns as an object for each row, without what is empty."""
+    names = [name.removeprefix(PROPERTY) for name in properties]
+    return [
+        {name: _plain(value) for name, value in zip(names, row, strict=True) if value is not None} or None
+        for row in zip(*properties.values(), strict=True)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _guess(found: Sequence[str], constants: Mapping[str, str]) -> dict[str, str]:

@@ -120,6 +120,29 @@ def test_events_in_the_form_of_the_api_are_understood(run, tenant, tmp_path, vie
         assert Event.objects.filter(properties={"a": 1}, value=2.5).count() == 3
 
 
+def test_columns_of_a_flat_table_become_properties(run, tenant, tmp_path) -> None:
+    table = pa.table(
+        {
+            "Kunde": ["k-1", "k-2"],
+            "Zeitpunkt": ["2026-11-01T08:00:00+05:30", "2026-11-01T08:00:01Z"],
+            "Karte": ["tok+1=", None],
+            "Gemeldet": pa.array([None, 1_762_000_000_000]).cast(pa.timestamp("ms", tz="UTC")),
+            "Bild": [None, b"\x89"],
+        }
+    )
+    pa.parquet.write_table(table, tmp_path / "payments.parquet")
+    columns = ["user_id=Kunde", "created_at=Zeitpunkt", "properties.card=Karte", "properties.fraud_known_at=Gemeldet"]
+    constants = ["type=payment", "properties.channel=branch"]
+    assert run(tmp_path / "payments.parquet", map=columns, constant=constants)["ok"] == 2
+    with tenant_scope(tenant.id):
+        assert [event.properties for event in Event.objects.order_by("event_id")] == [
+            {"card": "tok+1=", "channel": "branch"},
+            {"fraud_known_at": "2025-11-01T12:26:40+00:00", "channel": "branch"},
+        ]
+    report = run(tmp_path / "payments.parquet", map=[*columns, "properties.picture=Bild"], constant=constants)
+    assert report["bad_rows"][0]["reasons"][0]["field"] == "properties"
+
+
 def test_a_file_imported_again_stores_nothing(run, tenant, tmp_path) -> None:
     file = write(tmp_path / "events.csv", csv_text())
     run(file)
@@ -199,6 +222,7 @@ def test_a_dry_run_sees_repeats_and_conflicts_of_mapped_ids(run, tenant, tmp_pat
         ({"map": ["user_id=user", "type=event"]}, "created_at"),
         ({"map": ["userid=user"]}, "did you mean 'user_id'"),
         ({"map": ["user_id"]}, "name=value"),
+        ({"map": ["user_id=user", "properties=item", "properties.card=item"]}, "give it alone"),
         ({"rename": ["buy=purchase"]}, "--rename type.buy=purchase"),
         ({"delimiter": "::"}, "one character"),
         ({"tenant": "nobody"}, "create_tenant"),
