@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, tenant: str, **options: Any) -> None:
         found: Counter[str] = Counter()
-        problems: list[str] = []
+        problems: dict[int, str] = {}
         try:
             tenant_id = tenant_id_of(tenant)
             reader = open_reader(file, None, None)
@@ -46,10 +46,10 @@ class Command(BaseCommand):
         except (ImportRefused, Tenant.DoesNotExist) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(", ".join(f"{found[name]:,} {name}" for name in ("ok", "duplicate", "invalid")))
-        for problem in problems[:SHOWN]:
-            self.stdout.write(f"  {problem}")
+        for row, problem in sorted(problems.items())[:SHOWN]:
+            self.stdout.write(f"  row {row:,}: {problem}")
 
-    def _store(self, first: int, rows: list[dict[str, Any]], found: Counter[str], problems: list[str]) -> None:
+    def _store(self, first: int, rows: list[dict[str, Any]], found: Counter[str], problems: dict[int, str]) -> None:
         labels, places = [], []
         for place, row in enumerate(rows, start=first + 1):
             try:
@@ -57,8 +57,8 @@ class Command(BaseCommand):
                 places.append(place)
             except BadLabel as error:
                 found["invalid"] += 1
-                problems.append(f"row {place:,}: {error}")
+                problems[place] = str(error)
         for place, result in zip(places, record_labels(labels=labels, source=Label.Source.FILE), strict=True):
             found[result.result] += 1
             if result.message:
-                problems.append(f"row {place:,}: {result.field} {result.message}")
+                problems[place] = f"{result.field} {result.message}"

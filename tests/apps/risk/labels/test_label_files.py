@@ -35,12 +35,14 @@ def test_a_file_of_labels_is_recorded_once(tenant: Tenant, tmp_path: Path) -> No
     file = tmp_path / "labels.csv"
     file.write_text(
         "transaction_id,kind,known_at\n"
-        "t-0,fraud,2024-01-05\nt-1,chargeback,2024-01-06T10:00:00Z\nt-2,stolen,2024-01-06\nt-9,fraud,2024-01-06\n"
+        "t-0,fraud,2024-01-05\nt-1,chargeback,2024-01-06T10:00:00Z\nt-9,fraud,2024-01-06\nt-2,stolen,2024-01-06\n"
     )
     first = run("import_labels", str(file), "--tenant", tenant.slug)
     assert first.startswith("2 ok, 0 duplicate, 2 invalid")
-    assert "row 3: kind must be one of" in first
-    assert "row 4: transaction_id is not known" in first
+    assert [line.strip()[:29] for line in first.splitlines()[1:]] == [
+        "row 3: transaction_id is not ",
+        "row 4: kind must be one of fr",
+    ]
     assert run("import_labels", str(file), "--tenant", tenant.slug).startswith("0 ok, 2 duplicate, 2 invalid")
     with tenant_scope(tenant.id):
         assert set(Label.objects.values_list("source", flat=True)) == {"file"}
