@@ -134,7 +134,8 @@ class ThresholdsView(APIView):
         operation_id="suggest_risk_thresholds",
         tags=["risk"],
         summary="Thresholds that the costs and the desk's capacity ask for",
-        description="From the probabilities of what was assessed of late. PATCH risk/settings puts them in force.",
+        description="From the probabilities of what was assessed of late. Days are those of the transactions, so "
+        "a week that was replayed within minutes is a week. PATCH risk/settings puts them in force.",
         parameters=[ThresholdsAskSerializer],
         responses=ThresholdsSerializer,
     )

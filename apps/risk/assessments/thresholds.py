@@ -19,7 +19,9 @@ LEAST = 200
 MOST = 50_000
 # Scores by points or beside an anomaly are no probabilities.
 SCORES = """
-    SELECT (items->0->>'score')::float8, (request->>'amount')::float8, decided_at FROM decisions_decision
+    SELECT (items->0->>'score')::float8, (request->>'amount')::float8,
+        extract(epoch FROM (request->>'occurred_at')::timestamptz)::float8
+    FROM decisions_decision
     WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s AND application = %(application)s
         AND model_version IS NOT NULL AND request->>'anomaly' IS NULL
     ORDER BY decision_id DESC LIMIT %(most)s"""
@@ -31,7 +33,7 @@ class TooFewAssessments(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """Probabilities and amounts, both (n,), of assessments that span `days`."""
+    """Probabilities and amounts, both (n,), of assessments whose transactions span `days`."""
 
     probabilities: NDArray[np.float64]
     amounts: NDArray[np.float64]
@@ -62,9 +64,18 @@ def scored_of_late(*, days: int) -> Scored:
             f"a model answered {len(rows)} assessments in the last {days} days, {LEAST} are needed; "
             "train and promote a model of the line risk, or look further back"
         )
-    seconds = (rows[0][2] - rows[-1][2]).total_seconds()
-    table = np.array([row[:2] for row in rows], dtype=np.float64)
-    return Scored(table[:, 0], table[:, 1], max(seconds, 3600.0) / 86_400.0)
+    probabilities, amounts, times = np.array(rows, dtype=np.float64).T
+    return Scored(probabilities, amounts, _days(times))
+
+
+def _days(times: NDArray[np.float64]) -> float:
+    """How many days of the tenant's business these times (n,) are, at least an hour.
+
+    They are the transactions' own, so that a week that is replayed within minutes is a week. The outer twentieths are
+    left out, since a single one that comes late may lie a year back.
+    """
+    early, late = np.quantile(times, (0.05, 0.95))
+    return max(float(late - early) / 0.9, 3600.0) / 86_400.0
 
 
 def thresholds_of(settings: RiskSettings, scored: Scored) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Costs and capacity become thresholds, on what a model said of late."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.utils import timezone
@@ -14,24 +16,26 @@ from tests.conftest import ApiClient
 
 @pytest.fixture
 def assessed(tenant: Tenant) -> None:
-    """400 assessments by a model: one in ten is likely fraud."""
+    """400 assessments by a model: one in ten is likely fraud. They are those of ten days, replayed just now, and a last
+    one of a year ago."""
     scores = np.where(np.arange(400) % 10 == 0, 0.9, 0.01)
-    version = uuid7()
+    version, now = uuid7(), timezone.now()
+    ages = [*(timedelta(days=10) * part / 400 for part in range(399)), timedelta(days=364)]
     with tenant_scope(tenant.id):
         store_decisions(
             [
                 Decision(
                     decision_id=uuid7(),
-                    decided_at=timezone.now(),
+                    decided_at=now,
                     application="risk",
                     scenario="transactions",
                     policy="thresholds and rules",
                     model_version=version,
                     latency_ms=1.0,
-                    request={"amount": 100.0, "anomaly": None},
+                    request={"amount": 100.0, "anomaly": None, "occurred_at": (now - age).isoformat()},
                     items=[{"id": "approve", "score": float(score)}],
                 )
-                for score in scores
+                for score, age in zip(scores, ages, strict=True)
             ]
         )
 
@@ -50,6 +54,7 @@ def test_costs_part_the_likely_from_the_unlikely(api: ApiClient) -> None:
     # 40 of .9 are declined for 2 each, 360 of .01 pass for 1 each.
     assert current["cost_per_1000"] == pytest.approx((40 * 2 + 360) / 400 * 1000)
     assert current["declines_a_day"] == current["alerts_a_day"] > current["reviews_a_day"] == 0
+    assert current["declines_a_day"] == pytest.approx(4, rel=0.02)
     assert found["suggested"]["cost_per_1000"] <= current["cost_per_1000"]
     api.patch("risk/settings", {"cost_wrong_decline": 10_000})
     assert api.get("risk/thresholds").json()["suggested"]["decline_above"] > 1
