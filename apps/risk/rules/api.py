@@ -36,7 +36,7 @@ READ, WRITE = "risk-rules:read", "risk-rules:write"
 TAGS = ["risk rules"]
 LARGE = {
     "name": "Far above what is usual",
-    "expression": "amount > 500 and amount > 6 * customer_amount_mean_30d",
+    "expression": "amount > 500 and amount_to_customer_mean_30d > 6",
     "action": "review",
     "severity": "high",
 }
