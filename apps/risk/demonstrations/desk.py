@@ -42,7 +42,7 @@ RULES: list[tuple[RiskRuleMode, dict[str, Any]]] = [
         RiskRuleMode.LIVE,
         {
             "name": "Far above what is usual",
-            "expression": "amount > 200 and amount > 6 * customer_amount_mean_30d",
+            "expression": "amount > 200 and amount_to_customer_mean_30d > 6",
             "action": "review",
             "severity": "high",
         },
