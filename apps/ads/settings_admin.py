@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.ads.engine import Prior, smoothed_rates
 from apps.ads.settings import APPLICATION, AdSettings
+from console.figures import percent
 from console.scenario_applications import ScenarioApplication, register_application
 from console.setting_fields import Words
 from decisions.models import Scenario
@@ -31,7 +32,7 @@ def picture(stored: Scenario, changed: Scenario) -> tuple[str, dict[str, Any]]:
     """What a click's bid comes to and what softmax shows, under the settings as they are and as they are edited."""
     both = [AdSettings.from_dict(each.settings) for each in (stored, changed)]
     rows = [(f"Value of 1,000 impressions {name}", *[_value(each, *seen) for each in both]) for name, *seen in EXAMPLES]
-    chances = [f"{100 * chance_of_best(each.decision_policy, SCORES):.1f} %" for each in both]
+    chances = [percent(chance_of_best(each.decision_policy, SCORES), 1) for each in both]
     minutes = [f"{each.impression_minutes} min, {each.click_minutes} min" for each in both]
     return "ads/settings.html", {
         "rows": [

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django.contrib.admin import ShowFacets
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from console.rights import has_role, membership_of
-from console.theme import InfinitePaginator, ModelAdmin
+from console.theme import InfinitePaginator, ModelAdmin, MomentWidget
 from tenancy.models import Role
 
 
@@ -37,6 +37,7 @@ class TenantModelAdmin(ModelAdmin):
     empty_text = ""
     change_list_template = "console/change_list.html"
     change_form_template = "console/change_form.html"
+    formfield_overrides = {DateTimeField: {"widget": MomentWidget}}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         membership = membership_of(request)

@@ -29,4 +29,6 @@ class PrettyJSONField(forms.JSONField):
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 10, "spellcheck": "false", "class": "console-code"})
 
     def prepare_value(self, value: Any) -> Any:
+        if value is None:
+            return ""
         return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from console.charts import chart_data, chart_options
+from console.figures import percent
 from decisions.kpi import Estimate, Figures, Kpi, Period, scenario_kpi
 
 RANGES = {"1": "Today", "7": "A week", "30": "A month", "90": "Three months"}
@@ -52,11 +53,9 @@ def kpi_rows(kpi: Kpi) -> list[Row]:
         _count("Lists served", "", kpi, lambda figures: figures.lists),
         _count("Items in them", "", kpi, lambda figures: figures.items),
         _count("Items seen", "from impressions, where the shop sends them", kpi, lambda figures: figures.seen),
-        _rate(
-            "Lists with a click", "click or view of a listed item", kpi, lambda figures: figures.click_rate, _percent
-        ),
-        _rate("Lists with an add to cart", "", kpi, lambda figures: figures.cart_rate, _percent),
-        _rate("Lists with a purchase", "", kpi, lambda figures: figures.conversion_rate, _percent),
+        _rate("Lists with a click", "click or view of a listed item", kpi, lambda figures: figures.click_rate, percent),
+        _rate("Lists with an add to cart", "", kpi, lambda figures: figures.cart_rate, percent),
+        _rate("Lists with a purchase", "", kpi, lambda figures: figures.conversion_rate, percent),
         _rate(
             "Revenue per 1,000 lists",
             "of the items bought from them",
@@ -64,9 +63,9 @@ def kpi_rows(kpi: Kpi) -> list[Row]:
             lambda figures: figures.revenue_per_1000,
             lambda value: f"{money}{value:,.2f}",
         ),
-        _rate("Degraded lists", "something stood in", kpi, lambda figures: figures.degraded_rate, _percent),
+        _rate("Degraded lists", "something stood in", kpi, lambda figures: figures.degraded_rate, percent),
     ]
-    coverage = [_text(share and 100 * share, "{:.1f} %") for share in (kpi.coverage.share, kpi.coverage_before.share)]
+    coverage = [percent(share, 1) for share in (kpi.coverage.share, kpi.coverage_before.share)]
     rows.append(
         Row("Coverage", f"of {kpi.coverage.catalogue:,} items that can be shown", coverage[0], "", coverage[1], "", "")
     )
@@ -103,11 +102,7 @@ def _verdict(now: Estimate | None, before: Estimate | None) -> str:
 
 
 def _change(now: float, before: float) -> str:
-    return f"{100 * (now / before - 1):+.0f} %" if before else ""
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
+    return percent(now / before - 1, 0, "+") if before else ""
 
 
 def _text(value: float | None, form: str) -> str:

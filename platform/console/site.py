@@ -35,6 +35,7 @@ class ConsoleSite(UnfoldAdminSite):
     index_template = "console/dashboard.html"
     login_form = LoginForm
     enable_nav_sidebar = True
+    empty_value_display = "—"
 
     def has_permission(self, request: HttpRequest) -> bool:
         if not request.user.is_active:

@@ -1,5 +1,7 @@
 """The one place that imports the theme (django-unfold), so that another one can take its place."""
 
+from typing import Any
+
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, TextFilter
 from unfold.decorators import action, display
@@ -13,6 +15,7 @@ from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminSplitDateTimeWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
@@ -25,6 +28,7 @@ __all__ = [
     "ChoicesDropdownFilter",
     "InfinitePaginator",
     "ModelAdmin",
+    "MomentWidget",
     "RangeDateTimeFilter",
     "TextFilter",
     "UnfoldAdminCheckboxSelectMultipleWidget",
@@ -39,3 +43,12 @@ __all__ = [
     "action",
     "display",
 ]
+
+
+class MomentWidget(UnfoldAdminSplitDateTimeWidget):
+    """A date and a time of day whose inputs say what they are, and in which zone."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        for widget, name in zip(self.widgets, ("Date", "Time (UTC)"), strict=True):
+            widget.attrs |= {"placeholder": name, "aria-label": name}

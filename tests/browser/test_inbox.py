@@ -38,6 +38,8 @@ def test_edit_accept_take_and_the_next(
     log_in(email)
     page.goto("/console/service/conversation/")
     expect(page.locator("#workload")).to_contain_text("Waiting for an answer")
+    # A laptop shows every column without scrolling.
+    assert page.locator("#result_list").evaluate("table => table.parentElement.scrollWidth <= innerWidth - 288")
     page.locator(f'a[href*="{first}"]').first.click()
     expect(page.locator("#draft blockquote")).to_contain_text("within 30 days")
     # Keys are heard once the page's script has run.

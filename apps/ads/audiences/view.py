@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.ads.audiences.models import Audience, AudienceBuild, SeedKind
 from apps.ads.audiences.selectors import builds_of, last_success, member_count, seed_count
+from console.figures import percent
 
 BUILDS_SHOWN = 10
 WORDS = {
@@ -36,6 +37,6 @@ def _shown(build: AudienceBuild) -> dict[str, Any]:
         "scored": report["scored"],
         "share": f"{100 * report['share']:g} %",
         "head": report["head"],
-        "found": [(name, f"{100 * share:.1f} %") for name, share in rows],
+        "found": [(name, percent(share, 1)) for name, share in rows],
         "excluded": [(WORDS.get(reason, reason), count) for reason, count in report["excluded"].items()],
     }

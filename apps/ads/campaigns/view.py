@@ -2,16 +2,21 @@
 
 from typing import Any
 
+from django.utils.formats import localize
+
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import MICROS, AdObject, Creative, Flight
 from apps.ads.campaigns.selectors import changes_of, differences
+from apps.ads.campaigns.services import FIXED
 from apps.ads.pacing.goals import Progress, progress_of
 from apps.ads.pacing.models import FlightPacing
 from apps.ads.pacing.selectors import steps_of
 from console.charts import chart_data, chart_options
 
 HISTORY_SHOWN = 50
+# Digits of micros that are smaller than a hundredth.
+CENT_DIGITS = 4
 
 
 def money(micros: int, currency: str) -> str:
@@ -25,8 +30,19 @@ def object_context(found: AdObject) -> dict[str, Any]:
     return {
         "found": found,
         "facts": _facts(found),
-        "history": [(each, differences(each)) for each in changes_of(found.id)[:HISTORY_SHOWN]],
+        "history": [
+            (change, [_named(found, each) for each in differences(change)])
+            for change in changes_of(found.id)[:HISTORY_SHOWN]
+        ],
     }
+
+
+def _named(found: AdObject, difference: dict[str, Any]) -> dict[str, Any]:
+    """What an object belongs to never changes; it is told by its name and not by its id."""
+    name = difference["name"].removesuffix("_id")
+    if name == difference["name"] or difference["name"] not in FIXED[type(found)]:
+        return difference
+    return difference | {"name": name, "after": str(getattr(found, name))}
 
 
 def goal_text(progress: Progress | None) -> str | None:
@@ -44,10 +60,10 @@ def goal_text(progress: Progress | None) -> str | None:
 def _facts(found: AdObject) -> list[tuple[str, str]]:
     state = []
     if isinstance(found, Flight):
-        state = [("Status", found.get_status_display())]
+        state = [("State", found.get_status_display())]
     elif isinstance(found, Creative):
         state = [("Review", found.get_review_display()), ("Note", found.review_note or "—")]
-    archived = [("Archived", found.archived_at.strftime("%Y-%m-%d %H:%M"))] if found.archived_at else []
+    archived = [("Archived", localize(found.archived_at))] if found.archived_at else []
     return [*state, *archived, ("Version", str(found.version)), ("Changed by", found.updated_by)]
 
 
@@ -64,7 +80,7 @@ def flight_context(flight: Flight) -> dict[str, Any]:
         "Spent": budget.spent_micros,
         "Reserved": budget.reserved_micros,
         "Left": budget.budget_micros - budget.spent_micros - budget.reserved_micros,
-        "Behind the plan": steps[-1].make_good_micros if steps else 0,
+        "Behind the plan": round(steps[-1].make_good_micros, -CENT_DIGITS) if steps else 0,
     }
     return {
         "account": [(name, money(micros, currency)) for name, micros in amounts.items()],

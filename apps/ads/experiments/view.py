@@ -5,6 +5,7 @@ from typing import Any
 from apps.ads.campaigns.view import money
 from apps.ads.experiments.models import Experiment
 from apps.ads.experiments.report import experiment_report
+from console.figures import percent
 
 
 def report_context(experiment: Experiment) -> dict[str, Any]:
@@ -15,13 +16,13 @@ def report_context(experiment: Experiment) -> dict[str, Any]:
 def _shown(row: dict[str, Any], currency: str) -> dict[str, Any]:
     return row | {
         "spend": money(row["spend_micros"], currency),
-        "share": f"{100 * row['share']:.0f} %",
-        "ctr": "—" if row["ctr"] is None else f"{100 * row['ctr']:.2f} %",
-        "ctr_interval": _range(row["ctr_interval"]),
+        "share": percent(row["share"], 0),
+        "ctr": percent(row["ctr"]),
+        "ctr_interval": _range(row["ctr_interval"], "%"),
         "difference": "—" if row["difference"] is None else f"{100 * row['difference']:+.2f} points",
-        "difference_interval": _range(row["difference_interval"]),
+        "difference_interval": _range(row["difference_interval"], "points"),
     }
 
 
-def _range(ends: list[float] | None) -> str:
-    return "too few readers yet" if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f}"
+def _range(ends: list[float] | None, unit: str) -> str:
+    return "too few readers yet" if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f} {unit}"

@@ -9,6 +9,7 @@ from apps.ads.campaigns.view import money
 from apps.ads.forecasts.replay import BIDS, forecast
 from apps.ads.reports.view import reason_text
 from console.charts import chart_data, chart_options
+from console.figures import percent
 
 SIZE = "no creative of the placement's size"
 
@@ -27,7 +28,7 @@ def forecast_context(flight: Flight) -> dict[str, Any]:
                 "outlook": each,
                 "bid": money(each.bid_micros, currency),
                 "spend": money(round(each.spend_micros), currency),
-                "won": f"{100 * each.won_share:.1f} %",
+                "won": percent(each.won_share, 1),
                 "limit": (each.limited_by or "—").replace("_", " "),
                 "is_own": factor == 1,
             }

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from apps.ads.campaigns.view import money
 from apps.ads.models import AdDecision, AdReport, Reconciliation
 from apps.ads.reports.api import csv_of
 from apps.ads.reports.view import auction_context, ledger_context, report_context, report_rows
@@ -92,7 +93,7 @@ class AdDecisionAdmin(LogAdmin):
     @display(description="Price")
     def price(self, decision: AdDecision) -> str:
         micros = decision.request.get("price_micros")
-        return "—" if micros is None else f"{micros / 1_000_000:,.6f} {decision.request['currency']}"
+        return "—" if micros is None else money(micros, decision.request["currency"])
 
     @display(description="Not filled", empty_value="—")
     def no_fill(self, decision: AdDecision) -> str | None:

@@ -16,6 +16,7 @@ from apps.ads.pacing.goals import progress_of
 from apps.ads.reports.selectors import CUTS, ReportRow, filtered_traffic, report
 from apps.ads.settings import current_settings
 from console.charts import chart_data, chart_options
+from console.figures import percent
 
 RANGES = {"1": "1 day", "7": "7 days", "28": "28 days", "90": "90 days"}
 REASONS = {
@@ -90,6 +91,7 @@ def auction_context(decision: AdDecision) -> dict[str, Any]:
             | {
                 "bid": money(each["bid_micros"], currency),
                 "value": money(each["value_micros"], currency),
+                "score": each["score"] / MICROS,
                 "why": reason_text(each["lost"]) if each["lost"] else "",
             }
             for each in request.get("participants", ())
@@ -144,15 +146,11 @@ def _shown(row: ReportRow) -> dict[str, Any]:
     return {
         "row": row,
         "spend": money(row.spend_micros, row.currency),
-        "ctr": _percent(row.ctr),
-        "cvr": _percent(row.cvr),
+        "ctr": percent(row.ctr),
+        "cvr": percent(row.cvr),
         "cpa": "—" if row.cpa_micros is None else money(round(row.cpa_micros), row.currency),
         "roas": "—" if row.roas is None else f"{row.roas:.2f}",
     }
-
-
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:.2f} %"
 
 
 def _chart(rows: list[ReportRow]) -> dict[str, str] | None:

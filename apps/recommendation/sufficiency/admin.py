@@ -10,6 +10,7 @@ from apps.recommendation.scenarios import APPLICATION
 from apps.recommendation.sufficiency.requirements import Requirement, Verdict
 from apps.recommendation.sufficiency.verdicts import sufficiency
 from console.base import TenantModelAdmin
+from console.figures import percent
 from console.site import register
 from console.theme import display
 
@@ -77,5 +78,5 @@ def _in_words(value: float | None, requirement: Requirement) -> str:
     if value is None:
         return "—"
     if requirement.unit == "share":
-        return f"{100 * value:.0f} %"
+        return percent(value, 0)
     return f"{value:,.0f} {requirement.unit}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.pictures import Point, Tick
 
-WIDTH, HEIGHT = 920, 280
+WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
 TICKS = 5
 
@@ -56,7 +56,7 @@ def picture_of(now: Mapping[str, Any], then: Mapping[str, Any], *, daily_capacit
         curve_now=line(now["curve"]),
         curve_then=line(then["curve"]),
         points=points,
-        across=[Tick(across(each), f"{each:g}") for each in alerts],
+        across=[Tick(across(each), f"{each:,g}") for each in alerts],
         up=[Tick(up(each), f"{each:,.0f}") for each in costs],
         capacity=across(daily_capacity) if daily_capacity <= most_alerts else None,
     )

@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.risk.cases import services
 from apps.risk.cases.alerts_admin import AlertDecisions, telling
@@ -61,7 +63,7 @@ class CaseAdmin(AlertDecisions):
         "opened_at",
     )
     list_filter = (
-        choice_field(title="Status", parameter="status", column="status", options=tuple(CaseStatus.choices)),
+        choice_field(title="State", parameter="status", column="status", options=tuple(CaseStatus.choices)),
         choice_field(title="Severity", parameter="severity", column="severity", options=tuple(RiskSeverity.choices)),
     )
     search_fields = ("assignee",)
@@ -121,7 +123,7 @@ class CaseAdmin(AlertDecisions):
     def number_label(self, case: Case) -> str:
         return f"Case {case.number}"
 
-    @display(description="Status", label=STATUS_COLOURS)
+    @display(description="State", label=STATUS_COLOURS)
     def status_label(self, case: Case) -> str:
         return case.get_status_display()
 
@@ -130,8 +132,8 @@ class CaseAdmin(AlertDecisions):
         return case.get_severity_display()
 
     @display(description="Subject")
-    def subject(self, case: Case) -> str:
-        return public_subject_id(bytes(case.subject_key))
+    def subject(self, case: Case) -> SafeString:
+        return format_html('<span class="console-mono">{}</span>', public_subject_id(bytes(case.subject_key)))
 
     @display(description="Alerts")
     def alerts_label(self, case: Case) -> int:

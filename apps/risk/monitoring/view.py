@@ -11,6 +11,7 @@ from apps.risk.monitoring.drift import HISTOGRAM_BINS, FeatureDrift
 from apps.risk.monitoring.report import Report, report
 from apps.risk.monitoring.selectors import Week
 from console.charts import chart_data, chart_options
+from console.figures import percent
 from decisions.kpi import Period
 
 RANGES = {"7": "A week", "30": "A month", "90": "Three months"}
@@ -45,15 +46,15 @@ def _figures(found: Report) -> list[tuple[str, str, str]]:
     total = found.total
     used = total.capacity_used(found.settings.daily_capacity, len(found.days))
     shares = [
-        (f"Verdict {verdict}", "", _percent(count / total.assessments if total.assessments else None))
+        (f"Verdict {verdict}", "", percent(count / total.assessments if total.assessments else None))
         for verdict, count in total.verdicts.items()
     ]
     return [
         ("Assessments", "", f"{total.assessments:,}"),
         *shares,
-        ("Alert rate", f"{total.alerts:,} alerts", _percent(total.alert_rate)),
-        ("Capacity used", f"of {found.settings.daily_capacity:,} reviews a day", _percent(used)),
-        ("Degraded", "answered without the live version", _percent(total.degraded_share)),
+        ("Alert rate", f"{total.alerts:,} alerts", percent(total.alert_rate)),
+        ("Capacity used", f"of {found.settings.daily_capacity:,} reviews a day", percent(used)),
+        ("Degraded", "answered without the live version", percent(total.degraded_share)),
         ("Latency, median", "to decide", _milliseconds(total.figures.latency_p50_ms)),
         ("Latency, 99 % below", "to decide", _milliseconds(total.figures.latency_p99_ms)),
     ]
@@ -105,8 +106,8 @@ def _shares(counts: list[int]) -> list[float | None]:
 def _week(week: Week) -> dict[str, Any]:
     return {
         "week": week,
-        "precision": _percent(week.precision),
-        "recall": _percent(week.recall),
+        "precision": percent(week.precision),
+        "recall": percent(week.recall),
         "state": "mature" if week.is_mature else f"{week.open:,} of {week.assessments:,} are still open",
     }
 
@@ -126,13 +127,13 @@ def _comparison(found: Report) -> dict[str, Any] | None:
         "challenger": compared.challenger,
         "address": reverse("admin:serving_modelversion_change", args=[compared.challenger.pk]),
         "counts": compared,
-        "agreement": _percent(compared.agreement),
+        "agreement": percent(compared.agreement),
         "shift": _number(compared.score_shift, "{:+.4f}"),
         "index": _number(compared.score_index),
         "rows": [
             ("Area under ROC", _number(ours.auc), _number(theirs.auc)),
             ("Average precision", _number(ours.average_precision), _number(theirs.average_precision)),
-            ("Precision at capacity", _percent(ours.precision_at_capacity), _percent(theirs.precision_at_capacity)),
+            ("Precision at capacity", percent(ours.precision_at_capacity), percent(theirs.precision_at_capacity)),
         ],
     }
 
@@ -146,10 +147,6 @@ def _runs(found: Report) -> list[dict[str, Any]]:
         }
         for run in found.retraining.runs
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "—" if value is None else f"{100 * value:.2f} %"
 
 
 def _milliseconds(value: float | None) -> str:

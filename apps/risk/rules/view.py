@@ -14,6 +14,7 @@ from apps.risk.rules.models import RiskRule
 from apps.risk.rules.selectors import changes_of, differences
 from apps.risk.rules.services import check_expression
 from console.charts import chart_data, chart_options
+from console.figures import percent
 
 HISTORY_SHOWN = 50
 TYPE_WORDS = {
@@ -68,7 +69,7 @@ def _back_test_context(back_test: BackTest | None) -> dict[str, Any]:
     report = back_test.report
     return context | {
         "report": report,
-        "shares": [(words, _percent(report[name])) for name, words in SHARES.items()],
+        "shares": [(words, percent(report[name], 1)) for name, words in SHARES.items()],
         "immature": sum(not day["mature"] for day in report["days"]),
         "chart": _chart(report["days"]),
     }
@@ -79,10 +80,6 @@ SHARES = {
     "recall": "Recall",
     "amount_recall": "Amount caught",
 }
-
-
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:.1f} %"
 
 
 def _chart(days: list[dict[str, Any]]) -> dict[str, str]:

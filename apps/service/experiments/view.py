@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.service.experiments.models import Experiment
 from apps.service.experiments.report import experiment_report
+from console.figures import percent
 
 TITLES = {
     "acceptance": "Accepted as they were",
@@ -39,7 +40,7 @@ def _shown(name: str, arm: str, measure: dict[str, Any]) -> dict[str, Any]:
 def _value(name: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return "—"
-    return f"{value:{sign}.2f}" if name == RATING else f"{100 * value:{sign}.1f} %"
+    return f"{value:{sign}.2f}" if name == RATING else percent(value, 1, sign)
 
 
 def _range(name: str, ends: list[float] | None) -> str:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path
+from django.utils.timesince import timesince
 
 from apps.service.conversations.events import CustomerUnknown
 from apps.service.conversations.models import Conversation, ConversationStatus
@@ -24,6 +25,7 @@ from apps.service.replies.judging import AlreadyJudged, accept_reply, edit_reply
 from apps.service.replies.models import Reply
 from apps.service.replies.settings import current_settings
 from console.base import TenantModelAdmin
+from console.figures import percent
 from console.rights import actor_name
 from console.site import register
 from console.theme import display
@@ -47,11 +49,10 @@ class ConversationAdmin(TenantModelAdmin):
             "clock",
             "tone_label",
             "intent_label",
-            "channel",
-            "language_label",
+            "channel_label",
             "assignee_label",
         ),
-        *("message_count", "opened_at"),
+        *("messages_count", "age"),
     )
     list_filter = (
         filters.StatusField,
@@ -164,7 +165,7 @@ class ConversationAdmin(TenantModelAdmin):
     def name_label(self, conversation: Conversation) -> str:
         return str(conversation)
 
-    @display(description="Status", label=STATUS_COLOURS)
+    @display(description="State", label=STATUS_COLOURS)
     def status_label(self, conversation: Conversation) -> str:
         return conversation.get_status_display()
 
@@ -174,15 +175,23 @@ class ConversationAdmin(TenantModelAdmin):
 
     @display(description="Tone", label=TONE_COLOURS)
     def tone_label(self, conversation: Any) -> str:
-        return tone_of(conversation)
+        return tone_of(conversation).replace("—", "")
 
     @display(description="Intent")
     def intent_label(self, conversation: Any) -> str:
         return conversation.intent or "—"
 
-    @display(description="Language")
-    def language_label(self, conversation: Conversation) -> str:
-        return conversation.language or "—"
+    @display(description="Messages")
+    def messages_count(self, conversation: Conversation) -> int:
+        return conversation.message_count
+
+    @display(description="Opened")
+    def age(self, conversation: Conversation) -> str:
+        return f"{timesince(conversation.opened_at, depth=1)} ago"
+
+    @display(description="Channel")
+    def channel_label(self, conversation: Conversation) -> str:
+        return ", ".join(filter(None, (conversation.channel, conversation.language)))
 
     @display(description="Assignee")
     def assignee_label(self, conversation: Conversation) -> str:
@@ -215,7 +224,7 @@ def _accept(conversation: Conversation, given: Any, actor: str) -> str:
 
 def _edit(conversation: Conversation, given: Any, actor: str) -> str:
     reply = edit_reply(reply_id=_reply(conversation, given), text=given.get("text", ""), actor=actor)
-    return _judged(reply, actor, f"Sent; {reply.edit_distance or 0:.0%} of the draft was changed.")
+    return _judged(reply, actor, f"Sent; {percent(reply.edit_distance or 0, 0)} of the draft was changed.")
 
 
 def _reject(conversation: Conversation, given: Any, actor: str) -> str:

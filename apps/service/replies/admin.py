@@ -1,17 +1,20 @@
 """Replies to look at, since agents answer in the inbox, and the backends that write them."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.service.replies import settings_form  # noqa: F401
 from apps.service.replies.backends.choosing import backends, remove_backend, set_backend
 from apps.service.replies.models import Reply, ReplyAction, ReplyBackend, ReplyStatus
 from console.base import LogAdmin, TenantModelAdmin
+from console.figures import percent
 from console.forms import ServiceForm
 from console.rights import actor_name
 from console.search import choice_field
@@ -25,15 +28,16 @@ SHOWN_CHARACTERS = 100
 
 @register(Reply)
 class ReplyAdmin(LogAdmin):
-    list_display = ("created_at", "beginning", "decided", "status", "intent", "sureness", "backend")
+    list_display = ("created_at", "beginning", "decided", "state", "intent", "sureness", "backend")
     list_filter = (
         choice_field(title="Decided", parameter="action", column="action", options=tuple(ReplyAction.choices)),
-        choice_field(title="Status", parameter="status", column="status", options=tuple(ReplyStatus.choices)),
+        choice_field(title="State", parameter="status", column="status", options=tuple(ReplyStatus.choices)),
     )
     ordering = ("-created_at",)
     fields = readonly_fields = (
-        *("created_at", "decided", "status", "intent", "sureness", "backend", "degraded", "decision_id"),
-        *("text", "final_text", "why", "cited", "judged_by", "edit_distance", "note", "settled_at"),
+        *("created_at", "conversation_link", "decided", "state", "intent", "sureness", "backend", "degraded"),
+        "decision_link",
+        *("text", "final_text", "why", "cited", "judged_by", "changed", "note", "settled_at"),
     )
     empty_title = "No replies yet"
     empty_text = "POST /api/v1/replies answers what a customer wrote last."
@@ -47,9 +51,25 @@ class ReplyAdmin(LogAdmin):
     def decided(self, reply: Reply) -> str:
         return reply.get_action_display()
 
+    @display(description="State")
+    def state(self, reply: Reply) -> str:
+        return reply.get_status_display()
+
+    @display(description="Conversation")
+    def conversation_link(self, reply: Reply) -> SafeString:
+        return _link("service_conversation", reply.conversation_id, "Open it")
+
+    @display(description="Decision")
+    def decision_link(self, reply: Reply) -> SafeString:
+        return _link("decisions_decision", reply.decision_id, str(reply.decision_id))
+
     @display(description="Confidence")
     def sureness(self, reply: Reply) -> str:
         return f"{reply.confidence:.2f}"
+
+    @display(description="Changed by agents")
+    def changed(self, reply: Reply) -> str:
+        return percent(reply.edit_distance, 0)
 
     @display(description="Why")
     def why(self, reply: Reply) -> SafeString:
@@ -131,6 +151,10 @@ class ReplyBackendAdmin(TenantModelAdmin):
     @display(description="Key", boolean=True)
     def has_key(self, backend: ReplyBackend) -> bool:
         return backend.sealed_key is not None
+
+
+def _link(page: str, key: UUID, text: str) -> SafeString:
+    return format_html('<a class="console-link" href="{}">{}</a>', reverse(f"admin:{page}_change", args=[key]), text)
 
 
 def _lines(texts: list[Any]) -> SafeString:

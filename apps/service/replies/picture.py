@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.service.replies.thresholds import Sent
+from console.figures import percent
 from console.pictures import Point, Tick
 
-WIDTH, HEIGHT = 920, 280
+WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
 TICKS = 5
 # The least that the picture is high, as an error rate.
@@ -52,11 +53,12 @@ def picture_of(
         risk=line("risk"),
         bound=line("risk_bound"),
         points=[Point(across(mark.coverage), up(mark.risk), kind, words(mark)) for kind, mark in marks.items() if mark],
-        across=[Tick(across(share / 5), f"{share / 5:.0%}") for share in range(6)],
-        up=[Tick(up(most * step / (TICKS - 1)), f"{most * step / (TICKS - 1):.1%}") for step in range(TICKS)],
+        across=[Tick(across(share / 5), percent(share / 5, 0)) for share in range(6)],
+        up=[Tick(up(most * step / (TICKS - 1)), percent(most * step / (TICKS - 1), 1)) for step in range(TICKS)],
         wanted=up(error_rate),
     )
 
 
 def words(mark: Sent) -> str:
-    return f"from a confidence of {mark.send_above:.2f}: {mark.coverage:.0%} are sent, {mark.risk:.1%} of these wrong"
+    shares = f"{percent(mark.coverage, 0)} are sent, {percent(mark.risk, 1)} of these wrong"
+    return f"from a confidence of {mark.send_above:.2f}: {shares}"

@@ -10,6 +10,7 @@ from apps.service.replies.picture import picture_of
 from apps.service.replies.selectors import replies_since
 from apps.service.replies.settings import APPLICATION, ServiceSettings, check_settings
 from apps.service.replies.thresholds import Sent, read_labels, sent_above, suggest_threshold
+from console.figures import percent
 from console.scenario_applications import ScenarioApplication, register_application
 from console.setting_fields import Words
 from decisions.models import Scenario
@@ -62,7 +63,9 @@ def picture(stored: Scenario, changed: Scenario) -> tuple[str, dict[str, Any]]:
 
 
 def _row(name: str, mark: Sent | None, a_day: float) -> dict[str, Any]:
-    return {"name": name, "sent": mark, "a_day": mark.coverage * a_day if mark else 0.0}
+    coverage, risk = (mark.coverage, mark.risk) if mark else (None, None)
+    shares = {"coverage": percent(coverage, 0), "risk": percent(risk, 1)}
+    return {"name": name, "sent": mark, "a_day": mark.coverage * a_day if mark else 0.0, **shares}
 
 
 register_application(

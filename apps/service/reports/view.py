@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.service.replies.settings import ServiceSettings, current_settings
 from apps.service.reports.selectors import CUTS, Report, Row, report
 from console.charts import chart_data, chart_options
+from console.figures import percent
 from decisions.kpi import Period
 
 RANGES = {"7": "A week", "30": "A month", "90": "Three months"}
@@ -45,11 +46,11 @@ def _shown(row: Row, settings: ServiceSettings) -> dict[str, Any]:
     return {
         "name": row.key or (row.begins.isoformat() if row.begins else "All"),
         "figures": figures,
-        "containment": percent(figures.containment),
+        "containment": percent(figures.containment, 1),
         "first_response": minutes(figures.first_response_p50),
         "late_response": minutes(figures.first_response_p90),
-        "acceptance": percent(figures.acceptance),
-        "edit_distance": percent(figures.edit_distance),
+        "acceptance": percent(figures.acceptance, 1),
+        "edit_distance": percent(figures.edit_distance, 1),
         "satisfaction": "—" if figures.satisfaction is None else f"{figures.satisfaction:.2f}",
         "cost": f"{values['agents_cost'] + values['tokens_cost']:,.2f}",
         "cost_each": "—" if values["cost_per_conversation"] is None else f"{values['cost_per_conversation']:,.2f}",
@@ -87,10 +88,6 @@ def _chart(title: str, kind: str, labels: list[str], series: dict[str, Any], uni
 
 def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else round(factor * value, 3)
-
-
-def percent(value: float | None) -> str:
-    return "—" if value is None else f"{value:.1%}"
 
 
 def minutes(seconds: float | None) -> str:

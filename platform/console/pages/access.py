@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.formats import localize
 
 from console.base import TenantModelAdmin
 from console.rights import membership_of
@@ -94,9 +95,9 @@ class MembershipAdmin(TenantModelAdmin):
     def role_name(self, member: Membership) -> str:
         return member.role.capitalize()
 
-    @display(description="Last login", ordering="user__last_login", empty_value="Never")
-    def last_login(self, member: Membership) -> Any:
-        return member.user.last_login
+    @display(description="Last login", ordering="user__last_login")
+    def last_login(self, member: Membership) -> str:
+        return localize(member.user.last_login) or "Never"
 
     def save_model(self, request: HttpRequest, obj: Membership, form: forms.ModelForm, change: bool) -> None:
         if change:

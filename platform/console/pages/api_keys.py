@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.formats import localize
 
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name
@@ -108,9 +109,9 @@ class ApiKeyAdmin(TenantModelAdmin):
     def scope_list(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
-    @display(description="Last used", ordering="last_used_at", empty_value="Never")
-    def last_used(self, key: ApiKey) -> Any:
-        return key.last_used_at
+    @display(description="Last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> str:
+        return localize(key.last_used_at) or "Never"
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
         key, obj.raw_key = create_api_key(

@@ -103,9 +103,9 @@ class DecisionAdmin(LogAdmin):
             return None
         return format_html('<span class="console-mono">{}</span>', public_subject_id(bytes(decision.subject_key)))
 
-    @display(description="Served")
-    def served(self, decision: Decision) -> str:
-        return f"{len(decision.items)} items"
+    @display(description="Items")
+    def served(self, decision: Decision) -> int:
+        return len(decision.items)
 
     @display(description="State", label={"Full answer": "success", "Degraded": "warning"})
     def state(self, decision: Decision) -> str:

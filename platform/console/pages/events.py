@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from behavior.models import Consent, Event, Import
 from console.base import LogAdmin, pretty_json
 from console.export import ExportedAdmin
+from console.figures import amount
 from console.search import DecisionField, ItemField, SubjectField, TypeField, time_field
 from console.site import register
 from console.theme import display
@@ -19,7 +20,7 @@ RECEIVED_UNTIL = time_field(title="until (UTC)", parameter="until", lookup="rece
 
 @register(Event)
 class EventAdmin(ExportedAdmin, LogAdmin):
-    list_display = ("occurred_at", "type", "item_id", "subject", "value", "source", "decision")
+    list_display = ("occurred_at", "type", "item_id", "subject", "amount", "source", "decision")
     list_filter = (SubjectField, ItemField, TypeField, DecisionField, RECEIVED_FROM, RECEIVED_UNTIL)
     # Ids grow with the time of receipt and stand in the primary key, so the newest page costs no sort.
     ordering = ("-event_id",)
@@ -31,9 +32,8 @@ class EventAdmin(ExportedAdmin, LogAdmin):
         "occurred_at",
         "received_at",
         "time_quality",
-        "value",
+        "amount",
         "quantity",
-        "currency",
         "decision",
         "source",
         "consent_words",
@@ -62,6 +62,10 @@ class EventAdmin(ExportedAdmin, LogAdmin):
 
     def public_subject(self, event: Event) -> str:
         return public_subject_id(bytes(event.subject_key))
+
+    @display(description="Value")
+    def amount(self, event: Event) -> str:
+        return amount(event.value, event.currency or "")
 
     @display(description="Decision", empty_value="—")
     def decision(self, event: Event) -> SafeString | None:

@@ -205,7 +205,7 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
     sortable_by = ()
     list_display = ("created_at", "event", "webhook", "status_label", "attempts", "answer_label", "tried_at")
     list_filter = (
-        choice_field(title="Status", parameter="status", column="status", options=tuple(DeliveryStatus.choices)),
+        choice_field(title="State", parameter="status", column="status", options=tuple(DeliveryStatus.choices)),
         EventField,
     )
     list_select_related = ("webhook",)
@@ -219,7 +219,7 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
     empty_title = "Nothing was sent yet"
     empty_text = "Each message to a webhook is kept here for 30 days, with what its receiver answered."
 
-    @display(description="Status", label=DELIVERY_COLOURS)
+    @display(description="State", label=DELIVERY_COLOURS)
     def status_label(self, delivery: WebhookDelivery) -> str:
         return delivery.get_status_display()
 

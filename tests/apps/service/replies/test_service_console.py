@@ -111,7 +111,7 @@ def test_the_curve_shows_what_would_be_sent(tenant: Tenant, browser: Callable[[R
     assert "From 300 drafts that agents judged" in shown
     sent = sent_above(suggestion.send_above, judged)
     assert sent is not None
-    assert f"{sent.coverage:.0%} are sent, {sent.risk:.1%} of these wrong" in shown
+    assert f"{100 * sent.coverage:.0f} % are sent, {100 * sent.risk:.1f} % of these wrong" in shown
     # Nothing is kept of a look.
     with tenant_scope(tenant.id):
         assert read_settings() == ServiceSettings()
