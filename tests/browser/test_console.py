@@ -61,7 +61,7 @@ def test_look_for_an_event_by_its_subject(
     expect(page.locator("#result_list")).to_contain_text("sku-1")
     page.get_by_label("Subject id").fill("somebody else")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text("No results found")).to_be_visible()
+    expect(page.get_by_text("Nothing found")).to_be_visible()
 
 
 def test_mend_and_replay_a_quarantined_event(

@@ -47,7 +47,9 @@ def test_an_empty_list_offers_the_first_row_to_whoever_may_add_it(as_role: Calla
     assert "Add rule</a>" in offered
     assert 'role="search"' not in offered
     assert "Add rule</a>" not in as_role(Role.VIEWER).get(empty).content.decode()
-    assert 'role="search"' in as_role(Role.VIEWER).get(f"{empty}?q=nothing").content.decode()
+    searched = as_role(Role.VIEWER).get(f"{empty}?q=nothing").content.decode()
+    assert 'role="search"' in searched
+    assert "Clear the search" in searched
 
 
 def test_a_word_in_angle_brackets_is_seen_in_the_help(as_role: Callable[[Role], Client]) -> None:
