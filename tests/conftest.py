@@ -1,6 +1,7 @@
 """Shared fixtures. Tests run as the runtime role on a real database and isolate by tenant: each makes its own, commits
 what it does, and row-level security keeps the others out."""
 
+import gc
 import itertools
 import json
 import os
@@ -46,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not item.nodeid.endswith(item.name) and item.parent is not None:
             item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
+
+
+def pytest_collection_finish() -> None:
+    """All that has been imported lives until the end, so that no collection of garbage need look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def make_tenant(name: str | None = None) -> Tenant:

@@ -87,7 +87,7 @@ class Visitors:
             _, self.key = create_api_key(name="shop", scopes=list(API_SCOPES))
 
     def come(self, count: int) -> list[list[dict[str, Any]]]:
-        """The items of the list that each of them was shown."""
+        """The items of the list that each was shown. The first visitor clicks; what others do is a matter of luck."""
         lists = []
         for visitor in self.world.subject_ids[:count]:
             ask = {"scenario": "front", "subject": subject_of(visitor), "count": COUNT}
@@ -96,6 +96,9 @@ class Visitors:
             shown = [item["id"] for item in answer["items"]]
             now = datetime.now(UTC) - timedelta(seconds=1)
             reaction = self.world.respond(visitor, shown, now, decision_id=answer["decision_id"])
+            if visitor == self.world.subject_ids[0]:
+                about = {"message_id": f"click-{visitor}", "decision_id": answer["decision_id"]}
+                reaction.append(about | {"type": "click", "subject": ask["subject"], "item_id": shown[0]})
             sent = self._post("events", {"events": reaction})
             assert sent["counts"]["ok"] == len(reaction)
         with tenant_scope(self.tenant.id):

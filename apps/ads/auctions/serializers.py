@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.events import ConsentSerializer, SubjectSerializer
+from api.events import ConsentSerializer
+from api.subjects import SubjectField
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.quick import QuickSerializer, QuickText, QuickTexts
 from apps.ads.campaigns.models import BidKind
 from apps.ads.campaigns.targeting import DEVICES, LONGEST_VALUE, MOST_ATTRIBUTES
 from behavior.parsing import Invalid, check_storable
-from behavior.subjects import BadSubject, Subject, read_subject
 
 MOST_PLACEMENTS = 20
 MOST_KEYWORDS = 100
@@ -24,18 +23,6 @@ def words(most: int, help_text: str) -> QuickTexts:
 
 def word(**about: Any) -> QuickText:
     return QuickText(max_length=LONGEST_VALUE, **about)
-
-
-@extend_schema_field(SubjectSerializer)
-class AdSubjectField(serializers.Field):
-    def to_internal_value(self, data: Any) -> Subject:
-        try:
-            return read_subject(data)
-        except BadSubject as error:
-            problems = {
-                reason["field"].removeprefix("subject").lstrip("."): [reason["message"]] for reason in error.reasons
-            }
-            raise serializers.ValidationError(problems.get("", problems)) from error
 
 
 class AdAttributesField(serializers.DictField):
@@ -75,7 +62,7 @@ class AdAskSerializer(QuickSerializer):
     placements = serializers.ListField(
         child=serializers.SlugField(max_length=50), min_length=1, max_length=MOST_PLACEMENTS, help_text="keys"
     )
-    subject = AdSubjectField(required=False)
+    subject = SubjectField(required=False)
     context = AdContextSerializer(required=False)  # type: ignore[assignment]
     keywords = words(MOST_KEYWORDS, "of the page or the search")
     user_agent = QuickText(
