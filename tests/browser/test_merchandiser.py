@@ -97,8 +97,9 @@ class Visitors:
             now = datetime.now(UTC) - timedelta(seconds=1)
             reaction = self.world.respond(visitor, shown, now, decision_id=answer["decision_id"])
             if visitor == self.world.subject_ids[0]:
-                about = {"message_id": f"click-{visitor}", "decision_id": answer["decision_id"]}
-                reaction.append(about | {"type": "click", "subject": ask["subject"], "item_id": shown[0]})
+                click = {"type": "click", "subject": ask["subject"], "item_id": shown[0]}
+                made = answer["decision_id"]
+                reaction.append(click | {"message_id": f"click-{made}", "decision_id": made})
             sent = self._post("events", {"events": reaction})
             assert sent["counts"]["ok"] == len(reaction)
         with tenant_scope(self.tenant.id):
