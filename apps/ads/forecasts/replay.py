@@ -150,9 +150,8 @@ def _match(
     index = TargetingIndex([flight.targeting])
     identified = flight.cap_impressions is not None or flight.recency_seconds > 0 or needs_identity(flight.targeting)
     # As they are now: decisions know no audience that nobody asked for then.
-    subjects = (
-        {each.subject_key for each in asked if each.subject_key} if named_in(flight.targeting, "audiences") else set()
-    )
+    names_audiences = named_in(flight.targeting, "audiences")
+    subjects = {each.subject_key for each in asked if each.subject_key} if names_audiences else set()
     audiences = audiences_of_subjects(subjects) if subjects else {}
     matching = _Matching()
     for each in asked:
