@@ -11,6 +11,8 @@ PORT ?= 8000
 CONSOLE_PORT ?= 8001
 PORTS := --port $(PORT) --console-port $(CONSOLE_PORT)
 DEMO_LOG := $(HOME_FOLDER)/demo.log
+# Where this is set every process compiles the whole project again, a second of its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo run up stop test lint format bench bench-full clean
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Entry point of every process; picks the database role that the command may use."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,13 @@ def main() -> None:
         from config import embedded
 
         embedded.ensure_running()
+
+    import django
+
+    # What a start makes stays until the end; to look through it for garbage meanwhile takes a sixth of the time.
+    gc.disable()
+    django.setup()
+    gc.enable()
     execute_from_command_line(sys.argv)
 
 

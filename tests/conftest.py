@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.signals import setting_changed
 from django.test import Client
+from django.test.signals import root_urlconf_changed
 
+from config.celery import app as celery_app
 from tenancy.api_scopes import API_SCOPES
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -23,16 +25,32 @@ from tests.database import connected_as, recreate_database
 from tests.processes import Process, running_server, running_worker
 
 _numbers = itertools.count(1)
+# Until all has been imported; see `pytest_collection_finish`.
+gc.disable()
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
     """A fresh database, migrated by the owner; the tests then act as the application role."""
-    recreate_database()
     with django_db_blocker.unblock():
-        with connected_as("owner"):
-            call_command("migrate", verbosity=0)
+        recreate_database()
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_tasks_of_earlier_tests(request: pytest.FixtureRequest) -> None:
+    """A worker would first do all that earlier tests have asked for while there was none."""
+    if "start_worker" in request.fixturenames:
+        with celery_app.connection_for_write() as broker:
+            for queue in ("ingest", "train", "infer", "generate", "default"):
+                broker.default_channel.queue_purge(queue)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _addresses_stay() -> None:
+    """Django forgets all addresses when a test names others for a while, and reads hundreds anew; both sorts may lie
+    side by side."""
+    setting_changed.disconnect(root_urlconf_changed)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +71,7 @@ def pytest_collection_finish() -> None:
     """All that has been imported lives until the end, so that no collection of garbage need look through it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def make_tenant(name: str | None = None) -> Tenant:

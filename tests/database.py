@@ -1,13 +1,16 @@
 """Which database role the test process acts as."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
 
 DROP_SECONDS = 60.0
 
@@ -27,12 +30,42 @@ def connected_as(process: str) -> Iterator[None]:
 
 
 def recreate_database() -> None:
-    """Drop and create the test database as the owner."""
+    """Drop the test database and make it anew as the owner, migrated.
+
+    Of several processes that run the tests together the first one migrates, and the others copy what it made.
+    """
     url = settings.DATABASE_URLS["owner"]
     name = conninfo_to_dict(url)["dbname"]
+    run, worker = os.environ.get("PYTEST_XDIST_TESTRUNUID"), os.environ.get("PYTEST_XDIST_WORKER", "")
+    template = f"{name.removesuffix(f'_{worker}')}_migrated"
     with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as server:
+        server.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])
         _drop_database(server, name)
-        server.execute(f'CREATE DATABASE "{name}"')
+        if run is None or _comment(server, template) != run:
+            _drop_database(server, template)
+            server.execute(f'CREATE DATABASE "{template}"')
+            _migrate(template)
+            server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(template), run or "alone"))
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+def _migrate(database: str) -> None:
+    """With the names that the settings give to their own database: grants and roles are the same."""
+    before = connection.settings_dict["NAME"]
+    with connected_as("owner"):
+        connection.settings_dict["NAME"] = database
+        try:
+            call_command("migrate", verbosity=0)
+        finally:
+            connection.close()
+            connection.settings_dict["NAME"] = before
+
+
+def _comment(server: psycopg.Connection, database: str) -> str | None:
+    found = server.execute(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [database]
+    ).fetchone()
+    return found[0] if found else None
 
 
 def vacuum() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ class TextEncoder:
             model = AutoModel.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"TEXT_ENCODER '{name}' can not be read; name a folder with config.json, tokenizer.json and "
-                f"model.safetensors, or a model on the hub: {error}"
+                f"the text encoder '{name}' can not be read; name a folder with config.json, tokenizer.json and "
+                f"model.safetensors, or a model on the hub, in TEXT_ENCODER or INTENT_ENCODER: {error}"
             ) from error
         return cls(model, tokenizer)
 
@@ -150,6 +151,16 @@ class RememberingEncoder(TextEncoder):
         return np.stack([self._vectors[text] for text in texts])
 
 
+@contextmanager
+def lent_to(encoder: TextEncoder, device: torch.device) -> Iterator[None]:
+    """The encoder's weights lie on this device meanwhile, and on the CPU afterwards, where others expect them."""
+    encoder.model.to(device)
+    try:
+        yield
+    finally:
+        encoder.model.cpu()
+
+
 def save_transformer(model: nn.Module, tokenizer: Any, folder: Path) -> None:
     """Write weights and tokenizer into `folder`, which appears whole or not at all."""
     partial = folder.with_name(folder.name + ".partial")
@@ -172,9 +183,16 @@ def encoder_name() -> str:
     return str(get_model_path())
 
 
-@lru_cache(maxsize=1)
+def intent_encoder_name() -> str:
+    """INTENT_ENCODER of the environment, which intents are tuned from, or else the encoder of all other texts. It may
+    be larger and give other numbers, since nobody else compares its vectors."""
+    return os.environ.get("INTENT_ENCODER") or encoder_name()
+
+
+# That of texts and that of intents.
+@lru_cache(maxsize=2)
 def pretrained_encoder(name: str) -> TextEncoder:
-    """The encoder as it was pretrained; one a process, shared by all who do not tune it."""
+    """The encoder as it was pretrained, on the CPU; one a process, shared by all who do not tune it."""
     return TextEncoder.load(name)
 
 

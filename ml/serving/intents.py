@@ -21,7 +21,7 @@ from ml.data.item_features import ItemFeatures
 from ml.data.labelled_texts import language_of
 from ml.data.text_grams import gram_counts, weighted
 from ml.evaluation.calibration import Calibrator, calibrator_from_dict
-from ml.nn.text_encoder import TextEncoder, encoder_name, pretrained_encoder
+from ml.nn.text_encoder import TextEncoder, intent_encoder_name, pretrained_encoder
 from ml.serving.artifact import write_json
 from ml.serving.intent_requests import IntentPrediction, IntentRequest, IntentScore
 
@@ -265,7 +265,7 @@ def _head(arrays: dict[str, Floats], name: str) -> Head:
 def _encoder(path: Path, number: int, identity: str | None) -> TextEncoder:
     if identity is None:
         return TextEncoder.load(str(path / f"encoder_{number}"))
-    encoder = pretrained_encoder(encoder_name())
+    encoder = pretrained_encoder(intent_encoder_name())
     if encoder.identity != identity:
-        raise ValueError(f"{path} was trained with another TEXT_ENCODER than the one that is set; train it again")
+        raise ValueError(f"{path} was trained with another INTENT_ENCODER than the one that is set; train it again")
     return encoder

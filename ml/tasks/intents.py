@@ -14,14 +14,14 @@ from ml.data.labelled_texts import LabelledTexts, Rows
 from ml.data.text_grams import gram_counts, inverse_frequency, weighted
 from ml.evaluation.classification import expected_calibration_error
 from ml.evaluation.ranking import bootstrap_spread
-from ml.nn.text_encoder import RememberingEncoder, encoder_name, pretrained_encoder
+from ml.nn.text_encoder import RememberingEncoder, intent_encoder_name, lent_to, pretrained_encoder
 from ml.serving.artifact import write_json
 from ml.serving.intent_requests import IntentPrediction
 from ml.serving.intents import Evidence, IntentModel, IntentPredictor, Route
 from ml.tasks.base import FitReport
 from ml.tasks.intents_config import IntentsConfig
 from ml.tasks.intents_training import encoded_rows, fit_grams, fit_model, fit_route
-from ml.training.environment import seeded
+from ml.training.environment import device_named, seeded
 from ml.training.progress import Progress, Report
 
 METRIC = "accuracy"
@@ -57,8 +57,9 @@ class IntentsTask:
         train, held = columns.split(settings.held_out, settings.seed)
         _refuse_unusable(columns, train, held)
         out.mkdir(parents=True, exist_ok=True)
-        with seeded(settings.seed, settings.threads):
-            report, predictor, before = _fit(columns, train, held, settings, progress)
+        pretrained = RememberingEncoder(pretrained_encoder(intent_encoder_name()))
+        with seeded(settings.seed, settings.threads), lent_to(pretrained, device_named(settings.device)):
+            report, predictor, before = _fit(columns, train, held, settings, pretrained, progress)
         progress(Progress("saving", metrics={METRIC: report.score}))
         predictor.save(out, settings.to_dict(), tuned=report.split["encoder"] == TUNED)
         write_json(out / BEFORE_REFIT, before)
@@ -103,7 +104,12 @@ class IntentsTask:
 
 
 def _fit(
-    data: LabelledTexts, train: Rows, held: Rows, settings: IntentsConfig, progress: Report
+    data: LabelledTexts,
+    train: Rows,
+    held: Rows,
+    settings: IntentsConfig,
+    pretrained: RememberingEncoder,
+    progress: Report,
 ) -> tuple[FitReport, IntentPredictor, Answers]:
     """The report, what is stored, and what was answered to the held-out texts if these train it too.
 
@@ -119,7 +125,6 @@ def _fit(
     codes, texts = data.codes(), [data.texts[row] for row in held]
     encoded, wanted = encoded_rows(texts), codes[held]
     inside = wanted >= 0
-    pretrained = RememberingEncoder(pretrained_encoder(encoder_name()))
     grams = fit_grams(data, train, settings)
     frozen = fit_model(data, train, replace(settings, tune=False), pretrained, grams, tick)
     tuned = fit_model(data, train, settings, pretrained, grams, tick) if settings.tune else frozen

@@ -54,8 +54,8 @@ def tune_on_intents(
 
     Cross-entropy over the cosines to one prototype an intent, which starts as the mean of its texts and of its name,
     together with the supervised contrastive loss (Khosla et al., 2020, equation 2) of the batch. A text out of scope
-    shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). The copy lies on the CPU, wherever it
-    was trained, and is deterministic by seed if there.
+    shall be equally far from all prototypes (Hendrycks et al., 2019, section 3). The copy lies on the device that it
+    was trained on, and is deterministic by seed on the CPU.
     """
     device = device_named(tuning.device)
     model = copy.deepcopy(encoder.model).to(device)
@@ -84,7 +84,7 @@ def tune_on_intents(
         optimizer.step()
         schedule.step()
         tick(step + 1)
-    return TextEncoder(model.cpu().requires_grad_(False), encoder.tokenizer)
+    return TextEncoder(model.requires_grad_(False), encoder.tokenizer)
 
 
 def name_in_words(name: str) -> str:

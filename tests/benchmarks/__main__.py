@@ -108,13 +108,9 @@ def prepare_django() -> None:
     import django
 
     django.setup()
-    from django.core.management import call_command
-
-    from tests.database import connected_as, recreate_database
+    from tests.database import recreate_database
 
     recreate_database()
-    with connected_as("owner"):
-        call_command("migrate", verbosity=0)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from ml.serving.predictor import load_predictor
 from ml.tasks.intents_config import IntentsConfig
 from ml.tasks.registry import TASKS
 from ml.training.intent_tuning import OUT_OF_SCOPE, Tuning, tune_on_intents
+from tests.ml.cross_encoders import save_tiny_model
 
 WANTS = {
     "card_lost": ["i lost my {}", "my {} was stolen", "someone took my {}", "i can not find my {}"],
@@ -197,6 +198,22 @@ def test_the_curve_counts_what_is_kept_right_and_refused() -> None:
     scores, right = np.arange(100.0), np.arange(100) % 2 == 0
     point = next(p for p in operating_curve(scores, right, np.array([1.0, 50.0])) if p["kept"] == 0.95)
     assert point == {"kept": 0.95, "threshold": 5.0, "in_scope_accuracy": 0.47, "out_of_scope_recall": 0.5}
+
+
+@pytest.mark.parametrize("tune", [True, False])
+def test_intents_may_have_an_encoder_of_their_own(tune: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENT_ENCODER", str(save_tiny_model(tmp_path / "tiny")))
+    settings = {"tune": tune, "least_steps": 4, "epochs": 1, "refit": False, "threads": 1}
+    report = TASKS["intents"].fit(bank_texts(), settings, tmp_path / "a", progress=lambda _: None)
+    predictor = IntentPredictor.load(tmp_path / "a")
+    assert predictor.model.members[0].encoder.dimension == predictor.model.neighbors.shape[1] == 32
+    assert predictor.predict([{"text": "i lost my shiny card"}])[0]["intent"] == "card_lost"
+    monkeypatch.delenv("INTENT_ENCODER")
+    if report.split["encoder"] == "tuned":
+        assert IntentPredictor.load(tmp_path / "a").model.members[0].encoder.dimension == 32
+    else:
+        with pytest.raises(ValueError, match="another INTENT_ENCODER"):
+            IntentPredictor.load(tmp_path / "a")
 
 
 def test_tuning_draws_the_texts_of_an_intent_together() -> None:

@@ -19,6 +19,7 @@ from serving import gateway, selectors
 from serving.artifacts import artifact_sha256, relative_path, run_folder
 from serving.inbox import valkey
 from serving.models import ModelVersion, RunStatus, TrainingRun
+from serving.services import promote
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 
@@ -134,3 +135,16 @@ def fresh_gateway() -> None:
     selectors._lines.clear()
     gateway._workers.succeeded()
     valkey().delete("sequitur:infer:questions", "sequitur:infer:waking")
+
+
+@pytest.fixture
+def through_the_queue(settings: Any) -> None:
+    settings.GATEWAY_TRANSPORT = "queue"
+
+
+@pytest.fixture
+def live(tenant: Tenant, publish: Callable[..., ModelVersion]) -> ModelVersion:
+    version = publish(tenant)
+    with tenant_scope(tenant.id):
+        promote(version=version, actor="test")
+    return version
