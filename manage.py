@@ -8,7 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OWNER_COMMANDS = {"migrate", "makemigrations", "showmigrations", "sqlmigrate", "create_tenant", "add_member", "demo"}
-WITHOUT_DATABASE = {"help", "check", "up", "stop", "collectstatic", "spectacular", "compilemessages", "makemessages"}
+WITHOUT_DATABASE = {
+    "help",
+    "check",
+    "up",
+    "stop",
+    "backup",
+    "restore",
+    "collectstatic",
+    "spectacular",
+    "compilemessages",
+    "makemessages",
+}
 
 
 def main() -> None:

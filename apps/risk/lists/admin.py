@@ -9,14 +9,15 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
-from apps.risk.lists.models import EntityList, ListEntry
-from apps.risk.lists.selectors import changes_of_list, entity_lists
+from apps.risk.lists.models import EntityList, ListChange, ListEntry
+from apps.risk.lists.selectors import absent_values, changes_of_list, entity_lists
 from apps.risk.lists.services import (
     KEY_KINDS,
     ListInUse,
     NewEntry,
     add_entries,
     create_list,
+    put_back,
     remove_entry,
     remove_list,
     rules_that_ask,
@@ -121,11 +122,11 @@ class EntityListAdmin(TenantModelAdmin):
             entries = found.entries.order_by("-id")[:SHOWN]
             context |= {
                 "entity_list": found,
-                "entries": [(entry, _shown(found, entry)) for entry in entries],
+                "entries": [(entry, _shown(found, entry.value)) for entry in entries],
                 "entry_count": found.entry_count,
                 "entries_form": EntriesForm(),
                 "asked_by": rules_that_ask(found.name),
-                "history": changes_of_list(found.name)[:HISTORY_SHOWN],
+                "history": _history(found),
                 "may_change": self.has_operator_permission(request),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -138,6 +139,11 @@ class EntityListAdmin(TenantModelAdmin):
                 "<uuid:object_id>/entries/<uuid:entry_id>/remove/",
                 view(self.remove_entry_view),
                 name="risk_entitylist_remove_entry",
+            ),
+            path(
+                "<uuid:object_id>/changes/<uuid:change_id>/put-back/",
+                view(self.put_back_view),
+                name="risk_entitylist_put_back",
             ),
         ]
         return [*own, *super().get_urls()]
@@ -164,7 +170,19 @@ class EntityListAdmin(TenantModelAdmin):
             remove_entry(list_id=found.id, entry_id=entry_id, actor=actor_name(request))
         except ListEntry.DoesNotExist:
             raise Http404("the list has no such entry") from None
-        messages.success(request, "The entry is taken out.")
+        messages.success(request, "The entry is taken out. It can be put back in the history below.")
+        return HttpResponseRedirect(self.page_of(found))
+
+    def put_back_view(self, request: HttpRequest, object_id: Any, change_id: Any) -> HttpResponse:
+        found = self._for_change(request, object_id)
+        try:
+            put_back(list_id=found.id, change_id=change_id, actor=actor_name(request))
+        except ListChange.DoesNotExist:
+            raise Http404("nothing was taken out by this change") from None
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            messages.success(request, "The entry is put back.")
         return HttpResponseRedirect(self.page_of(found))
 
     def _for_change(self, request: HttpRequest, object_id: Any) -> EntityList:
@@ -211,5 +229,26 @@ class EntityListAdmin(TenantModelAdmin):
         return go_to(self.list_page())
 
 
-def _shown(found: EntityList, entry: ListEntry) -> str:
-    return public_subject_id(bytes.fromhex(entry.value)) if found.field in KEY_KINDS else entry.value
+def _shown(found: EntityList, value: str) -> str:
+    return public_subject_id(bytes.fromhex(value)) if found.field in KEY_KINDS else value
+
+
+def _history(found: EntityList) -> list[dict[str, Any]]:
+    """The newest changes, each with its details as they are shown, and whether it can be put back."""
+    changes = list(changes_of_list(found.name)[:HISTORY_SHOWN])
+    of_this_list = [change for change in changes if change.created_at >= found.created_at]
+    absent = absent_values(found, [change.details["value"] for change in of_this_list if "value" in change.details])
+    return [
+        {
+            "change": change,
+            "details": {
+                name: _shown(found, value) if name == "value" and change in of_this_list else value
+                for name, value in change.details.items()
+                if value not in (None, "")
+            },
+            "can_be_put_back": change.action == ListChange.Action.TAKEN_OUT
+            and change in of_this_list
+            and change.details["value"] in absent,
+        }
+        for change in changes
+    ]

@@ -1,5 +1,7 @@
 """Reads of lists."""
 
+from collections.abc import Iterable
+
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -15,3 +17,14 @@ def entity_lists() -> QuerySet[EntityList]:
 def changes_of_list(name: str) -> QuerySet[ListChange]:
     """What was done to the lists of this name, newest first."""
     return ListChange.objects.filter(list_name=name)
+
+
+def taken_out(found: EntityList) -> QuerySet[ListChange]:
+    """What was taken out of this list and can be put back; an earlier list of its name may have held other things."""
+    return changes_of_list(found.name).filter(action=ListChange.Action.TAKEN_OUT, created_at__gte=found.created_at)
+
+
+def absent_values(found: EntityList, values: Iterable[str]) -> set[str]:
+    """Those of these stored values that the list does not hold."""
+    asked = set(values)
+    return asked - set(found.entries.filter(value__in=asked).values_list("value", flat=True))

@@ -9,8 +9,10 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from apps.risk.lists.models import EntityList, ListChange, ListEntry, ListField
+from apps.risk.lists.selectors import taken_out
 from apps.risk.rules.fields import read_expression
 from apps.risk.rules.language.syntax import ExpressionError, lists
 from apps.risk.rules.models import RiskRule
@@ -103,7 +105,28 @@ def remove_entry(*, list_id: UUID, entry_id: UUID, actor: str) -> None:
     """Raises ListEntry.DoesNotExist."""
     entry = ListEntry.objects.select_related("list").get(id=entry_id, list_id=list_id)
     entry.delete()
-    _record(entry.list, ListChange.Action.TAKEN_OUT, actor, value=entry.value, note=entry.note)
+    expires_at = entry.expires_at.isoformat() if entry.expires_at else None
+    _record(entry.list, ListChange.Action.TAKEN_OUT, actor, value=entry.value, note=entry.note, expires_at=expires_at)
+
+
+@transaction.atomic
+def put_back(*, list_id: UUID, change_id: UUID, actor: str) -> None:
+    """The entry that this change took out, with its note and expiry; one that was added again since stays as it is.
+
+    Raises EntityList.DoesNotExist, ListChange.DoesNotExist, and ValidationError where it would have expired by now.
+    """
+    found = EntityList.objects.select_for_update().get(id=list_id)
+    taken = taken_out(found).get(id=change_id).details
+    expires_at = parse_datetime(taken.get("expires_at") or "")
+    if expires_at and expires_at <= timezone.now():
+        raise ValidationError("the entry has expired since; add it again with a later time, or none")
+    _, is_new = ListEntry.objects.get_or_create(
+        list=found,
+        value=taken["value"],
+        defaults={"note": taken["note"], "expires_at": expires_at, "added_by": actor},
+    )
+    if is_new:
+        _record(found, ListChange.Action.ADDED, actor, value=taken["value"], note=taken["note"])
 
 
 def rules_that_ask(name: str) -> list[str]:

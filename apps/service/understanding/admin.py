@@ -35,6 +35,8 @@ from console.theme import (
 from tenancy.models import Role
 
 SHOWN = 200
+# In the session: the example that was removed last, until the page has offered it again.
+REMOVED = "removed_example"
 FIELDS = ("name", "description", "auto_send")
 
 
@@ -117,7 +119,7 @@ class IntentAdmin(TenantModelAdmin):
                 "examples": found.examples.order_by("-id")[:SHOWN],
                 "problems": find_problems(found.id),
                 "few_examples": FEW_EXAMPLES,
-                "examples_form": ExamplesForm(),
+                "examples_form": ExamplesForm(initial={"texts": request.session.pop(REMOVED, "")}),
                 "may_change": self.has_operator_permission(request),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -152,10 +154,10 @@ class IntentAdmin(TenantModelAdmin):
     def remove_example_view(self, request: HttpRequest, object_id: Any, example_id: Any) -> HttpResponse:
         found = self._for_change(request, object_id)
         try:
-            remove_example(example_id=example_id)
+            request.session[REMOVED] = " ".join(remove_example(example_id=example_id).splitlines())
         except IntentExample.DoesNotExist:
             raise Http404("there is no such example") from None
-        messages.success(request, "The example is removed.")
+        messages.success(request, "The example is removed. It stands in the field below; Add examples brings it back.")
         return HttpResponseRedirect(self.page_of(found))
 
     def _for_change(self, request: HttpRequest, object_id: Any) -> Intent:

@@ -112,9 +112,11 @@ def add_examples(*, examples: Sequence[NewExample], actor: str, create_intents: 
 
 
 @transaction.atomic
-def remove_example(*, example_id: UUID) -> None:
-    """Raises IntentExample.DoesNotExist."""
-    IntentExample.objects.select_for_update().get(id=example_id).delete()
+def remove_example(*, example_id: UUID) -> str:
+    """What it said. Raises IntentExample.DoesNotExist."""
+    example = IntentExample.objects.select_for_update().get(id=example_id)
+    example.delete()
+    return example.text
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
+from apps.risk.lists.models import ListChange
 from apps.risk.lists.services import NewEntry, add_entries, create_list
 from apps.risk.models import BackTest, EntityList, ListEntry, RiskRule, Transaction
 from apps.risk.rules.services import change_rule, create_rule
@@ -194,8 +195,17 @@ def test_a_list_is_made_filled_and_emptied(tenant: Tenant, console: Callable[[Te
     with tenant_scope(tenant.id):
         entry = ListEntry.objects.first()
         assert entry is not None
-    post(client, f"{LISTS}{listed.id}/entries/{entry.id}/remove/")
-    assert "Entries (1)" in get(client, f"{LISTS}{listed.id}/change/")
+    page = post(client, f"{LISTS}{listed.id}/entries/{entry.id}/remove/").content.decode()
+    assert "Entries (1)" in page
+    with tenant_scope(tenant.id):
+        change = ListChange.objects.get(action="taken_out")
+    assert f"/changes/{change.id}/put-back/" in page
+    page = post(client, f"{LISTS}{listed.id}/changes/{change.id}/put-back/").content.decode()
+    assert "Entries (2)" in page
+    assert "/put-back/" not in page
+    with tenant_scope(tenant.id):
+        again = ListEntry.objects.get(value=entry.value)
+    assert (again.note, again.expires_at) == ("stolen", None)
     assert "cards" in post(client, f"{LISTS}add/", name="cards", kind="deny", field="card").content.decode()
     with tenant_scope(tenant.id):
         rule = make(tenant)

@@ -93,9 +93,12 @@ def test_examples_are_added_by_line_and_removed(
     assert "is an example of &#x27;delivery&#x27; already" in page
     with tenant_scope(tenant.id):
         example = IntentExample.objects.get(text="money back?")
-    post(client, f"{address}{example.id}/remove/")
+    page = post(client, f"{address}{example.id}/remove/").content.decode()
     with tenant_scope(tenant.id):
         assert not IntentExample.objects.filter(text="money back?").exists()
+    # It waits in the field for whoever did not mean it, until the page is opened again.
+    assert ">\nmoney back?</textarea>" in page
+    assert "money back?" not in get(client, f"{INTENTS}{refund.id}/change/")
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ANALYST])
