@@ -11,6 +11,8 @@ COPY platform platform
 COPY apps apps
 COPY ml ml
 COPY templates templates
+# At run time nothing is written here, and every start would compile all of it again.
+RUN python -m compileall -q platform apps ml
 
 USER sequitur
 VOLUME /var/lib/sequitur

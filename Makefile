@@ -13,6 +13,8 @@ PORTS := --port $(PORT) --console-port $(CONSOLE_PORT)
 DEMO_LOG := $(HOME_FOLDER)/demo.log
 # Where this is set every process compiles the whole project again, a second of its start.
 export PYTHONDONTWRITEBYTECODE :=
+# Compiled when they are first used; all else at once by all cores, which pip would do on one.
+SELDOM := /tests?/|/transformers/models/
 
 .PHONY: help setup demo run up stop test lint format bench bench-full clean
 
@@ -31,7 +33,8 @@ $(READY):
 	  echo "Making .venv with $$($$base --version)"; \
 	  $$base -m venv --clear .venv || { rm -rf .venv; echo "'$$base -m venv' failed; on Debian and Ubuntu install python3-venv." >&2; exit 1; }; \
 	fi; \
-	$(PYTHON) -m pip install --disable-pip-version-check -r requirements-dev.txt; \
+	$(PYTHON) -m pip install --disable-pip-version-check --no-compile -r requirements-dev.txt; \
+	$(PYTHON) -m compileall -q -j 0 -x '$(SELDOM)' "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >/dev/null || true; \
 	rm -f .venv/ready-*; touch $@
 
 # Extra words for the demo go into DEMO, such as DEMO="--small".
