@@ -97,7 +97,7 @@ def test_examples_are_added_by_line_and_removed(
     with tenant_scope(tenant.id):
         assert not IntentExample.objects.filter(text="money back?").exists()
     # It waits in the field for whoever did not mean it, until the page is opened again.
-    assert ">\nmoney back?</textarea>" in page
+    assert ">money back?</textarea>" in page
     assert "money back?" not in get(client, f"{INTENTS}{refund.id}/change/")
 
 
