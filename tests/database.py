@@ -50,7 +50,7 @@ def recreate_database() -> None:
 
 
 def _migrate(database: str) -> None:
-    """With the names that the settings give to their own database: grants and roles are the same."""
+    """As the owner; a copy keeps owners and grants, since roles are the server's."""
     before = connection.settings_dict["NAME"]
     with connected_as("owner"):
         connection.settings_dict["NAME"] = database

@@ -85,10 +85,10 @@ the frozen encoder (for the threshold, over its certainty), `grams` one over n-g
 threshold does that keeps 95% of the held-out texts in scope; its published figures rest on another rule. `service.ece`
 is the expected calibration error of the probability that the answer is right, on the worse of the two sets.
 
-`service.all-mpnet-base-v2` has the same with that encoder as `INTENT_ENCODER`, its weights rounded to 16 bits, and one
-tuned member; its rates were chosen on training texts of Banking77. Settings and texts are the command's, the seeds
-those of the detail. `held_out` and `held_out_frozen` compare it with the encoder as it was pretrained, on the texts
-that chose; where a floor stands, it is that one's on the test texts."""
+`service.all-mpnet-base-v2` has the same with that encoder as `INTENT_ENCODER` (at that commit `TEXT_ENCODER` named it),
+its weights rounded to 16 bits, and one tuned member; its rates were chosen on training texts of Banking77. Settings and
+texts are the command's, the seeds those of the detail. `held_out` and `held_out_frozen` compare it with the encoder as
+it was pretrained, on the texts that chose; where a floor stands, it is that one's on the test texts."""
 
 
 RETRIEVAL = """tau2's banking knowledge, 698 documents; the question is the customer's whole scenario, the value the

@@ -21,6 +21,7 @@ MADE_ANEW = {f"{SERVERS}/sockets", f"{SERVERS}/programs"}
 # Compressing harder takes many times as long for a tenth less.
 COMPRESSION = 1
 PIECE = 2**20  # bytes
+SPOILT = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 
 
 def back_up(home: Path, archive: Path) -> None:
@@ -52,7 +53,7 @@ def restore(archive: Path, home: Path) -> Path | None:
     held besides, such as keys that were just made, is set aside; the folder with it is returned.
 
     Raises EmbeddedServerError where the home holds data, and ValueError where the archive is none of ours or torn; the
-    home is then as it was.
+    home is then as it was, and so it is after any other failure.
     """
     home = home.resolve()
     if (home / "servers/postgres/data").exists():
@@ -65,13 +66,16 @@ def restore(archive: Path, home: Path) -> Path | None:
         home.mkdir(parents=True)
         with tarfile.open(archive, "r:gz") as tar:
             _unpack(tar, home)
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+    except BaseException as error:
+        # A full disk or an impatient operator must not leave half a home, which would then pass for one with data.
         if aside is None or aside.exists():
             shutil.rmtree((home / "servers").resolve(), ignore_errors=True)
             shutil.rmtree(home, ignore_errors=True)
         if aside and aside.exists():
             aside.rename(home)
-        raise ValueError(f"{archive} is no whole backup of a home: {error}") from error
+        if isinstance(error, SPOILT):
+            raise ValueError(f"{archive} is no whole backup of a home: {error}") from error
+        raise
     return aside
 
 

@@ -1,5 +1,6 @@
 """A home is backed up and comes back elsewhere with data, keys and files; what is wrong is said and loses nothing."""
 
+import errno
 import io
 import os
 import stat
@@ -128,3 +129,25 @@ def test_what_is_no_whole_backup_leaves_nothing_behind(flaw: str, place: Path) -
         restore(archive, home)
     assert [file.name for file in home.iterdir()] == ["encryption_key"]
     assert [folder.name for folder in home.parent.iterdir()] == ["var"]
+
+
+def test_a_disk_that_is_full_leaves_the_home_as_it_was(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, home = place / "backup.tar.gz", place / "new/var"
+    fill(place / "old/var")
+    back_up(place / "old/var", archive)
+    home.mkdir(parents=True)
+    (home / "encryption_key").write_text("that of a database elsewhere")
+    extract = tarfile.TarFile.extract
+
+    def extract_until_full(tar: tarfile.TarFile, member: tarfile.TarInfo, *args: object, **options: object) -> None:
+        if member.name.startswith("postgres/data/base"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        extract(tar, member, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tarfile.TarFile, "extract", extract_until_full)
+        with pytest.raises(OSError, match="No space left"):
+            restore(archive, home)
+    assert [file.name for file in home.iterdir()] == ["encryption_key"]
+    restore(archive, home)
+    assert kept(home) == "here"
