@@ -19,10 +19,10 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 PAGES: dict[str, tuple[Any, ...]] = {
     "dashboard": ("/console/", False),
     "events": ("/console/behavior/event/", False),
-    "quarantine": ("/console/behavior/quarantine/?state=open", False),
+    "quarantine": ("/console/behavior/quarantine/?status=open", False),
     "data-quality": ("/console/behavior/cleaningreport/", False),
-    "training-run": ("/console/serving/trainingrun/?state=succeeded", True),
-    "model-version": ("/console/serving/modelversion/?state=live", True),
+    "training-run": ("/console/serving/trainingrun/?status=succeeded", True),
+    "model-version": ("/console/serving/modelversion/?status=live", True),
     "decision": ("/console/decisions/decision/", True),
     "scenario": ("/console/decisions/scenario/?q=home", True),
     "scenario-kpi": ("/console/decisions/scenario/?q=home", True, "KPI"),

@@ -1,9 +1,12 @@
-"""Which database role the test process acts as."""
+"""Which database role the test process acts as, and the database that it acts on."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import psycopg
 from django.conf import settings
@@ -12,7 +15,10 @@ from django.db import connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
+ROOT = Path(__file__).parent.parent
 DROP_SECONDS = 60.0
+# What the schema is made of: as long as it stays, so does a database that was migrated once.
+SCHEMA = ("**/migrations/*.py", "**/operations.py", "**/models.py", "**/text_analysis.py", "**/vectors.py")
 
 
 @contextmanager
@@ -32,20 +38,21 @@ def connected_as(process: str) -> Iterator[None]:
 def recreate_database() -> None:
     """Drop the test database and make it anew as the owner, migrated.
 
-    Of several processes that run the tests together the first one migrates, and the others copy what it made.
+    Whoever comes first migrates. Other processes of the run copy what it made, and so do later runs until the schema
+    changes, since migrating takes longer than most tests.
     """
     url = settings.DATABASE_URLS["owner"]
     name = conninfo_to_dict(url)["dbname"]
-    run, worker = os.environ.get("PYTEST_XDIST_TESTRUNUID"), os.environ.get("PYTEST_XDIST_WORKER", "")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     template = f"{name.removesuffix(f'_{worker}')}_migrated"
     with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as server:
         server.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])
         _drop_database(server, name)
-        if run is None or _comment(server, template) != run:
+        if _comment(server, template) != _schema():
             _drop_database(server, template)
             server.execute(f'CREATE DATABASE "{template}"')
             _migrate(template)
-            server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(template), run or "alone"))
+            server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(template), _schema()))
         server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
 
@@ -59,6 +66,17 @@ def _migrate(database: str) -> None:
         finally:
             connection.close()
             connection.settings_dict["NAME"] = before
+
+
+@cache
+def _schema() -> str:
+    """A hash of what the schema is made of."""
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
+    for pattern in SCHEMA:
+        for part in ("platform", "apps"):
+            for file in sorted((ROOT / part).glob(pattern)):
+                digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _comment(server: psycopg.Connection, database: str) -> str | None:

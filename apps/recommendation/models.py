@@ -23,7 +23,7 @@ class RuleKind(models.TextChoices):
     PROMOTE = "promote", "Promote: give the target a share of the places"
 
 
-class RuleState(models.TextChoices):
+class RuleStatus(models.TextChoices):
     DRAFT = "draft", "Draft"
     SCHEDULED = "scheduled", "Scheduled"
     LIVE = "live", "Live"
@@ -54,15 +54,15 @@ class Rule(OperatorRule):
         constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="rule_key")]
 
     @property
-    def state(self) -> RuleState:
+    def status(self) -> RuleStatus:
         now = timezone.now()
         if self.removed_at:
-            return RuleState.REMOVED
+            return RuleStatus.REMOVED
         if not self.is_active:
-            return RuleState.DRAFT
+            return RuleStatus.DRAFT
         if self.ends_at and self.ends_at <= now:
-            return RuleState.ENDED
-        return RuleState.SCHEDULED if self.starts_at and self.starts_at > now else RuleState.LIVE
+            return RuleStatus.ENDED
+        return RuleStatus.SCHEDULED if self.starts_at and self.starts_at > now else RuleStatus.LIVE
 
 
 class RuleAction(models.TextChoices):

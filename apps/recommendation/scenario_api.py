@@ -43,14 +43,14 @@ EXAMPLE = OpenApiExample(
 
 class ScenarioSerializer(serializers.ModelSerializer):
     model = serializers.CharField(read_only=True, help_text="Line of models that answers; empty where none does.")
-    state = serializers.SerializerMethodField(help_text="active, or off: requests for it are refused.")
+    status = serializers.SerializerMethodField(help_text="active, or off: requests for it are refused.")
 
     class Meta:
         model = Scenario
-        fields = ("key", "name", "kind", "model", "settings", "state", "updated_at")
+        fields = ("key", "name", "kind", "model", "settings", "status", "updated_at")
         read_only_fields = fields
 
-    def get_state(self, scenario: Scenario) -> str:
+    def get_status(self, scenario: Scenario) -> str:
         return "active" if scenario.is_active else "off"
 
 

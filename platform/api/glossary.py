@@ -278,7 +278,6 @@ GLOSSARY = {
     "started_at": "UTC; null: not yet",
     "started_by": "who started it",
     "starts_at": "UTC; null: at once",
-    "state": "draft, scheduled, live, ended or removed",
     "status": "how it stands",
     "stripped": "parts that were taken out since no reader sees them",
     "subject": "whose it is: user_id, anonymous_id, or both",

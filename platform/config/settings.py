@@ -213,10 +213,11 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "RuleKindEnum": "apps.recommendation.models.RuleKind",
+        "RuleStatusEnum": "apps.recommendation.models.RuleStatus",
         "RiskActionEnum": "apps.risk.rules.models.RiskAction",
         "RiskRuleChangeActionEnum": "apps.risk.rules.models.RiskRuleChange.Action",
         "ListKindEnum": "apps.risk.lists.models.ListKind",
-        # Training runs and batches have the same states.
+        # Training runs and batches have the same statuses.
         "JobStatusEnum": "serving.models.RunStatus",
         "CaseStatusEnum": "apps.risk.cases.models.CaseStatus",
         "AlertOutcomeEnum": "apps.risk.cases.models.Outcome",

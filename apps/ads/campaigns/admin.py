@@ -197,7 +197,7 @@ class FlightAdmin(AdObjectAdmin):
     list_display = ("name", "status_label", "campaign", "bid_kind", "bid", "budget", "starts_at", "ends_at")
     list_select_related = ("campaign__advertiser",)
     list_filter = (
-        choice_field(title="State", parameter="status", column="status", options=tuple(FlightStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(FlightStatus.choices)),
     )
     actions_detail = ("start", "pause", "forecast", "archive")
     empty_title = "No flights yet"
@@ -228,7 +228,7 @@ class FlightAdmin(AdObjectAdmin):
             context |= flight_context(found)
         return super().changeform_view(request, object_id, form_url, context)
 
-    @display(description="State", ordering="status", label=STATUS_COLOURS)
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def status_label(self, flight: Flight) -> str:
         return flight.get_status_display()
 

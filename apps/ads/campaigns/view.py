@@ -58,13 +58,13 @@ def goal_text(progress: Progress | None) -> str | None:
 
 
 def _facts(found: AdObject) -> list[tuple[str, str]]:
-    state = []
+    status = []
     if isinstance(found, Flight):
-        state = [("State", found.get_status_display())]
+        status = [("Status", found.get_status_display())]
     elif isinstance(found, Creative):
-        state = [("Review", found.get_review_display()), ("Note", found.review_note or "—")]
+        status = [("Review", found.get_review_display()), ("Note", found.review_note or "—")]
     archived = [("Archived", localize(found.archived_at))] if found.archived_at else []
-    return [*state, *archived, ("Version", str(found.version)), ("Changed by", found.updated_by)]
+    return [*status, *archived, ("Version", str(found.version)), ("Changed by", found.updated_by)]
 
 
 def flight_context(flight: Flight) -> dict[str, Any]:

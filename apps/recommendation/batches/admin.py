@@ -94,9 +94,9 @@ class BatchForm(ServiceForm):
 class BatchAdmin(TenantModelAdmin):
     who_adds = Role.ANALYST
     form = BatchForm
-    list_display = ("created_at", "scenario", "state", "progress_bar", "lists", "format", "requested_by")
+    list_display = ("created_at", "scenario", "status_label", "progress_bar", "lists", "format", "requested_by")
     list_filter = (
-        choice_field(title="State", parameter="state", column="status", options=tuple(BatchStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(BatchStatus.choices)),
         choice_field(title="Format", parameter="format", column="format", options=tuple(BatchFormat.choices)),
     )
     ordering = ("-created_at",)
@@ -176,8 +176,8 @@ class BatchAdmin(TenantModelAdmin):
             messages.error(request, str(error).capitalize())
             return HttpResponseRedirect(self.page_of(batch))
 
-    @display(description="State", label=STATUS_COLOURS)
-    def state(self, batch: Batch) -> str:
+    @display(description="Status", label=STATUS_COLOURS)
+    def status_label(self, batch: Batch) -> str:
         return batch.get_status_display()
 
     @display(description="Progress")

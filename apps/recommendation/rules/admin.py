@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
-from apps.recommendation.models import Rule, RuleChange, RuleKind, RuleState
+from apps.recommendation.models import Rule, RuleChange, RuleKind, RuleStatus
 from apps.recommendation.rules.form import CONDITIONAL_INPUTS, RuleForm
-from apps.recommendation.rules.selectors import changes_of, differences, in_state
+from apps.recommendation.rules.selectors import changes_of, differences, of_status
 from apps.recommendation.rules.services import publish_rule, remove_rule, restore_rule, unpublish_rule
 from apps.recommendation.rules.view import preview_context
 from apps.recommendation.rules.warnings import warnings_of
@@ -24,30 +24,30 @@ from decisions.rule_editing import RuleRemoved
 from tenancy.models import Role
 
 HISTORY_SHOWN = 50
-STATE_COLOURS = {"Draft": None, "Scheduled": "info", "Live": "success", "Ended": "warning", "Removed": "danger"}
-# Which buttons make sense in which state.
+STATUS_COLOURS = {"Draft": None, "Scheduled": "info", "Live": "success", "Ended": "warning", "Removed": "danger"}
+# Which buttons make sense in which status.
 BUTTONS = {
-    RuleState.DRAFT: {"publish", "remove"},
-    RuleState.SCHEDULED: {"unpublish", "remove"},
-    RuleState.LIVE: {"unpublish", "remove"},
-    RuleState.ENDED: {"unpublish", "remove"},
-    RuleState.REMOVED: set(),
+    RuleStatus.DRAFT: {"publish", "remove"},
+    RuleStatus.SCHEDULED: {"unpublish", "remove"},
+    RuleStatus.LIVE: {"unpublish", "remove"},
+    RuleStatus.ENDED: {"unpublish", "remove"},
+    RuleStatus.REMOVED: set(),
 }
 
 
-class StateField(SearchField):
-    title = "State"
-    parameter_name = "state"
+class StatusField(SearchField):
+    title = "Status"
+    parameter_name = "status"
     kind = "select"
-    options = tuple((str(value), str(name)) for value, name in RuleState.choices)
+    options = tuple((str(value), str(name)) for value, name in RuleStatus.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         return super().queryset(request, queryset) if self.text() else queryset.filter(removed_at=None)
 
     def condition(self, text: str) -> Q:
-        if text not in RuleState.values:
-            raise ValueError("is not a state of a rule")
-        return in_state(text)
+        if text not in RuleStatus.values:
+            raise ValueError("is not a status of a rule")
+        return of_status(text)
 
 
 @register(Rule)
@@ -57,7 +57,7 @@ class RuleAdmin(TenantModelAdmin):
     list_display = (
         "name",
         "kind_name",
-        "state_label",
+        "status_label",
         "scenario_list",
         "starts_at",
         "ends_at",
@@ -65,7 +65,7 @@ class RuleAdmin(TenantModelAdmin):
         "updated_by",
     )
     list_filter = (
-        StateField,
+        StatusField,
         choice_field(
             title="Kind",
             parameter="kind",
@@ -88,7 +88,7 @@ class RuleAdmin(TenantModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            shown = ("name", "key", "kind_name", "state_label", "scenario_list", "target_text", "values_text")
+            shown = ("name", "key", "kind_name", "status_label", "scenario_list", "target_text", "values_text")
             return [(None, {"fields": (*shown, "condition_text", "starts_at", "ends_at", "priority", "notes")})]
         values = ("position", "factor", "share", "attribute", "limit", "within")
         named = ("name", "kind", *values, "scenarios", "priority", "notes")
@@ -114,7 +114,7 @@ class RuleAdmin(TenantModelAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         rule = self.get_object(request, str(object_id))
-        wanted = BUTTONS[rule.state] if rule else set()
+        wanted = BUTTONS[rule.status] if rule else set()
         return [
             each for each in super().get_actions_detail(request, object_id) if each.action_name.split("_")[-1] in wanted
         ]
@@ -127,8 +127,8 @@ class RuleAdmin(TenantModelAdmin):
         if rule is not None and request.method == "GET":
             context |= {
                 "rule": rule,
-                "state": RuleState(rule.state).label,
-                "state_type": STATE_COLOURS[str(RuleState(rule.state).label)],
+                "status": RuleStatus(rule.status).label,
+                "status_type": STATUS_COLOURS[str(RuleStatus(rule.status).label)],
                 "rule_warnings": [] if rule.removed_at else warnings_of(rule),
                 "history": [(change, differences(change)) for change in changes_of(rule.id)[:HISTORY_SHOWN]],
                 "may_restore": self.has_operator_permission(request),
@@ -174,9 +174,9 @@ class RuleAdmin(TenantModelAdmin):
     def kind_name(self, rule: Rule) -> str:
         return rule.kind.capitalize()
 
-    @display(description="State", label=STATE_COLOURS)
-    def state_label(self, rule: Rule) -> str:
-        return str(RuleState(rule.state).label)
+    @display(description="Status", label=STATUS_COLOURS)
+    def status_label(self, rule: Rule) -> str:
+        return str(RuleStatus(rule.status).label)
 
     @display(description="Scenarios")
     def scenario_list(self, rule: Rule) -> str:

@@ -67,7 +67,7 @@ class RulesView(IdempotentWrites, GenericAPIView):
     serializer_class = RuleSerializer
 
     def get_queryset(self) -> QuerySet[Rule]:
-        return rules(self.parameters.of(self.request).get("state"))
+        return rules(self.parameters.of(self.request).get("status"))
 
     @extend_schema(
         operation_id="list_rules",

@@ -7,30 +7,30 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.recommendation.models import Rule, RuleChange, RuleState
+from apps.recommendation.models import Rule, RuleChange, RuleStatus
 from apps.recommendation.selectors import scenarios
 from catalog.filter_services import Use
 
 
-def rules(state: str | None = None) -> QuerySet[Rule]:
-    """Rules in this state; without one all that are not removed."""
-    if state is None:
+def rules(status: str | None = None) -> QuerySet[Rule]:
+    """Rules of this status; without one all that are not removed."""
+    if status is None:
         return Rule.objects.filter(removed_at=None)
-    return Rule.objects.filter(in_state(state))
+    return Rule.objects.filter(of_status(status))
 
 
-def in_state(state: str) -> Q:
+def of_status(status: str) -> Q:
     now = timezone.now()
     removed, published = Q(removed_at__isnull=False), Q(removed_at=None, is_active=True)
     ended = Q(ends_at__isnull=False, ends_at__lte=now)
     scheduled = Q(starts_at__isnull=False, starts_at__gt=now)
     return {
-        RuleState.REMOVED.value: removed,
-        RuleState.DRAFT.value: Q(removed_at=None, is_active=False),
-        RuleState.ENDED.value: published & ended,
-        RuleState.SCHEDULED.value: published & ~ended & scheduled,
-        RuleState.LIVE.value: published & ~ended & ~scheduled,
-    }[state]
+        RuleStatus.REMOVED.value: removed,
+        RuleStatus.DRAFT.value: Q(removed_at=None, is_active=False),
+        RuleStatus.ENDED.value: published & ended,
+        RuleStatus.SCHEDULED.value: published & ~ended & scheduled,
+        RuleStatus.LIVE.value: published & ~ended & ~scheduled,
+    }[status]
 
 
 def changes_of(rule_id: UUID) -> QuerySet[RuleChange]:

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.recommendation.lists.asking import Ask
-from apps.recommendation.models import Rule, RuleAction, RuleChange, RuleKind, RuleState
+from apps.recommendation.models import Rule, RuleAction, RuleChange, RuleKind, RuleStatus
 from apps.recommendation.rules.selectors import differences
 from apps.recommendation.rules.services import FIELDS
 from apps.recommendation.rules.warnings import warnings_of
@@ -65,7 +65,9 @@ class RuleWarningSerializer(serializers.Serializer):
 
 
 class RuleSerializer(serializers.ModelSerializer):
-    state = serializers.ChoiceField(RuleState.choices, read_only=True)
+    status = serializers.ChoiceField(
+        RuleStatus.choices, read_only=True, help_text="draft, scheduled, live, ended or removed"
+    )
 
     class Meta:
         model = Rule
@@ -73,7 +75,7 @@ class RuleSerializer(serializers.ModelSerializer):
             "id",
             "key",
             *FIELDS,
-            "state",
+            "status",
             "version",
             "created_by",
             "updated_by",
@@ -96,7 +98,7 @@ class RuleWithWarningsSerializer(RuleSerializer):
 
 
 class RuleListParameters(ListParameters):
-    state = serializers.ChoiceField(RuleState.choices, required=False, help_text="without it all but removed ones")
+    status = serializers.ChoiceField(RuleStatus.choices, required=False, help_text="without it all but removed ones")
 
 
 class DifferenceSerializer(serializers.Serializer):

@@ -63,7 +63,7 @@ class CaseAdmin(AlertDecisions):
         "opened_at",
     )
     list_filter = (
-        choice_field(title="State", parameter="status", column="status", options=tuple(CaseStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(CaseStatus.choices)),
         choice_field(title="Severity", parameter="severity", column="severity", options=tuple(RiskSeverity.choices)),
     )
     search_fields = ("assignee",)
@@ -123,7 +123,7 @@ class CaseAdmin(AlertDecisions):
     def number_label(self, case: Case) -> str:
         return f"Case {case.number}"
 
-    @display(description="State", label=STATUS_COLOURS)
+    @display(description="Status", label=STATUS_COLOURS)
     def status_label(self, case: Case) -> str:
         return case.get_status_display()
 

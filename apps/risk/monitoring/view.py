@@ -108,7 +108,7 @@ def _week(week: Week) -> dict[str, Any]:
         "week": week,
         "precision": percent(week.precision),
         "recall": percent(week.recall),
-        "state": "mature" if week.is_mature else f"{week.open:,} of {week.assessments:,} are still open",
+        "status": "mature" if week.is_mature else f"{week.open:,} of {week.assessments:,} are still open",
     }
 
 

@@ -23,7 +23,7 @@ from tenancy.models import Role
 
 OUTCOME_COLOURS = {"Running": "info", "Stopped": None, "Stopped, and a version promoted": "success"}
 SHOWN = (
-    *("name", "state", "model", "control", "challenger", "share"),
+    *("name", "status_label", "model", "control", "challenger", "share"),
     *("started_at", "started_by", "ended_at", "ended_by", "promoted"),
 )
 
@@ -64,10 +64,10 @@ class ExperimentAdmin(TenantModelAdmin):
     list_title = "Experiments"
     who_adds = Role.OPERATOR
     form = StartForm
-    list_display = ("name", "state", "model", "control", "challenger", "share", "started_at", "ended_at")
+    list_display = ("name", "status_label", "model", "control", "challenger", "share", "started_at", "ended_at")
     list_select_related = ("control", "challenger")
     list_filter = (
-        choice_field(title="State", parameter="state", column="outcome", options=tuple(ExperimentOutcome.choices)),
+        choice_field(title="Status", parameter="status", column="outcome", options=tuple(ExperimentOutcome.choices)),
     )
     ordering = ("-started_at",)
     actions = None
@@ -101,8 +101,8 @@ class ExperimentAdmin(TenantModelAdmin):
         context = (extra_context or {}) | (report_context(found) if found else {})
         return super().changeform_view(request, object_id, form_url, context)
 
-    @display(description="State", label=OUTCOME_COLOURS)
-    def state(self, experiment: Experiment) -> str:
+    @display(description="Status", label=OUTCOME_COLOURS)
+    def status_label(self, experiment: Experiment) -> str:
         return experiment.get_outcome_display()
 
     @action(

@@ -165,7 +165,7 @@ class ConversationAdmin(TenantModelAdmin):
     def name_label(self, conversation: Conversation) -> str:
         return str(conversation)
 
-    @display(description="State", label=STATUS_COLOURS)
+    @display(description="Status", label=STATUS_COLOURS)
     def status_label(self, conversation: Conversation) -> str:
         return conversation.get_status_display()
 

@@ -17,7 +17,7 @@ SHORTEST_WORDS, LONGEST_WORDS = 2, 200
 
 
 class StatusField(SearchField):
-    title = "State"
+    title = "Status"
     parameter_name = "status"
     kind = "select"
     options = tuple(ConversationStatus.choices)

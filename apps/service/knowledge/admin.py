@@ -30,7 +30,7 @@ from console.theme import ActionVariant, BaseDialogForm, action, display
 from tenancy.models import Role
 
 STATUS_COLOURS = {"Draft": None, "Published": "success", "Retired": "danger", "Not valid now": "warning"}
-# Which buttons make sense in which state.
+# Which buttons make sense in which status.
 BUTTONS = {
     SourceStatus.DRAFT: {"publish", "retire"},
     SourceStatus.PUBLISHED: {"retire"},
@@ -52,7 +52,7 @@ class SourceAdmin(TenantModelAdmin):
     list_display = ("title", "kind", "status_label", "language", "audience", "version", "updated_by", "updated_at")
     list_filter = (
         choice_field(title="Kind", parameter="kind", column="kind", options=tuple(SourceKind.choices)),
-        choice_field(title="State", parameter="status", column="status", options=tuple(SourceStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(SourceStatus.choices)),
         choice_field(title="Language", parameter="language", column="language", options=tuple(SourceLanguage.choices)),
         choice_field(title="Audience", parameter="audience", column="audience", options=tuple(SourceAudience.choices)),
     )
@@ -97,8 +97,8 @@ class SourceAdmin(TenantModelAdmin):
         context = extra_context or {}
         if source is not None and request.method == "GET":
             context |= source_context(source) | {
-                "state": status_name(source),
-                "state_type": STATUS_COLOURS[status_name(source)],
+                "status": status_name(source),
+                "status_type": STATUS_COLOURS[status_name(source)],
                 "may_restore": has_role(request, Role.OPERATOR),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -140,7 +140,7 @@ class SourceAdmin(TenantModelAdmin):
             messages.warning(request, f"Taken out, since no reader would see it: {told}.")
         return HttpResponseRedirect(self.page_of(source))
 
-    @display(description="State", ordering="status", label=STATUS_COLOURS)
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def status_label(self, source: Source) -> str:
         return status_name(source)
 

@@ -28,14 +28,14 @@ SHOWN_CHARACTERS = 100
 
 @register(Reply)
 class ReplyAdmin(LogAdmin):
-    list_display = ("created_at", "beginning", "decided", "state", "intent", "sureness", "backend")
+    list_display = ("created_at", "beginning", "decided", "status_label", "intent", "sureness", "backend")
     list_filter = (
         choice_field(title="Decided", parameter="action", column="action", options=tuple(ReplyAction.choices)),
-        choice_field(title="State", parameter="status", column="status", options=tuple(ReplyStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(ReplyStatus.choices)),
     )
     ordering = ("-created_at",)
     fields = readonly_fields = (
-        *("created_at", "conversation_link", "decided", "state", "intent", "sureness", "backend", "degraded"),
+        *("created_at", "conversation_link", "decided", "status_label", "intent", "sureness", "backend", "degraded"),
         "decision_link",
         *("text", "final_text", "why", "cited", "judged_by", "changed", "note", "settled_at"),
     )
@@ -51,8 +51,8 @@ class ReplyAdmin(LogAdmin):
     def decided(self, reply: Reply) -> str:
         return reply.get_action_display()
 
-    @display(description="State")
-    def state(self, reply: Reply) -> str:
+    @display(description="Status")
+    def status_label(self, reply: Reply) -> str:
         return reply.get_status_display()
 
     @display(description="Conversation")

@@ -66,7 +66,7 @@ class RotateForm(BaseDialogForm):
 @register(ApiKey)
 class ApiKeyAdmin(TenantModelAdmin):
     who_sees = who_adds = Role.ADMIN
-    list_display = ("name", "shown_prefix", "state", "scope_list", "last_used", "expires_at")
+    list_display = ("name", "shown_prefix", "status_label", "scope_list", "last_used", "expires_at")
     search_fields = ("name", "prefix")
     ordering = ("-created_at",)
     actions = None
@@ -79,7 +79,7 @@ class ApiKeyAdmin(TenantModelAdmin):
         if obj is None:
             return ("name", "scopes", "expires_at")
         return (
-            *("name", "shown_prefix", "state", "scope_list", "created_at", "created_by"),
+            *("name", "shown_prefix", "status_label", "scope_list", "created_at", "created_by"),
             *("last_used", "expires_at", "revoked_at"),
         )
 
@@ -95,10 +95,10 @@ class ApiKeyAdmin(TenantModelAdmin):
         return f"sk_{key.prefix}_…"
 
     @display(
-        description="State",
+        description="Status",
         label={"Live": "success", "Being replaced": "warning", "Expired": "danger", "Revoked": "danger"},
     )
-    def state(self, key: ApiKey) -> str:
+    def status_label(self, key: ApiKey) -> str:
         if key.revoked_at:
             return "Revoked"
         if key.expires_at and key.expires_at <= timezone.now():

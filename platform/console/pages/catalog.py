@@ -68,7 +68,7 @@ def _in_words(detail: Any) -> list[str]:
 class ItemAdmin(ExportedAdmin):
     who_changes = Role.OPERATOR
     form = ItemForm
-    list_display = ("item_id", "title", "category_list", "brand", "price_text", "state", "updated_at")
+    list_display = ("item_id", "title", "category_list", "brand", "price_text", "status_label", "updated_at")
     list_filter = (
         CategoryField,
         choice_field(title="Available", parameter="available", column="available", options=YES_NO),
@@ -97,8 +97,8 @@ class ItemAdmin(ExportedAdmin):
         "python manage.py import_items FILE --tenant SLUG. Events may name items that are not here yet."
     )
 
-    @display(description="State", label={"Shown": "success", "Not available": "warning", "Hidden": None})
-    def state(self, item: Item) -> str:
+    @display(description="Status", label={"Shown": "success", "Not available": "warning", "Hidden": None})
+    def status_label(self, item: Item) -> str:
         if item.hidden:
             return "Hidden"
         return "Shown" if item.available else "Not available"

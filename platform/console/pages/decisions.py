@@ -51,7 +51,7 @@ class ScenarioField(SearchField):
 
 @register(Decision)
 class DecisionAdmin(LogAdmin):
-    list_display = ("decided_at", "scenario", "subject", "served", "policy", "state", "latency")
+    list_display = ("decided_at", "scenario", "subject", "served", "policy", "status_label", "latency")
     list_filter = (
         DecisionField,
         DecidedForField,
@@ -107,8 +107,8 @@ class DecisionAdmin(LogAdmin):
     def served(self, decision: Decision) -> int:
         return len(decision.items)
 
-    @display(description="State", label={"Full answer": "success", "Degraded": "warning"})
-    def state(self, decision: Decision) -> str:
+    @display(description="Status", label={"Full answer": "success", "Degraded": "warning"})
+    def status_label(self, decision: Decision) -> str:
         return "Degraded" if decision.degraded else "Full answer"
 
     @display(description="Latency")

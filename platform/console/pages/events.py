@@ -102,7 +102,7 @@ class ImportAdmin(LogAdmin):
     empty_title = "No imports yet"
     empty_text = "Bring a file in with: python manage.py import_events FILE --tenant SLUG --map ..."
 
-    @display(description="State", label={"Running": "info", "Completed": "success"})
+    @display(description="Status", label={"Running": "info", "Completed": "success"})
     def status_label(self, one: Import) -> str:
         return one.status.capitalize()
 

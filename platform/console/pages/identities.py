@@ -32,9 +32,9 @@ class PersonField(SearchField):
         return Q(from_key__in=keys) | Q(to_key__in=keys)
 
 
-class StateField(SearchField):
-    title = "State"
-    parameter_name = "state"
+class StatusField(SearchField):
+    title = "Status"
+    parameter_name = "status"
     kind = "select"
     options = (("active", "Active"), ("undone", "Undone"))
 
@@ -45,16 +45,16 @@ class StateField(SearchField):
 @register(IdentityLink)
 class IdentityLinkAdmin(LogAdmin):
     list_title = "Identities"
-    list_display = ("since", "kind_label", "from_subject", "to_subject", "source", "state")
+    list_display = ("since", "kind_label", "from_subject", "to_subject", "source", "status_label")
     list_filter = (
         PersonField,
         choice_field(title="Kind", parameter="kind", column="kind", options=tuple(KINDS.items())),
-        StateField,
+        StatusField,
     )
     # Ids grow with the time of writing and stand in the primary key, so the newest page costs no sort.
     ordering = ("-id",)
     fields = (
-        *("id", "kind_label", "from_subject", "to_subject", "since", "source", "event", "created_at", "state"),
+        *("id", "kind_label", "from_subject", "to_subject", "since", "source", "event", "created_at", "status_label"),
         "undone",
     )
     readonly_fields = fields
@@ -82,8 +82,8 @@ class IdentityLinkAdmin(LogAdmin):
     def to_subject(self, row: IdentityLink) -> SafeString:
         return _mono(public_subject_id(bytes(row.to_key)))
 
-    @display(description="State", label={"Active": "success", "Undone": None})
-    def state(self, row: IdentityLink) -> str:
+    @display(description="Status", label={"Active": "success", "Undone": None})
+    def status_label(self, row: IdentityLink) -> str:
         return "Undone" if row.undone_at else "Active"
 
     @display(description="Undone", empty_value="—")

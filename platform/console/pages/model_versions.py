@@ -25,15 +25,15 @@ HISTORY_SHOWN = 20
 
 @register(ModelVersion)
 class ModelVersionAdmin(LogAdmin):
-    list_display = ("__str__", "task", "state", "score", "best_baseline", "latency", "created_at")
+    list_display = ("__str__", "task", "status_label", "score", "best_baseline", "latency", "created_at")
     list_filter = (
-        choice_field(title="State", parameter="state", column="status", options=tuple(VersionStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(VersionStatus.choices)),
     )
     search_fields = ("model",)
     search_help_text = "Line of models"
     list_select_related = ("run",)
     ordering = ("-created_at",)
-    fields = ("model", "number", "task", "state", "created_at", "run_link", "gate_verdict", "artifact", "digest")
+    fields = ("model", "number", "task", "status_label", "created_at", "run_link", "gate_verdict", "artifact", "digest")
     readonly_fields = fields
     actions_detail = ("promote_version", "roll_back")
     change_form_template = "console/model_version.html"
@@ -62,8 +62,8 @@ class ModelVersionAdmin(LogAdmin):
             context |= {"version": version, "history": history, **run_context(version.run)}
         return super().changeform_view(request, object_id, form_url, context)
 
-    @display(description="State", label=STATUS_COLOURS)
-    def state(self, version: ModelVersion) -> str:
+    @display(description="Status", label=STATUS_COLOURS)
+    def status_label(self, version: ModelVersion) -> str:
         return version.get_status_display()
 
     @display(description="Score")

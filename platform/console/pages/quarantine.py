@@ -23,7 +23,7 @@ from tenancy.models import Role
 
 # What one request can replay well within its time; a larger lot is narrowed by the search bar.
 MOST_AT_ONCE = 20_000
-STATES = tuple((value, value.capitalize()) for value in Quarantine.Status.values)
+STATUSES = tuple((value, value.capitalize()) for value in Quarantine.Status.values)
 
 
 def in_words(reasons: list[dict[str, str]]) -> str:
@@ -74,9 +74,9 @@ class FixForm(forms.ModelForm):
 class QuarantineAdmin(TenantModelAdmin):
     list_title = "Quarantine"
     form = FixForm
-    list_display = ("received_at", "reasons_in_words", "source", "message_id", "state")
+    list_display = ("received_at", "reasons_in_words", "source", "message_id", "status_label")
     list_filter = (
-        choice_field(title="State", parameter="state", column="status", options=STATES),
+        choice_field(title="Status", parameter="status", column="status", options=STATUSES),
         time_field(title="Received from (UTC)", parameter="from", lookup="received_at__gte"),
         time_field(title="until (UTC)", parameter="until", lookup="received_at__lt"),
     )
@@ -92,7 +92,7 @@ class QuarantineAdmin(TenantModelAdmin):
         return has_role(request, Role.OPERATOR) and (obj is None or obj.status == Quarantine.Status.OPEN)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        common = ("state", "reasons_in_words", "source", "row_number", "message_id", "received_at", "resolution")
+        common = ("status_label", "reasons_in_words", "source", "row_number", "message_id", "received_at", "resolution")
         if self.has_change_permission(request, obj):
             return (*common, "fixed")
         return (*common, "raw_text" if has_role(request, Role.OPERATOR) else "raw_hidden")
@@ -104,8 +104,8 @@ class QuarantineAdmin(TenantModelAdmin):
     def reasons_in_words(self, row: Quarantine) -> str:
         return in_words(row.reasons)
 
-    @display(description="State", label={"Open": "warning", "Replayed": "success", "Discarded": None})
-    def state(self, row: Quarantine) -> str:
+    @display(description="Status", label={"Open": "warning", "Replayed": "success", "Discarded": None})
+    def status_label(self, row: Quarantine) -> str:
         return row.status.capitalize()
 
     @display(description="Resolved", empty_value="—")

@@ -30,7 +30,7 @@ from tenancy.models import Role
 @register(Scenario)
 class ScenarioAdmin(TenantModelAdmin):
     who_adds = who_changes = Role.OPERATOR
-    list_display = ("name", "key", "application", "kind", "model", "state", "updated_at")
+    list_display = ("name", "key", "application", "kind", "model", "status_label", "updated_at")
     search_fields = ("key", "name")
     ordering = ("application", "key")
     actions = None
@@ -179,8 +179,8 @@ class ScenarioAdmin(TenantModelAdmin):
         scenario = self.row(request, object_id)
         return HttpResponseRedirect(f"{reverse('admin:decisions_scenario_add')}?{urlencode({'copy': scenario.key})}")
 
-    @display(description="State", label={"Active": "success", "Off": None})
-    def state(self, scenario: Scenario) -> str:
+    @display(description="Status", label={"Active": "success", "Off": None})
+    def status_label(self, scenario: Scenario) -> str:
         return "Active" if scenario.is_active else "Off"
 
     def _actor(self, request: HttpRequest) -> dict[str, str]:

@@ -69,9 +69,9 @@ class StartForm(ServiceForm):
 class TrainingRunAdmin(TenantModelAdmin):
     who_adds = Role.ANALYST
     form = StartForm
-    list_display = ("model", "task", "state", "progress_bar", "score", "created_at", "duration", "requested_by")
+    list_display = ("model", "task", "status_label", "progress_bar", "score", "created_at", "duration", "requested_by")
     list_filter = (
-        choice_field(title="State", parameter="state", column="status", options=tuple(RunStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(RunStatus.choices)),
         choice_field(title="Task", parameter="task", column="task", options=tuple((name, name) for name in TASKS)),
     )
     ordering = ("-created_at",)
@@ -85,7 +85,7 @@ class TrainingRunAdmin(TenantModelAdmin):
         if obj is None:
             return ("model", "task", "config", "warm_start", "auto_promote")
         return (
-            *("model", "task", "state", "created_at", "duration", "attempt", "requested_by"),
+            *("model", "task", "status_label", "created_at", "duration", "attempt", "requested_by"),
             *("warm_start", "config_text", "failure"),
         )
 
@@ -123,8 +123,8 @@ class TrainingRunAdmin(TenantModelAdmin):
         messages.success(request, "The run is queued; this page follows it.")
         return HttpResponseRedirect(self.page_of(obj))
 
-    @display(description="State", label=STATUS_COLOURS)
-    def state(self, run: TrainingRun) -> str:
+    @display(description="Status", label=STATUS_COLOURS)
+    def status_label(self, run: TrainingRun) -> str:
         return run.get_status_display()
 
     @display(description="Progress")

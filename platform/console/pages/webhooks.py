@@ -57,7 +57,7 @@ class WebhookForm(ServiceForm):
 class WebhookAdmin(TenantModelAdmin):
     who_adds = Role.OPERATOR
     form = WebhookForm
-    list_display = ("url", "event_list", "state", "created_by", "created_at")
+    list_display = ("url", "event_list", "status_label", "created_by", "created_at")
     search_fields = ("url",)
     ordering = ("url",)
     actions = None
@@ -69,7 +69,7 @@ class WebhookAdmin(TenantModelAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("url", "events") if obj is None else ("url", "event_list", "state", "created_by", "created_at")
+        return ("url", "events") if obj is None else ("url", "event_list", "status_label", "created_by", "created_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.get_fields(request, obj) if obj else ()
@@ -110,8 +110,8 @@ class WebhookAdmin(TenantModelAdmin):
     def event_list(self, webhook: Webhook) -> str:
         return ", ".join(webhook.events)
 
-    @display(description="State", label={"On": "success", "Failing": "danger", "Paused": "warning"})
-    def state(self, webhook: Webhook) -> str:
+    @display(description="Status", label={"On": "success", "Failing": "danger", "Paused": "warning"})
+    def status_label(self, webhook: Webhook) -> str:
         if not webhook.is_active:
             return "Paused"
         return "Failing" if webhook.failures else "On"
@@ -205,7 +205,7 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
     sortable_by = ()
     list_display = ("created_at", "event", "webhook", "status_label", "attempts", "answer_label", "tried_at")
     list_filter = (
-        choice_field(title="State", parameter="status", column="status", options=tuple(DeliveryStatus.choices)),
+        choice_field(title="Status", parameter="status", column="status", options=tuple(DeliveryStatus.choices)),
         EventField,
     )
     list_select_related = ("webhook",)
@@ -219,7 +219,7 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
     empty_title = "Nothing was sent yet"
     empty_text = "Each message to a webhook is kept here for 30 days, with what its receiver answered."
 
-    @display(description="State", label=DELIVERY_COLOURS)
+    @display(description="Status", label=DELIVERY_COLOURS)
     def status_label(self, delivery: WebhookDelivery) -> str:
         return delivery.get_status_display()
 

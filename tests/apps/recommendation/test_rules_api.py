@@ -37,13 +37,13 @@ def test_a_rule_is_made_as_a_draft_and_acts_once_it_is_published(
     shop: Tenant, api: ApiClient, recommend: Callable[..., dict[str, Any]]
 ) -> None:
     rule = make(api)
-    assert (rule["key"], rule["state"], rule["version"]) == ("boot-seven-first", "draft", 1)
+    assert (rule["key"], rule["status"], rule["version"]) == ("boot-seven-first", "draft", 1)
     assert rule["created_by"].startswith("API key ")
     assert api.get(f"rules/{rule['id']}").json() == rule
     assert all(not item["rules"] for item in recommend("popular")["items"])
 
     published = api.post(f"rules/{rule['id']}/publish", {}).json()
-    assert (published["state"], published["version"]) == ("live", 2)
+    assert (published["status"], published["version"]) == ("live", 2)
     assert recommend("popular")["items"][0] | {"score": 0, "reasons": [], "parts": {}} == {
         "id": "item-07",
         "rank": 1,
@@ -70,12 +70,12 @@ def test_rules_are_listed_by_state_and_removed_ones_only_when_asked_for(shop: Te
         return {each["key"] for each in api.get(f"rules{query}").json()["results"]}
 
     assert listed() == {draft["key"], live["key"], later["key"]}
-    assert listed("?state=draft") == {draft["key"]}
-    assert listed("?state=live") == {live["key"]}
-    assert listed("?state=scheduled") == {later["key"]}
-    assert listed("?state=ended") == set()
-    assert listed("?state=removed") == {removed["key"]}
-    assert api.get("rules?state=on").status_code == 400
+    assert listed("?status=draft") == {draft["key"]}
+    assert listed("?status=live") == {live["key"]}
+    assert listed("?status=scheduled") == {later["key"]}
+    assert listed("?status=ended") == set()
+    assert listed("?status=removed") == {removed["key"]}
+    assert api.get("rules?status=on").status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_every_change_is_kept_with_who_and_what_and_can_be_undone(api: ApiClient
     api.patch(f"rules/{rule['id']}", {"values": {"position": 3}})  # changes nothing
     api.post(f"rules/{rule['id']}/publish", {})
     restored = api.post(f"rules/{rule['id']}/restore", {"version": 1}).json()
-    assert (restored["values"], restored["notes"], restored["state"]) == ({"position": 1}, "", "live")
+    assert (restored["values"], restored["notes"], restored["status"]) == ({"position": 1}, "", "live")
     api.delete(f"rules/{rule['id']}")
     back = api.post(f"rules/{rule['id']}/restore", {"version": 2}).json()
-    assert (back["values"], back["state"]) == ({"position": 3}, "draft")
+    assert (back["values"], back["status"]) == ({"position": 3}, "draft")
 
     changes = api.get(f"rules/{rule['id']}/changes").json()["results"]
     actions = ["restored", "removed", "restored", "published", "changed", "created"]
@@ -154,7 +154,7 @@ def test_every_change_is_kept_with_who_and_what_and_can_be_undone(api: ApiClient
 def test_a_removed_rule_keeps_its_page_and_takes_no_change(api: ApiClient, tenant: Tenant) -> None:
     rule = make(api)
     api.delete(f"rules/{rule['id']}")
-    assert api.get(f"rules/{rule['id']}").json()["state"] == "removed"
+    assert api.get(f"rules/{rule['id']}").json()["status"] == "removed"
     assert api.get(f"rules/{rule['id']}/changes").status_code == 200
     for answer in (
         api.patch(f"rules/{rule['id']}", {"priority": 3}),
@@ -177,7 +177,7 @@ def test_an_ended_rule_is_not_published(api: ApiClient, tenant: Tenant) -> None:
     refused = api.post(f"rules/{rule['id']}/publish", {})
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["field"] == "ends_at"
-    assert api.get(f"rules/{rule['id']}").json()["state"] == "draft"
+    assert api.get(f"rules/{rule['id']}").json()["status"] == "draft"
 
 
 def test_an_unknown_rule_or_version_is_told_so(api: ApiClient, tenant: Tenant) -> None:

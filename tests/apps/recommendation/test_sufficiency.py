@@ -62,12 +62,12 @@ def test_scenarios_are_listed_with_kind_settings_and_state(tenant: Tenant, api: 
     found = {each["key"]: each for each in api.get("scenarios").json()["results"]}
 
     assert list(found) == sorted(found)
-    assert (found["email"]["kind"], found["email"]["model"], found["email"]["state"]) == (
+    assert (found["email"]["kind"], found["email"]["model"], found["email"]["status"]) == (
         "personalised",
         "next-item",
         "active",
     )
-    assert (found["trending"]["state"], found["trending"]["settings"]) == ("off", {"trend_days": 3})
+    assert (found["trending"]["status"], found["trending"]["settings"]) == ("off", {"trend_days": 3})
 
 
 def test_a_new_tenant_finds_the_default_scenarios(tenant: Tenant, api: ApiClient) -> None:

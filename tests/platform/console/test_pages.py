@@ -168,8 +168,8 @@ def test_links_are_found_by_either_id_and_show_pseudonyms(furnished: Furnished, 
         ("subject=nobody", False),
         ("kind=login", True),
         ("kind=merge", False),
-        ("state=active", True),
-        ("state=undone", False),
+        ("status=active", True),
+        ("status=undone", False),
     ):
         page = operator.get(f"/console/behavior/identitylink/?{search}").content.decode()
         assert (row in page) == found, search

@@ -165,7 +165,7 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
     "publish a rule": (
         FROM_OPERATOR,
         dialog("recommendation/rule", "rule", "publish"),
-        lambda f: f.fresh(f.rule).state,
+        lambda f: f.fresh(f.rule).status,
     ),
     "publish a rule of the risk desk": (
         FROM_OPERATOR,
@@ -190,7 +190,7 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         dialog("webhooks/webhook", "webhook", "pause"),
         lambda f: f.fresh(f.webhook).is_active,
     ),
-    "remove a rule": (FROM_OPERATOR, dialog("recommendation/rule", "rule", "remove"), lambda f: f.fresh(f.rule).state),
+    "remove a rule": (FROM_OPERATOR, dialog("recommendation/rule", "rule", "remove"), lambda f: f.fresh(f.rule).status),
     "remove a saved filter": (
         FROM_OPERATOR,
         dialog("catalog/savedfilter", "saved_filter", "remove"),

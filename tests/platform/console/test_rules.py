@@ -84,21 +84,21 @@ def test_a_rule_is_written_previewed_published_changed_and_restored(shop: Tenant
     assert all(row["rules"] == [] for row in before)
 
     press(operator, draft, "publish")
-    assert rule(shop).state == "live"
+    assert rule(shop).status == "live"
     press(operator, draft, "unpublish")
-    assert rule(shop).state == "draft"
+    assert rule(shop).status == "draft"
 
     page = operator.get(address).content.decode()
     assert f"{RULES}{draft.id}/restore/1/" in page
     operator.post(f"{RULES}{draft.id}/restore/1/")
     assert rule(shop).values == {"position": 1}
     press(operator, draft, "remove")
-    assert rule(shop).state == "removed"
+    assert rule(shop).status == "removed"
     assert "Lamp first" not in operator.get(RULES).content.decode()
-    assert "Lamp first" in operator.get(f"{RULES}?state=removed").content.decode()
+    assert "Lamp first" in operator.get(f"{RULES}?status=removed").content.decode()
     assert operator.get(address).status_code == 200
     operator.post(f"{RULES}{draft.id}/restore/1/")
-    assert rule(shop).state == "draft"
+    assert rule(shop).status == "draft"
     version = rule(shop).version
     with connected_as("owner"), tenant_scope(shop.id):
         assert RuleChange.objects.count() == version == 7
