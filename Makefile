@@ -60,7 +60,7 @@ stop: setup ## ends a running suite and the embedded servers
 	@$(PYTHON) manage.py stop
 
 test: setup ## the whole test suite; one part of it: make test TESTS=tests/ml
-	@$(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
+	@$(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: setup ## formatting, lint, types, import layers
 	$(PYTHON) -m ruff check .

@@ -5,6 +5,7 @@ import gc
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,10 +62,15 @@ def _database_open_to_all_tests(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The operations of the contract's test share one id, and tests in parallel would run once what has one id."""
+    """Files with slow tests come first, lest one of them runs on alone at the end of tests in parallel; then those with
+    the most tests."""
     for item in items:
+        # The operations of the contract's test share one id, and tests in parallel would run once what has one id.
         if not item.nodeid.endswith(item.name) and item.parent is not None:
             item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
+    count = Counter(item.path for item in items)
+    slow = {item.path for item in items for mark in ("slow", "browser") if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: (item.path not in slow, count[item.path] * (1 if item.path in slow else -1)))
 
 
 def pytest_collection_finish() -> None:
