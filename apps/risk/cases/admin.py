@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -117,7 +118,12 @@ class CaseAdmin(AlertDecisions):
         if case is not None and request.method == "GET":
             context |= case_context(case)
             context["may_decide"] = case.closed_at is None and self.has_operator_permission(request)
-        return super().changeform_view(request, object_id, form_url, context)
+        page = super().changeform_view(request, object_id, form_url, context)
+        if case is not None and isinstance(page, TemplateResponse):
+            # A button's dialog keeps its address, so what it is asked for is judged by the case as the page showed it.
+            for button in (page.context_data or {})["actions_detail"]:
+                button["path"] += f"?version={case.version}"
+        return page
 
     @display(description="Case", ordering="number")
     def number_label(self, case: Case) -> str:
@@ -148,22 +154,16 @@ class CaseAdmin(AlertDecisions):
         return case.assignee or "nobody"
 
     def changed(
-        self, request: HttpRequest, object_id: str, words: str, change: Callable[[Case], object]
+        self, request: HttpRequest, object_id: str, words: str, change: Callable[..., object], **values: Any
     ) -> HttpResponse:
-        """Do something with the case, and come back to it with what became of that."""
+        """Do something with the case as it was seen, and come back to it with what became of that."""
         case = self.row(request, object_id)
         with telling(request, words):
-            change(case)
+            change(case_id=case.id, version=seen_version(request), actor=actor_name(request), **values)
         return go_to(self.page_of(case))
 
     def move(self, request: HttpRequest, object_id: str, to: str, words: str) -> HttpResponse:
-        actor = actor_name(request)
-        return self.changed(
-            request,
-            object_id,
-            words,
-            lambda case: services.move(case_id=case.id, to=to, actor=actor, version=case.version),
-        )
+        return self.changed(request, object_id, words, services.move, to=to)
 
     @action(
         description="Take it",
@@ -177,13 +177,7 @@ class CaseAdmin(AlertDecisions):
         },
     )
     def take(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        actor = actor_name(request)
-        return self.changed(
-            request,
-            object_id,
-            "The case is yours.",
-            lambda case: services.assign(case_id=case.id, assignee=actor, actor=actor, version=case.version),
-        )
+        return self.changed(request, object_id, "The case is yours.", services.assign, assignee=actor_name(request))
 
     @action(
         description="Start review",
@@ -274,13 +268,7 @@ class CaseAdmin(AlertDecisions):
         return self.decide(request, object_id, approve=False, words="The release is refused.")
 
     def decide(self, request: HttpRequest, object_id: str, *, approve: bool, words: str) -> HttpResponse:
-        actor = actor_name(request)
-        return self.changed(
-            request,
-            object_id,
-            words,
-            lambda case: services.decide_release(case_id=case.id, approve=approve, actor=actor, version=case.version),
-        )
+        return self.changed(request, object_id, words, services.decide_release, approve=approve)
 
     @action(
         description="Merge",
@@ -294,13 +282,13 @@ class CaseAdmin(AlertDecisions):
         },
     )
     def merge_other(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        actor, number = actor_name(request), form.cleaned_data["number"]
+        number = form.cleaned_data["number"]
 
-        def bring_over(case: Case) -> None:
+        def bring_over(**seen: Any) -> None:
             other = Case.objects.filter(number=number).first()
             if other is None:
                 raise ValidationError(f"There is no case {number}.")
-            merge(case_id=case.id, other_id=other.id, actor=actor, version=case.version)
+            merge(other_id=other.id, **seen)
 
         return self.changed(request, object_id, f"The alerts of case {number} are in this case now.", bring_over)
 
@@ -316,13 +304,10 @@ class CaseAdmin(AlertDecisions):
         },
     )
     def note(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        actor, text = actor_name(request), form.cleaned_data["note"]
-        return self.changed(
-            request,
-            object_id,
-            "The note is added.",
-            lambda case: services.add_note(case_id=case.id, note=text, actor=actor),
-        )
+        case = self.row(request, object_id)
+        with telling(request, "The note is added."):
+            services.add_note(case_id=case.id, note=form.cleaned_data["note"], actor=actor_name(request))
+        return go_to(self.page_of(case))
 
     @action(description="Take the selected cases", permissions=["operator"])
     def take_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
@@ -355,6 +340,14 @@ class CaseAdmin(AlertDecisions):
             messages.success(request, f"{moved} {words}")
         if problems:
             messages.error(request, " ".join(dict.fromkeys(problems)))
+
+
+def seen_version(request: HttpRequest) -> int:
+    """The version of the case that the page of the pressed button showed. Raises ValidationError without one."""
+    version = request.GET.get("version", "")
+    if not version.isdecimal():
+        raise ValidationError("Press the button on the page of the case: it says which version of the case you saw.")
+    return int(version)
 
 
 def _buttons(case: Case) -> set[str]:

@@ -177,7 +177,13 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         dialog("risk/entitylist", "entity_list", "remove"),
         lambda f: f.fresh(f.entity_list),
     ),
-    "take a case": (FROM_OPERATOR, dialog("risk/case", "case", "take"), lambda f: f.fresh(f.case).assignee),
+    "take a case": (
+        FROM_OPERATOR,
+        lambda client, furnished: client.post(
+            f"/console/risk/case/{furnished.case.pk}/take/?version=1", {"_form_submitted": "on"}
+        ),
+        lambda f: f.fresh(f.case).assignee,
+    ),
     "escalate cases": (FROM_OPERATOR, bulk("risk/case", "case", "escalate_selected"), lambda f: f.fresh(f.case).status),
     "confirm cases": (FROM_OPERATOR, bulk("risk/case", "case", "confirm_selected"), lambda f: f.fresh(f.case).status),
     "close cases as false alarms": (
