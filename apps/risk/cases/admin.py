@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -14,23 +13,16 @@ from django.utils.safestring import SafeString
 
 from apps.risk.cases import services
 from apps.risk.cases.alerts_admin import AlertDecisions, telling
+from apps.risk.cases.form import AssignForm, MergeForm, NoteForm
 from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Case, CaseStatus
 from apps.risk.cases.page import SEVERITY_COLOURS, STATUS_COLOURS, case_context, clock_of
+from apps.risk.cases.queue_fields import ClockField, SeverityField, StatusField, WhoseField
 from apps.risk.cases.selectors import cases, workload
-from apps.risk.rules.models import RiskSeverity
 from console.base import go_to
 from console.rights import actor_name
-from console.search import choice_field
 from console.site import register
-from console.theme import (
-    ActionVariant,
-    BaseDialogForm,
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminTextareaWidget,
-    action,
-    display,
-)
+from console.theme import ActionVariant, BaseDialogForm, action, display
 from tenancy.secrets import public_subject_id
 
 # The buttons of a status, by the status that each leads to.
@@ -44,18 +36,6 @@ BUTTONS = {
 MOST_AT_ONCE = 200
 
 
-class NoteForm(BaseDialogForm):
-    note = forms.CharField(
-        max_length=services.LONGEST_NOTE, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), label="Note"
-    )
-
-
-class MergeForm(BaseDialogForm):
-    number = forms.IntegerField(
-        min_value=1, widget=UnfoldAdminIntegerFieldWidget, label="Number of the case whose alerts come here"
-    )
-
-
 @register(Case)
 class CaseAdmin(AlertDecisions):
     list_title = "Cases"
@@ -63,16 +43,14 @@ class CaseAdmin(AlertDecisions):
         *("number_label", "status_label", "severity_label", "subject", "alerts_label", "clock", "assignee_label"),
         "opened_at",
     )
-    list_filter = (
-        choice_field(title="Status", parameter="status", column="status", options=tuple(CaseStatus.choices)),
-        choice_field(title="Severity", parameter="severity", column="severity", options=tuple(RiskSeverity.choices)),
-    )
+    list_filter = (StatusField, SeverityField, WhoseField, ClockField)
     search_fields = ("assignee",)
     search_help_text = "Assignee"
     actions = ("take_selected", "escalate_selected", "confirm_selected", "release_selected")
     actions_detail = (
         *(
             "take",
+            "assign",
             "review",
             "escalate",
             "confirm",
@@ -178,6 +156,22 @@ class CaseAdmin(AlertDecisions):
     )
     def take(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self.changed(request, object_id, "The case is yours.", services.assign, assignee=actor_name(request))
+
+    @action(
+        description="Give to",
+        icon="group",
+        permissions=["operator"],
+        dialog={
+            "title": "Give this case to somebody?",
+            "description": "What nobody has is taken by whoever moves it next.",
+            "form_class": AssignForm,
+            "form_submit_text": "Give",
+        },
+    )
+    def assign(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        assignee = form.cleaned_data["assignee"]
+        words = f"{assignee} has the case." if assignee else "Nobody has the case: it is back in the queue."
+        return self.changed(request, object_id, words, services.assign, assignee=assignee)
 
     @action(
         description="Start review",
@@ -311,11 +305,7 @@ class CaseAdmin(AlertDecisions):
 
     @action(description="Take the selected cases", permissions=["operator"])
     def take_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
-        actor = actor_name(request)
-        found = list(queryset)
-        for case in found:
-            services.assign(case_id=case.id, assignee=actor, actor=actor)
-        messages.success(request, f"{len(found)} cases are yours.")
+        self.change_selected(request, queryset, "cases are yours.", services.assign, assignee=actor_name(request))
 
     @action(description="Escalate the selected cases", permissions=["operator"])
     def escalate_selected(self, request: HttpRequest, queryset: QuerySet[Case]) -> None:
@@ -331,13 +321,18 @@ class CaseAdmin(AlertDecisions):
         self.move_selected(request, queryset, CaseStatus.FALSE_ALARM, words)
 
     def move_selected(self, request: HttpRequest, queryset: QuerySet[Case], to: str, words: str) -> None:
+        self.change_selected(request, queryset, words, services.move, to=to)
+
+    def change_selected(
+        self, request: HttpRequest, queryset: QuerySet[Case], words: str, change: Callable[..., Case], **values: Any
+    ) -> None:
         case_ids = list(queryset.values_list("id", flat=True)[: MOST_AT_ONCE + 1])
         if len(case_ids) > MOST_AT_ONCE:
             messages.error(request, f"More than {MOST_AT_ONCE} cases are too many at once; narrow the list first.")
             return
-        moved, problems = services.move_many(case_ids=case_ids, to=to, actor=actor_name(request))
-        if moved:
-            messages.success(request, f"{moved} {words}")
+        changed, problems = services.change_many(case_ids=case_ids, change=change, actor=actor_name(request), **values)
+        if changed:
+            messages.success(request, f"{changed} {words}")
         if problems:
             messages.error(request, " ".join(dict.fromkeys(problems)))
 
@@ -352,7 +347,7 @@ def seen_version(request: HttpRequest) -> int:
 
 def _buttons(case: Case) -> set[str]:
     if case.release_asked_by:
-        return {"approve_release", "refuse_release", "note", "take", "escalate"}
+        return {"approve_release", "refuse_release", "note", "take", "assign", "escalate"}
     moves = services.MOVES[case.status]
     wanted = {name for name, status in BUTTONS.items() if status in moves} | {"note"}
-    return wanted if case.closed_at else wanted | {"take", "merge_other"}
+    return wanted if case.closed_at else wanted | {"take", "assign", "merge_other"}

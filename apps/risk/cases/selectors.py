@@ -39,7 +39,12 @@ def alerts(
 
 
 def cases(
-    *, status: str | None = None, severity: str | None = None, assignee: str | None = None, overdue: bool | None = None
+    *,
+    status: str | None = None,
+    severity: str | None = None,
+    assignee: str | None = None,
+    assigned: bool | None = None,
+    overdue: bool | None = None,
 ) -> QuerySet[Case]:
     """Those under way first, the worst and the longest overdue at the head; then those that were closed last."""
     found = Case.objects.annotate(
@@ -50,10 +55,16 @@ def cases(
     ).order_by(F("closed_at").desc(nulls_first=True), "-weight", "due_at", "id")
     given: dict[str, Any] = {"status": status, "severity": severity, "assignee": assignee}
     found = found.filter(**{name: value for name, value in given.items() if value is not None})
-    if overdue is None:
-        return found
-    late = Q(closed_at=None, due_at__lt=timezone.now())
-    return found.filter(late) if overdue else found.exclude(late)
+    if assigned is not None:
+        found = found.exclude(assignee="") if assigned else found.filter(assignee="")
+    if overdue is not None:
+        found = found.filter(late()) if overdue else found.exclude(late())
+    return found
+
+
+def late() -> Q:
+    """Condition of cases that wait for longer than the desk has."""
+    return Q(closed_at=None, due_at__lt=timezone.now())
 
 
 def events_of(case_id: UUID) -> QuerySet[CaseEvent]:

@@ -15,6 +15,7 @@ from tenancy.secrets import public_subject_id
 
 # What one call can change well within its time.
 MOST_ALERTS = 200
+ASSIGNEE = "any name of one of your people, a member of the console by e-mail; empty for nobody"
 
 
 class AlertFilterSerializer(ListParameters):
@@ -30,6 +31,9 @@ class CaseFilterSerializer(ListParameters):
     status = serializers.ChoiceField(CaseStatus.choices, required=False)
     severity = serializers.ChoiceField(RiskSeverity.choices, required=False)
     assignee = serializers.CharField(required=False, max_length=200)
+    assigned = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="false: those that nobody has"
+    )
     overdue = serializers.BooleanField(required=False, allow_null=True, default=None)
 
 
@@ -83,7 +87,7 @@ class CaseChangesSerializer(StrictSerializer):
 
     version = serializers.IntegerField(min_value=1)
     status = serializers.ChoiceField(CaseStatus.choices, required=False)
-    assignee = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    assignee = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text=ASSIGNEE)
 
     def validate(self, attrs: dict) -> dict:
         if attrs.keys() == {"version"}:
@@ -107,7 +111,7 @@ class AlertOutcomeSerializer(StrictSerializer):
     """What can be changed of alerts: the decision on each alone, and who has its case."""
 
     status = serializers.ChoiceField(Outcome.choices, required=False)
-    assignee = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    assignee = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text=ASSIGNEE)
 
     def validate(self, attrs: dict) -> dict:
         if not attrs.keys() & {"status", "assignee"}:

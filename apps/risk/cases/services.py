@@ -1,6 +1,7 @@
 """What the desk does with a case: assign, note, move, decide. A decision becomes labels of the alerted transactions."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -38,9 +39,15 @@ class SameEyes(Exception):
 
 
 def assign(*, case_id: UUID, assignee: str, actor: str, version: int | None = None) -> Case:
-    """Give the case to somebody, or to nobody. Raises Case.DoesNotExist and CaseChanged, as all of these do."""
+    """Give a case under way to somebody, or to nobody. Raises Case.DoesNotExist and CaseChanged, as all of these do,
+    and ValidationError where the case is closed."""
 
     def change(case: Case) -> CaseEvent | None:
+        if case.closed_at is not None:
+            cure = "" if case.status == CaseStatus.MERGED else "; bring it back to in_review first"
+            raise ValidationError(
+                {"assignee": f"case {case.number} is {case.status}, so nobody is to work on it{cure}"}
+            )
         if case.assignee == assignee:
             return None
         before, case.assignee = case.assignee, assignee
@@ -171,13 +178,14 @@ def keep_event(case: Case, kind: str, actor: str, *, before: str = "", after: st
     return CaseEvent.objects.create(case=case, kind=kind, actor=actor, before=before, after=after, note=note)
 
 
-def move_many(*, case_ids: Sequence[UUID], to: str, actor: str) -> tuple[int, list[str]]:
-    """Move each of them; how many were, and why the others were not."""
-    moved, problems = 0, []
-    for case_id in case_ids:
+def change_many(*, case_ids: Iterable[UUID], change: Callable[..., Case], **values: Any) -> tuple[int, list[str]]:
+    """`change` each of them (`move`, `assign`); how many were, and why the others were not."""
+    changed, problems = 0, []
+    # In one order, so that two who change the same cases wait for each other and not both for ever.
+    for case_id in sorted(case_ids):
         try:
-            move(case_id=case_id, to=to, actor=actor)
-            moved += 1
+            change(case_id=case_id, **values)
+            changed += 1
         except ValidationError as error:
             problems += error.messages
-    return moved, problems
+    return changed, problems

@@ -184,6 +184,14 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         ),
         lambda f: f.fresh(f.case).assignee,
     ),
+    "give a case to a member": (
+        FROM_OPERATOR,
+        lambda client, furnished: client.post(
+            f"/console/risk/case/{furnished.case.pk}/assign/?version=1",
+            {"_form_submitted": "on", "assignee": f"guard@{furnished.tenant.slug}.example"},
+        ),
+        lambda f: f.fresh(f.case).assignee,
+    ),
     "escalate cases": (FROM_OPERATOR, bulk("risk/case", "case", "escalate_selected"), lambda f: f.fresh(f.case).status),
     "confirm cases": (FROM_OPERATOR, bulk("risk/case", "case", "confirm_selected"), lambda f: f.fresh(f.case).status),
     "close cases as false alarms": (

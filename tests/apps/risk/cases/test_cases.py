@@ -142,6 +142,23 @@ def test_who_saw_an_older_version_is_told_so_and_loses_nothing(api: ApiClient) -
 
 
 @pytest.mark.usefixtures("watching")
+def test_cases_are_listed_by_who_has_them(api: ApiClient) -> None:
+    for number, user in ((1, "anna"), (2, "ben")):
+        api.post("risk/assessments", transaction(number, amount=900.0, subject={"user_id": user}))
+    second, first = api.get("risk/cases").json()["results"]
+    change(api, first, assignee="dora@desk.example")
+    found = {
+        wanted: [case["id"] for case in api.get(f"risk/cases?{wanted}").json()["results"]]
+        for wanted in ("assignee=dora@desk.example", "assigned=true", "assigned=false")
+    }
+    assert found == {
+        "assignee=dora@desk.example": [first["id"]],
+        "assigned=true": [first["id"]],
+        "assigned=false": [second["id"]],
+    }
+
+
+@pytest.mark.usefixtures("watching")
 def test_bad_changes_are_told_with_the_cure(api: ApiClient) -> None:
     api.post("risk/assessments", transaction(1, amount=900.0))
     case = only_case(api)
@@ -154,6 +171,10 @@ def test_bad_changes_are_told_with_the_cure(api: ApiClient) -> None:
     answer = change(api, confirmed, status="escalated")
     assert answer.status_code == 400
     assert "in_review" in answer.json()["errors"][0]["message"]
+    # Nobody works on a closed case.
+    given = change(api, confirmed, assignee="anna@desk.example")
+    assert given.status_code == 400
+    assert "in_review first" in given.json()["errors"][0]["message"]
     assert api.post(f"risk/cases/{case['id']}/events", {"note": "  "}).status_code == 400
     assert api.post(f"risk/cases/{case['id']}/release", {"version": 1, "approve": True}).status_code in (400, 409)
 

@@ -101,3 +101,49 @@ def test_a_button_that_names_no_version_changes_nothing(tenant: Tenant, case: Ca
     page = anna.page(case).replace("?version=1", "")
     assert "which version of the case you saw" in anna.press(page, "take")
     assert fresh(case, tenant).assignee == ""
+
+
+def test_several_cases_are_taken_at_once_but_none_that_is_closed(tenant: Tenant, case: Case) -> None:
+    with tenant_scope(tenant.id):
+        services.move(case_id=case.id, to="confirmed", actor="ben")
+        other = raise_some("t-2", user="clara")
+    anna = Desk(tenant)
+    page = anna.select("take_selected", case, other)
+    assert "1 cases are yours" in page
+    assert "case 1 is confirmed" in page
+    assert [fresh(each, tenant).assignee for each in (case, other)] == ["ben", anna.email]
+
+
+def test_more_cases_than_one_request_can_change_are_left_alone(
+    tenant: Tenant, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.risk.cases.admin.MOST_AT_ONCE", 1)
+    with tenant_scope(tenant.id):
+        other = raise_some("t-2", user="clara")
+    assert "too many at once" in Desk(tenant).select("take_selected", case, other)
+    assert [fresh(each, tenant).assignee for each in (case, other)] == ["", ""]
+
+
+def test_a_case_is_given_to_a_member_and_back(tenant: Tenant, case: Case) -> None:
+    anna, ben = Desk(tenant), Desk(tenant, "ben")
+    reader = Desk(tenant, "rita", Role.ANALYST)
+    dialog = anna.get(f"{case.id}/assign/")
+    assert ben.email in dialog
+    assert reader.email not in dialog
+    assert f"{ben.email} has the case." in anna.press(anna.page(case), "assign", assignee=ben.email)
+    assert fresh(case, tenant).assignee == ben.email
+    assert "back in the queue" in ben.press(ben.page(case), "assign", assignee="")
+    assert fresh(case, tenant).assignee == ""
+
+
+def test_the_queue_shows_what_is_mine_nobodys_or_late(tenant: Tenant, case: Case) -> None:
+    anna = Desk(tenant)
+    with tenant_scope(tenant.id):
+        late = raise_some("t-2", user="clara")
+        Case.objects.filter(id=late.id).update(due_at=late.opened_at)
+        services.assign(case_id=case.id, assignee=anna.email, actor="ben")
+    shown = {
+        address: set(re.findall(r"Case \d", anna.get(address))) for address in ("", "?whose=mine", "?whose=nobody")
+    }
+    assert shown == {"": {"Case 1", "Case 2"}, "?whose=mine": {"Case 1"}, "?whose=nobody": {"Case 2"}}
+    assert set(re.findall(r"Case \d", anna.get("?due=late"))) == {"Case 2"}
