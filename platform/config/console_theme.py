@@ -99,6 +99,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Risk",
                 "items": [
                     page("Cases", "cases", "risk_case_changelist"),
+                    page("Labels", "label", "risk_label_changelist"),
                     page("Rules", "rule", "risk_riskrule_changelist"),
                     page("Lists", "list_alt", "risk_entitylist_changelist"),
                     page("Monitoring", "monitoring", "risk_monitoring_changelist"),

@@ -1,17 +1,20 @@
-"""POST /api/v1/risk/labels: what became known of transactions."""
+"""/api/v1/risk/labels: what became known of transactions."""
 
 from collections import Counter
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.events import ReasonSerializer
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.serializers import ListParameters
 from apps.risk.bodies import read_json, read_list
 from apps.risk.labels.reading import BadLabel, read_label
 from apps.risk.labels.services import LabelResult, NewLabel, record_labels
@@ -44,8 +47,34 @@ class LabelAnswerSerializer(serializers.Serializer):
     results = LabelResultSerializer(many=True, help_text="one for each label, in their order")
 
 
-class LabelsView(IdempotentWrites):
-    required_scopes = {"POST": "risk:write"}
+class LabelSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Label
+        fields = ("id", "transaction_id", "kind", "known_at", "source", "actor", "note", "created_at")
+
+
+class LabelParameters(ListParameters):
+    transaction_id = serializers.CharField(required=False, max_length=200, help_text="what was said of this one alone")
+
+
+class LabelsView(IdempotentWrites, GenericAPIView):
+    required_scopes = {"GET": "risk:read", "POST": "risk:write"}
+    parameters = LabelParameters
+    serializer_class = LabelSerializer
+
+    def get_queryset(self) -> QuerySet[Label]:
+        return Label.objects.filter(**self.parameters.of(self.request))
+
+    @extend_schema(
+        operation_id="list_labels",
+        tags=["risk"],
+        summary="A page of what was said of transactions, newest first",
+        parameters=[LabelParameters],
+        responses=LabelSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(
         operation_id="send_labels",

@@ -19,6 +19,7 @@ from apps.risk.cases.models import Case
 from apps.risk.cases.raising import NewAlert, raise_alerts
 from apps.risk.lists.services import create_list
 from apps.risk.rules.services import create_rule as create_risk_rule
+from apps.risk.transactions.models import Label, Transaction
 from apps.service.conversations.services import add_message, open_conversation
 from apps.service.experiments.models import Experiment as ServiceExperiment
 from apps.service.experiments.services import start as start_service_experiment
@@ -40,7 +41,7 @@ from decisions.services import define_scenario, record_decision
 from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.services import promote
 from tenancy.models import Membership, Role, Tenant
-from tenancy.scope import tenant_scope
+from tenancy.scope import current_tenant_id, tenant_scope
 from tenancy.secrets import subject_key
 from tenancy.services import add_member, create_api_key
 from tests.database import connected_as
@@ -211,6 +212,22 @@ def make_source(title: str) -> Source:
     return create_source(kind="article", actor="somebody", publish=True, title=title, body="Refunds take five days.")
 
 
+def make_label() -> Label:
+    """Of a transaction that is stored."""
+    now = timezone.now()
+    transaction = Transaction.objects.create(
+        tenant_id=current_tenant_id(),
+        transaction_id="t-1",
+        event_id=uuid7(),
+        occurred_at=now,
+        received_at=now,
+        subject_key=subject_key("user_id", "u1"),
+        amount=900.0,
+        currency="EUR",
+    )
+    return Label.objects.create(transaction_id=transaction.transaction_id, kind="fraud", known_at=now, source="api")
+
+
 class Furnished:
     """A tenant with one row, at least, on every page."""
 
@@ -232,6 +249,7 @@ class Furnished:
             raise_alerts([make_alert(decision_id)])
             self.delivery = WebhookDelivery.objects.get()
             self.case = Case.objects.get()
+            self.label = make_label()
             self.saved_filter = put_filter(key="red", expression=RED, actor="somebody")
             self.live, self.candidate = make_version(1), make_version(2)
             promote(version=self.live, actor="gate")
@@ -337,6 +355,7 @@ class Furnished:
             "risk/riskrule": self.risk_rule,
             "risk/entitylist": self.entity_list,
             "risk/case": self.case,
+            "risk/label": self.label,
             "service/conversation": self.conversation,
             "service/reply": self.reply,
             "service/replybackend": self.backend,

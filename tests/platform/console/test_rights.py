@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.ads.campaigns.models import Placement
+from apps.risk.transactions.models import Label
 from behavior.models import Event, Quarantine
 from serving.models import TrainingRun
 from tenancy.models import ApiKey, Membership, Role
@@ -32,6 +34,7 @@ SEEN_BY = {
     "risk/riskrule": EVERYBODY,
     "risk/entitylist": EVERYBODY,
     "risk/case": EVERYBODY,
+    "risk/label": EVERYBODY,
     "service/conversation": EVERYBODY,
     "service/servicereport": EVERYBODY,
     "webhooks/webhook": EVERYBODY,
@@ -198,6 +201,19 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         FROM_OPERATOR,
         bulk("risk/case", "case", "release_selected"),
         lambda f: f.fresh(f.case).status,
+    ),
+    "label a transaction": (
+        FROM_OPERATOR,
+        add("risk/label", transaction_id="t-1", kind="chargeback"),
+        lambda f: f.count(Label),
+    ),
+    "label transactions from a file": (
+        FROM_OPERATOR,
+        lambda client, furnished: client.post(
+            "/console/risk/label/from_file/",
+            {"file": SimpleUploadedFile("labels.csv", b"transaction_id,kind\nt-1,chargeback\n")},
+        ),
+        lambda f: f.count(Label),
     ),
     "pause a webhook": (
         FROM_OPERATOR,

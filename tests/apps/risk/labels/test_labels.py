@@ -94,3 +94,19 @@ def test_each_label_of_a_call_is_answered_on_its_own(api: ApiClient, transaction
         label = Label.objects.get()
         assert Transaction.objects.get(transaction_id="t-1").fraud_known_at == day(1)
     assert (label.kind, label.source, label.note) == ("fraud", "api", "called")
+
+
+def test_what_was_said_is_listed_newest_first(
+    api: ApiClient, other_api: ApiClient, transaction: str, tenant: Tenant
+) -> None:
+    for kind in ("fraud", "genuine"):
+        api.post("risk/labels", {"transaction_id": "t-1", "kind": kind, "note": "called"})
+    listed = api.get("risk/labels?transaction_id=t-1").json()["results"]
+    assert [(label["kind"], label["source"], label["note"]) for label in listed] == [
+        ("genuine", "api", "called"),
+        ("fraud", "api", "called"),
+    ]
+    assert len(api.get("risk/labels?limit=1").json()["results"]) == 1
+    assert api.get("risk/labels?transaction_id=t-2").json()["results"] == []
+    assert api.get("risk/labels?transaction=t-1").status_code == 400
+    assert other_api.get("risk/labels").json()["results"] == []
