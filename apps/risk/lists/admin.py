@@ -1,6 +1,9 @@
 """Lists in the console: made, filled, emptied; what is personal shows as a short form of its key."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -21,6 +24,7 @@ from apps.risk.lists.services import (
     remove_entry,
     remove_list,
     rules_that_ask,
+    stored_value,
 )
 from console.base import TenantModelAdmin, go_to
 from console.forms import ServiceForm
@@ -119,10 +123,9 @@ class EntityListAdmin(TenantModelAdmin):
         found = self.get_object(request, object_id) if object_id else None
         context = extra_context or {}
         if found is not None:
-            entries = found.entries.order_by("-id")[:SHOWN]
             context |= {
                 "entity_list": found,
-                "entries": [(entry, _shown(found, entry.value)) for entry in entries],
+                **_entries(found, request.GET),
                 "entry_count": found.entry_count,
                 "entries_form": EntriesForm(),
                 "asked_by": rules_that_ask(found.name),
@@ -227,6 +230,27 @@ class EntityListAdmin(TenantModelAdmin):
             return go_to(self.page_of(found))
         messages.success(request, f"The list '{found.name}' is removed.")
         return go_to(self.list_page())
+
+
+def _entries(found: EntityList, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The entry of the value that was asked for, or the newest entries, older ones after the last that was shown."""
+    entries = found.entries.order_by("-id")
+    value, problem = asked.get("value", "").strip(), ""
+    if value:
+        try:
+            entries = entries.filter(value=stored_value(found.field, value))
+        except ValidationError as error:
+            entries, problem = entries.none(), " ".join(error.messages)
+    with suppress(ValueError):
+        entries = entries.filter(id__lt=UUID(asked.get("before", "")))
+    page = list(entries[: SHOWN + 1])
+    return {
+        "entries": [(entry, _shown(found, entry.value)) for entry in page[:SHOWN]],
+        "older_than": page[SHOWN - 1].id if len(page) > SHOWN else None,
+        "value_asked": value,
+        "value_problem": problem,
+        "is_part": bool(value or asked.get("before")),
+    }
 
 
 def _shown(found: EntityList, value: str) -> str:

@@ -21,9 +21,10 @@ from apps.risk.lists.serializers import (
     EntityListBodySerializer,
     EntityListSerializer,
     ListEntriesBodySerializer,
+    ListEntryParameters,
     ListEntrySerializer,
 )
-from apps.risk.lists.services import ListInUse, add_entries, create_list, remove_entry, remove_list
+from apps.risk.lists.services import ListInUse, add_entries, create_list, remove_entry, remove_list, stored_value
 
 READ, WRITE = "risk-rules:read", "risk-rules:write"
 TAGS = ["risk lists"]
@@ -105,19 +106,26 @@ class EntityListView(IdempotentWrites):
 @extend_schema(tags=TAGS)
 class ListEntriesView(IdempotentWrites, GenericAPIView):
     required_scopes = {"GET": READ, "POST": WRITE}
+    parameters = ListEntryParameters
     serializer_class = ListEntrySerializer
     queryset = ListEntry.objects.none()
 
     @extend_schema(
         operation_id="list_risk_list_entries",
         summary="A page of a list's entries, newest first",
-        description="What is personal is shown as its keyed hash; the raw id is not kept.",
+        description="What is personal is shown as its keyed hash; the raw id is not kept. `value` finds one entry by "
+        "what clients name, so that it can be taken out by its id.",
+        parameters=[ListEntryParameters],
         responses=ListEntrySerializer(many=True),
     )
     def get(self, request: Request, id: UUID) -> Response:
+        asked = self.parameters.of(request)
         with list_refusals(id):
             found = EntityList.objects.get(id=id)
-        page = self.paginate_queryset(found.entries.all())
+        entries = found.entries.all()
+        if "value" in asked:
+            entries = entries.filter(value=stored_value(found.field, asked["value"]))
+        page = self.paginate_queryset(entries)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(

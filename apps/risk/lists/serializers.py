@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from api.serializers import StrictSerializer
+from api.serializers import ListParameters, StrictSerializer
 from apps.risk.lists.models import EntityList, ListEntry, ListField, ListKind
 from apps.risk.lists.services import MOST_ENTRIES_AT_ONCE, MOST_VALUE, NewEntry
 
@@ -40,6 +40,15 @@ class ListEntriesBodySerializer(StrictSerializer):
 
     def new_entries(self) -> list[NewEntry]:
         return [NewEntry(**entry) for entry in self.validated_data["entries"]]
+
+
+class ListEntryParameters(ListParameters):
+    value = serializers.CharField(
+        required=False,
+        max_length=MOST_VALUE,
+        trim_whitespace=False,
+        help_text="the entry of this one, as clients name it",
+    )
 
 
 class AddedEntriesSerializer(serializers.Serializer):

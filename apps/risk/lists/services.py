@@ -159,5 +159,14 @@ def _stored(field: str, entries: Sequence[NewEntry]) -> list[str]:
     return [subject_key(KEY_KINDS[field], value, secret=secret).hex() for value in values]
 
 
+def stored_value(field: str, value: str) -> str:
+    """A value of a client as the entries of a list of this field hold it. Raises ValidationError."""
+    try:
+        read = PARSERS.get(field, parse_id)(value)
+    except Invalid as problem:
+        raise ValidationError({"value": problem.message}) from problem
+    return subject_key(KEY_KINDS[field], read).hex() if field in KEY_KINDS else read
+
+
 def _record(found: EntityList, action: ListChange.Action, actor: str, **details: object) -> None:
     ListChange.objects.create(list_name=found.name, action=action, actor=actor, details=details)

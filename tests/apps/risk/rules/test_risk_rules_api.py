@@ -261,6 +261,9 @@ def test_lists_act_by_their_kind_and_keep_no_raw_card(tenant: Tenant, api: ApiCl
         keys = {raw: subject_key("card", raw).hex() for raw in ("4711", "0815")}
     assert {entry["value"]: entry["note"] for entry in entries} == {keys["4711"]: "lost", keys["0815"]: ""}
     assert api.get(f"risk/lists/{cards['id']}").json()["entries"] == 2
+    found = {value: api.get(f"risk/lists/{cards['id']}/entries?value={value}").json() for value in ("4711", "1")}
+    assert [entry["note"] for entry in found["4711"]["results"]] == ["lost"]
+    assert found["1"]["results"] == []
 
     rule = make(api, then="publish", name="Listed", expression='in_list("blocked cards", card) and amount > 1')
     hits = judged(tenant, card=keys["4711"]).hits

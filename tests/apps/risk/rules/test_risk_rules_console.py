@@ -1,5 +1,6 @@
 """The console's pages of the desk's rules and lists: what each role can do, and what the pages show."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -214,6 +215,31 @@ def test_a_list_is_made_filled_and_emptied(tenant: Tenant, console: Callable[[Te
     assert "ask for the list" in get(client, f"{LISTS}{listed.id}/change/")
     with tenant_scope(tenant.id):
         assert EntityList.objects.exists()
+
+
+def test_any_entry_is_found_by_its_value_and_by_turning_pages(
+    tenant: Tenant, console: Callable[[Tenant, Role], Client]
+) -> None:
+    with tenant_scope(tenant.id):
+        cards = create_list(name="cards", kind="deny", field="card", actor="somebody")
+        entries = [NewEntry(f"card-{number}", note=f"note {number};") for number in range(230)]
+        add_entries(list_id=cards.id, entries=entries, actor="somebody")
+        places = create_list(name="places", kind="deny", field="country", actor="somebody")
+        add_entries(list_id=places.id, entries=[NewEntry("DE")], actor="somebody")
+    client = console(tenant, Role.OPERATOR)
+    address = f"{LISTS}{cards.id}/change/"
+
+    def notes(page: str) -> set[str]:
+        return set(re.findall(r"note \d+;", page))
+
+    newest = get(client, address)
+    older = get(client, address + re.findall(r'href="(\?before=[^"#]*)', newest)[0])
+    assert (len(notes(newest)), len(notes(older))) == (200, 30)
+    assert not notes(newest) & notes(older)
+    assert "?before=" not in older
+    assert notes(get(client, f"{address}?value=card-3")) == {"note 3;"}
+    assert "The list holds no such entry" in get(client, f"{address}?value=card-999")
+    assert "two upper-case letters" in get(client, f"{LISTS}{places.id}/change/?value=Germany")
 
 
 def test_the_lists_cost_the_same_statements_however_long(
