@@ -16,7 +16,14 @@ from apps.risk.rules.form import RiskRuleForm, back_test_form
 from apps.risk.rules.models import RiskAction, RiskRule, RiskRuleChange, RiskRuleMode
 from apps.risk.rules.serializers import NO_HITS, since_hits
 from apps.risk.rules.services import FIELDS, remove_rule, restore_rule, set_mode
-from apps.risk.rules.view import check_context, fields_context, is_under_way, newest_back_test, rule_context
+from apps.risk.rules.view import (
+    check_context,
+    dry_run_context,
+    fields_context,
+    is_under_way,
+    newest_back_test,
+    rule_context,
+)
 from console.base import TenantModelAdmin, go_to
 from console.rights import actor_name, has_role
 from console.search import choice_field
@@ -111,6 +118,7 @@ class RiskRuleAdmin(TenantModelAdmin):
                 "hits_7d": hits_since(since_hits()).get(rule.key, NO_HITS),
                 "may_restore": self.has_operator_permission(request),
                 "may_test": self.has_analyst_permission(request),
+                **dry_run_context(rule, request.GET.get("transaction", "")),
             }
         return super().changeform_view(request, object_id, form_url, context)
 

@@ -7,12 +7,15 @@ from django.core.exceptions import ValidationError
 from apps.risk.back_tests.models import BackTest
 from apps.risk.back_tests.selectors import back_tests
 from apps.risk.back_tests.services import UNDER_WAY
+from apps.risk.rules.dry_runs import dry_run, facts_of_stored
 from apps.risk.rules.fields import fields
 from apps.risk.rules.form import back_test_form
 from apps.risk.rules.language.syntax import Type, lists, names
 from apps.risk.rules.models import RiskRule
 from apps.risk.rules.selectors import changes_of, differences
 from apps.risk.rules.services import check_expression
+from apps.risk.transactions.models import Transaction
+from behavior.parsing import Invalid, parse_id
 from console.charts import chart_data, chart_options
 from console.figures import percent
 
@@ -52,6 +55,22 @@ def rule_context(rule: RiskRule) -> dict[str, Any]:
         "back_test_form": back_test_form(),
         **_back_test_context(newest_back_test(rule)),
     }
+
+
+def dry_run_context(rule: RiskRule, transaction_id: str) -> dict[str, Any]:
+    """The rule as it is saved on one stored transaction, with the value of each part; nothing is recorded."""
+    if not transaction_id.strip():
+        return {}
+    asked: dict[str, Any] = {"transaction_asked": transaction_id}
+    try:
+        found = Transaction.objects.filter(transaction_id=parse_id(transaction_id)).first()
+        if found is None:
+            return asked | {"dry_run_problem": "There is no transaction with this id."}
+        return asked | {"dry_run": dry_run(rule.expression, facts_of_stored(found, rule.expression))}
+    except Invalid as error:
+        return asked | {"dry_run_problem": f"The id {error.message}."}
+    except ValidationError as error:
+        return asked | {"dry_run_problem": " ".join(error.messages)}
 
 
 def newest_back_test(rule: RiskRule) -> BackTest | None:

@@ -62,6 +62,21 @@ def make(tenant: Tenant, name: str = "Large") -> RiskRule:
         return create_rule(actor="somebody", name=name, expression="amount > 500", action="review")
 
 
+def make_transaction(tenant: Tenant, *, occurred_at: datetime, **values: Any) -> None:
+    """t-1 of u1."""
+    with tenant_scope(tenant.id):
+        Transaction.objects.create(
+            transaction_id="t-1",
+            event_id=uuid7(),
+            occurred_at=occurred_at,
+            received_at=occurred_at,
+            subject_key=subject_key("user_id", "u1"),
+            amount=900.0,
+            currency="EUR",
+            **values,
+        )
+
+
 def fresh(tenant: Tenant, rule: RiskRule) -> RiskRule:
     with tenant_scope(tenant.id):
         return RiskRule.objects.get(id=rule.id)
@@ -153,17 +168,7 @@ def test_another_business_reaches_no_rule_and_no_list(
 def test_a_back_test_is_started_followed_and_drawn(tenant: Tenant, console: Callable[[Tenant, Role], Client]) -> None:
     rule = make(tenant)
     day = datetime.now(UTC) - timedelta(days=12)
-    with tenant_scope(tenant.id):
-        Transaction.objects.create(
-            transaction_id="t-1",
-            event_id=uuid7(),
-            occurred_at=day,
-            received_at=day,
-            subject_key=subject_key("user_id", "u1"),
-            amount=900.0,
-            currency="EUR",
-            fraud_known_at=day + timedelta(days=1),
-        )
+    make_transaction(tenant, occurred_at=day, fraud_known_at=day + timedelta(days=1))
     client = console(tenant, Role.ANALYST)
     span = {"from_day": day.date().isoformat(), "to_day": (day.date() + timedelta(days=1)).isoformat()}
     page = post(client, f"{RULES}{rule.id}/back-test/", **span).content.decode()
@@ -181,6 +186,25 @@ def test_a_back_test_is_started_followed_and_drawn(tenant: Tenant, console: Call
     assert "Give both days" in post(client, f"{RULES}{rule.id}/back-test/", from_day="x").content.decode()
     wrong = {"from_day": span["to_day"], "to_day": span["from_day"]}
     assert "must not come before" in post(client, f"{RULES}{rule.id}/back-test/", **wrong).content.decode()
+
+
+def test_a_rule_is_tried_on_one_transaction(tenant: Tenant, console: Callable[[Tenant, Role], Client]) -> None:
+    make_transaction(tenant, occurred_at=datetime.now(UTC) - timedelta(days=1))
+    with tenant_scope(tenant.id):
+        rule = create_rule(actor="somebody", name="Far", expression='amount > 500 and country == "DE"', action="review")
+    address = f"{RULES}{rule.id}/change/"
+    client = console(tenant, Role.VIEWER)
+    assert "It does not hit" not in get(client, address)
+    page = get(client, f"{address}?transaction=t-1")
+    assert "It does not hit" in page
+    parts = dict(re.findall(r'<td class="console-mono">([^<]*)</td><td>([^<]*)</td>', page))
+    assert parts["amount &gt; 500"] == "True"
+    assert (parts["amount"], parts["country"]) == ("900.0", "missing")
+    with tenant_scope(tenant.id):
+        change_rule(rule_id=rule.id, actor="somebody", changes={"expression": "amount > 500"})
+    assert "It hits" in get(client, f"{address}?transaction=t-1")
+    assert "There is no transaction with this id" in get(client, f"{address}?transaction=t-9")
+    assert "The id " in get(client, f"{address}?transaction=%00")
 
 
 def test_a_list_is_made_filled_and_emptied(tenant: Tenant, console: Callable[[Tenant, Role], Client]) -> None:
