@@ -37,7 +37,7 @@ WORDS = {
     "retrain": Words("Training on schedule", "Once enough labels have matured."),
     "retrain_least_labels": Words("Labels that a training waits for", "Newly matured since the last run."),
     "link_most_subjects": Words(
-        "Most users of a link", "A card, device or address that more other subjects used ties no cases."
+        "Most users of a link", "A card, device, address or counterparty that more other subjects used ties no cases."
     ),
 }
 

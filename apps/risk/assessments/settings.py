@@ -37,7 +37,8 @@ class RiskSettings:
     fraud is usually known. Events of `event_types` in the behaviour log are transactions; those without a currency are
     in `currency`. One unit of another currency counts as `exchange_rates` says, in `currency`.
 
-    A card, device or address ties the cases of those who used it, unless more than `link_most_subjects` did.
+    A card, device, address or counterparty ties the cases of those who used it, unless more than
+    `link_most_subjects` did.
 
     A `shadow_share` of the assessments is asked of a challenger too: of the version with the number
     `challenger_version`, or of the newest candidate where it is 0. A model is trained anew as `retrain` says, once

@@ -55,7 +55,9 @@ class RiskSettingsSerializer(StrictSerializer):
         min_value=0, max_value=1_000_000, help_text="newly matured labels that a training waits for"
     )
     link_most_subjects = serializers.IntegerField(
-        min_value=0, max_value=1_000, help_text="a card, device or address that more others used ties no cases"
+        min_value=0,
+        max_value=1_000,
+        help_text="a card, device, address or counterparty that more others used ties no cases",
     )
 
 

@@ -164,8 +164,8 @@ class LinkedCasesView(APIView):
         operation_id="list_linked_risk_cases",
         tags=TAGS,
         summary="Other cases under way whose subjects used the same things",
-        description="Cards, devices and addresses; not those that more than `link_most_subjects` (risk/settings) other "
-        "subjects used. The most tied first.",
+        description="Cards, devices, addresses and counterparties; not those that more than `link_most_subjects` "
+        "(risk/settings) other subjects used. The most tied first.",
         responses=LinkedCaseSerializer(many=True),
     )
     def get(self, request: Request, id: UUID) -> Response:

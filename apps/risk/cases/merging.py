@@ -16,6 +16,7 @@ from apps.risk.links.selectors import sharing_subjects
 from apps.risk.notifications.outbox import tell_change
 
 MOST_LINKED = 50
+PLURALS = {"card": "cards", "device": "devices", "address": "addresses", "counterparty": "counterparties"}
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class LinkedCase:
 
     @property
     def words(self) -> str:
-        return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.shared.items())
+        return ", ".join(f"{count} {PLURALS[kind] if count > 1 else kind}" for kind, count in self.shared.items())
 
 
 def linked_cases(case: Case) -> list[LinkedCase]:
-    """Other cases under way of subjects that share a card, device or address with this one's, the most tied first.
+    """Other cases under way of subjects that used the same things as this one's, the most tied first.
 
-    What more than `link_most_subjects` others used ties nobody. At most six queries, each bounded.
+    What more than `link_most_subjects` others used ties nobody. At most seven queries, each bounded.
     """
     shared = sharing_subjects(bytes(case.subject_key), most_subjects=current_settings().link_most_subjects)
     if not shared:

@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
+from apps.risk.assessments.settings import current_settings
 from apps.risk.cases.merging import linked_cases
 from apps.risk.cases.models import Alert, Case, Outcome
 from apps.risk.cases.selectors import events_of, transactions_around
@@ -58,7 +59,7 @@ def case_context(case: Case) -> dict[str, Any]:
         "alerts": [(alert, _weighed(alert.reasons), decisions_on(alert)) for alert in alerts],
         "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
         "linked": linked_cases(case) if case.closed_at is None else [],
-        "links": picture_of(links_of(bytes(case.subject_key))),
+        "links": picture_of(links_of(bytes(case.subject_key), most_subjects=current_settings().link_most_subjects)),
         "events": events_of(case.id)[:EVENTS_SHOWN],
     }
 

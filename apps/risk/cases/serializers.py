@@ -98,7 +98,8 @@ class CaseChangesSerializer(StrictSerializer):
 class LinkedCaseSerializer(serializers.Serializer):
     case = CaseSerializer()
     shared = serializers.DictField(
-        child=serializers.IntegerField(), help_text="cards, devices and addresses that both subjects used, by kind"
+        child=serializers.IntegerField(),
+        help_text="cards, devices, addresses and counterparties of both subjects, by kind",
     )
 
 

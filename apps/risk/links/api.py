@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.serializers import QueryParameters
+from apps.risk.assessments.settings import current_settings
 from apps.risk.links.selectors import links_of
 from apps.risk.transactions.reading import MAX_TRANSACTION_ID
 from apps.risk.transactions.selectors import find_transactions
@@ -47,7 +48,9 @@ class LinksView(APIView):
     @extend_schema(
         operation_id="get_risk_links",
         tags=["risk cases"],
-        summary="Subjects that used the same cards, devices and addresses",
+        summary="Subjects that used the same things",
+        description="Cards, devices and addresses, and counterparties that no more than `link_most_subjects` "
+        "(risk/settings) others paid, or where the subject was defrauded.",
         parameters=[LinksAskSerializer],
         responses=LinksSerializer,
     )
@@ -56,4 +59,5 @@ class LinksView(APIView):
         stored = find_transactions([transaction_id]).get(transaction_id)
         if stored is None:
             raise NotFound(f"there is no transaction {transaction_id}")
-        return Response(LinksSerializer(links_of(stored["subject_key"])).data)
+        links = links_of(stored["subject_key"], most_subjects=current_settings().link_most_subjects)
+        return Response(LinksSerializer(links).data)

@@ -1,4 +1,4 @@
-"""Who is tied to whom: subjects that used the same cards, devices and addresses, and the counterparties of frauds."""
+"""Who is tied to whom: subjects that used the same cards, devices and addresses, or paid the same counterparties."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,11 @@ from django.db import connection
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import public_subject_id
 
-SHARED = {"card": "card_key", "device": "device_key", "address": "address_key"}
+SHARED = {"card": "card_key", "device": "device_key", "address": "address_key", "counterparty": "counterparty"}
 # Of each party's transactions the newest are read, and of those who are found the most connected are shown.
 READ = 2_000
+# Of a counterparty fewer tell a mule from a shop, for each subject that it may tie; most counterparties are shops.
+READ_FOR_EACH = 10
 MOST_THINGS = 20
 MOST_SUBJECTS = 40
 OWN = """
@@ -21,7 +23,7 @@ OWN = """
     ORDER BY occurred_at DESC LIMIT %(read)s"""
 OTHERS = """
     SELECT used.thing, used.subject_key, count(*), count(*) FILTER (WHERE used.is_fraud)
-    FROM unnest(%(things)s::bytea[]) AS wanted(thing) CROSS JOIN LATERAL (
+    FROM {wanted} AS wanted(thing) CROSS JOIN LATERAL (
         SELECT wanted.thing, subject_key, fraud_known_at IS NOT NULL AND cleared_at IS NULL AS is_fraud
         FROM risk_transaction WHERE tenant_id = %(tenant)s AND {column} = wanted.thing
         ORDER BY {order} LIMIT %(read)s
@@ -29,7 +31,12 @@ OTHERS = """
     WHERE used.subject_key <> %(subject)s
     GROUP BY 1, 2"""
 # An address has no index by time; a plain walk through its rows is bounded all the same.
-ORDERS = {"card": "occurred_at DESC", "device": "occurred_at DESC", "address": "address_key"}
+ORDERS = defaultdict(lambda: "occurred_at DESC", address="address_key")
+# A counterparty alone is named as the client names it, in the collation of its index.
+WANTED = defaultdict(
+    lambda: "unnest(%(things)s::bytea[])",
+    counterparty='(SELECT name COLLATE "C" FROM unnest(%(things)s::text[]) AS named(name))',
+)
 
 
 @dataclass(frozen=True)
@@ -61,33 +68,36 @@ class Links:
     left_out: int
 
 
-Thing = tuple[str, bytes]
+Thing = tuple[str, bytes | str]
+# Of each thing the other subjects that used it, with their transactions with it and the known frauds among these.
+Users = dict[Thing, dict[bytes, tuple[int, int]]]
 
 
-def links_of(subject_key: bytes) -> Links:
-    """The subject's cards, devices and addresses with the other subjects that used them, and the counterparties where
-    it was defrauded. At most four queries, each bounded."""
+def links_of(subject_key: bytes, *, most_subjects: int) -> Links:
+    """The subject's cards, devices and addresses with the other subjects that used them, and the counterparties that it
+    shares with at most `most_subjects` others or was defrauded at. At most five queries, each bounded."""
     rows = _transactions(subject_key)
-    counts, frauds, places = _own(rows)
-    things = _most_telling(counts, frauds)
-    used: dict[bytes, dict[Thing, tuple[int, int]]] = defaultdict(dict)
-    for thing, subject, transactions, known in _others(subject_key, things):
-        used[subject][thing] = (transactions, known)
-    return _graph(subject_key, rows, things, counts, frauds, places, used)
+    counts, frauds = _own(rows)
+    users = _users(subject_key, counts, frauds, most_subjects)
+    for thing, others in users.items():
+        if thing[0] == "counterparty" and len(others) > most_subjects:
+            others.clear()
+    telling = {
+        thing: others for thing, others in users.items() if thing[0] != "counterparty" or others or frauds[thing]
+    }
+    return _graph(subject_key, rows, telling, counts, frauds)
 
 
 def sharing_subjects(subject_key: bytes, *, most_subjects: int) -> dict[bytes, dict[str, int]]:
-    """Other subjects that used the same cards, devices and addresses: of each how many of these, by kind.
+    """Other subjects that used the same cards, devices, addresses and counterparties: of each how many, by kind.
 
-    What more than `most_subjects` others used is left out: a library's computer ties nobody. Bounded as `links_of`.
+    What more than `most_subjects` others used is left out: a library's computer ties nobody, and no more does a shop
+    that everybody pays. Bounded as `links_of`.
     """
-    counts, frauds, _ = _own(_transactions(subject_key))
-    users: dict[Thing, list[bytes]] = defaultdict(list)
-    for thing, subject, *_ in _others(subject_key, _most_telling(counts, frauds)):
-        users[thing].append(subject)
+    counts, frauds = _own(_transactions(subject_key))
     shared: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for (kind, _), subjects in users.items():
-        for subject in subjects if len(subjects) <= most_subjects else ():
+    for (kind, _), others in _users(subject_key, counts, frauds, most_subjects).items():
+        for subject in others if len(others) <= most_subjects else ():
             shared[subject][kind] += 1
     return {subject: dict(kinds) for subject, kinds in shared.items()}
 
@@ -98,64 +108,75 @@ def _transactions(subject_key: bytes) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
+def _users(subject_key: bytes, counts: dict[Thing, int], frauds: dict[Thing, int], most_subjects: int) -> Users:
+    users: Users = {thing: {} for thing in _most_telling(counts, frauds)}
+    for thing, subject, transactions, known in _others(subject_key, list(users), most_subjects):
+        users[thing][subject] = (transactions, known)
+    return users
+
+
 def _most_telling(counts: dict[Thing, int], frauds: dict[Thing, int]) -> list[Thing]:
-    return sorted(counts, key=lambda thing: (-frauds[thing], -counts[thing], thing))[:MOST_THINGS]
+    """As many counterparties as other things: those of frauds, then the newest, since a mule is paid once or twice."""
+    counterparties = [thing for thing in counts if thing[0] == "counterparty"]
+    things = sorted(counts.keys() - set(counterparties), key=lambda thing: (-frauds[thing], -counts[thing], thing))
+    return things[:MOST_THINGS] + sorted(counterparties, key=lambda thing: -frauds[thing])[:MOST_THINGS]
 
 
-def _others(subject_key: bytes, things: Sequence[Thing]) -> Iterator[tuple[Thing, bytes, int, int]]:
+def _others(subject_key: bytes, things: Sequence[Thing], most_subjects: int) -> Iterator[tuple[Thing, bytes, int, int]]:
     """(thing, other subject, its transactions with it, known frauds among them)."""
-    values: dict[str, Any] = {"tenant": current_tenant_id(), "subject": subject_key, "read": READ}
+    reads = defaultdict(lambda: READ, counterparty=min(READ, READ_FOR_EACH * most_subjects))
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "subject": subject_key}
     for kind, column in SHARED.items():
         asked = [thing for each, thing in things if each == kind]
         if not asked:
             continue
         with connection.cursor() as cursor:
-            cursor.execute(OTHERS.format(column=column, order=ORDERS[kind]), values | {"things": asked})
+            query = OTHERS.format(column=column, order=ORDERS[kind], wanted=WANTED[kind])
+            cursor.execute(query, values | {"things": asked, "read": reads[kind]})
             for thing, subject, transactions, known in cursor.fetchall():
-                yield (kind, bytes(thing)), bytes(subject), transactions, known
+                yield (kind, _key(thing)), bytes(subject), transactions, known
 
 
-def _own(rows: Sequence[tuple[Any, ...]]) -> tuple[dict[Thing, int], dict[Thing, int], dict[str, int]]:
+def _own(rows: Sequence[tuple[Any, ...]]) -> tuple[dict[Thing, int], dict[Thing, int]]:
+    """Of each thing how many of the rows are with it, and how many of these are frauds; in the order of the rows."""
     counts: dict[Thing, int] = defaultdict(int)
     frauds: dict[Thing, int] = defaultdict(int)
-    places: dict[str, int] = defaultdict(int)
-    for *keys, counterparty, is_fraud in rows:
+    for *keys, is_fraud in rows:
         for kind, key in zip(SHARED, keys, strict=True):
             if key is not None:
-                counts[kind, bytes(key)] += 1
-                frauds[kind, bytes(key)] += is_fraud
-        if is_fraud and counterparty:
-            places[counterparty] += 1
-    return counts, frauds, places
+                counts[kind, _key(key)] += 1
+                frauds[kind, _key(key)] += is_fraud
+    return counts, frauds
+
+
+def _key(value: Any) -> bytes | str:
+    return value if isinstance(value, str) else bytes(value)
 
 
 def _graph(
     subject_key: bytes,
     rows: Sequence[tuple[Any, ...]],
-    things: Sequence[Thing],
+    users: Users,
     counts: dict[Thing, int],
     frauds: dict[Thing, int],
-    places: dict[str, int],
-    used: dict[bytes, dict[Thing, tuple[int, int]]],
 ) -> Links:
     nodes = [Node(0, "subject", public_subject_id(subject_key), len(rows), sum(row[-1] for row in rows))]
     edges: list[Edge] = []
-    place: dict[Thing, int] = {}
-    for kind, key in things:
-        place[kind, key] = len(nodes)
-        edges.append(Edge(0, len(nodes), counts[kind, key]))
-        nodes.append(Node(len(nodes), kind, public_subject_id(key), counts[kind, key], frauds[kind, key]))
-    for counterparty, known in sorted(places.items(), key=lambda each: -each[1])[:MOST_THINGS]:
-        edges.append(Edge(0, len(nodes), known))
-        nodes.append(Node(len(nodes), "counterparty", counterparty, known, known))
+    together: dict[bytes, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for (kind, key), others in users.items():
+        place = len(nodes)
+        edges.append(Edge(0, place, counts[kind, key]))
+        label = key if isinstance(key, str) else public_subject_id(key)
+        nodes.append(Node(place, kind, label, counts[kind, key], frauds[kind, key]))
+        for subject, used in others.items():
+            together[subject][place] = used
 
     def weight(subject: bytes) -> tuple[int, int, bytes]:
-        return -sum(known for _, known in used[subject].values()), -len(used[subject]), subject
+        return -sum(known for _, known in together[subject].values()), -len(together[subject]), subject
 
-    shown = sorted(used, key=weight)[:MOST_SUBJECTS]
+    shown = sorted(together, key=weight)[:MOST_SUBJECTS]
     for subject in shown:
-        together = used[subject]
-        transactions, known = (sum(column) for column in zip(*together.values(), strict=True))
-        edges += [Edge(place[thing], len(nodes), count) for thing, (count, _) in together.items()]
+        transactions, known = (sum(column) for column in zip(*together[subject].values(), strict=True))
+        edges += [Edge(place, len(nodes), count) for place, (count, _) in together[subject].items()]
         nodes.append(Node(len(nodes), "subject", public_subject_id(subject), transactions, known))
-    return Links(nodes, edges, len(used) - len(shown))
+    return Links(nodes, edges, len(together) - len(shown))

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("watching")
 
 
 def pay(api: ApiClient, number: int, user: str, amount: float = 900.0, **things: str) -> None:
-    body = transaction(number, amount=amount, subject={"user_id": user}) | things
+    body = transaction(number, amount=amount, subject={"user_id": user}, counterparty=f"shop of {user}") | things
     assert api.post("risk/assessments", body).status_code == 201
 
 
@@ -41,17 +41,17 @@ def merge(api: ApiClient, case: dict[str, Any], other: dict[str, Any]) -> Any:
 
 def test_cases_that_share_things_are_linked_and_a_hub_links_nobody(api: ApiClient, tenant: Tenant) -> None:
     pay(api, 1, "anna", card="c1", device="d1", address="a1")
-    pay(api, 2, "ben", card="c2", device="d1", address="a1")
+    pay(api, 2, "ben", card="c2", device="d1", address="a1", counterparty="shop of anna")
     pay(api, 3, "carla", card="c3", device="library")
     pay(api, 4, "dora", card="c4", device="library")
     for number in range(10, 15):
         pay(api, number, f"reader-{number}", amount=5.0, device="library")
     found = cases_by_number(api)
-    assert linked(api, found[1]) == [(2, {"device": 1, "address": 1})]
+    assert linked(api, found[1]) == [(2, {"device": 1, "address": 1, "counterparty": 1})]
     assert (4, {"device": 1}) in linked(api, found[3])
     with tenant_scope(tenant.id):
         change_settings({"link_most_subjects": 5}, actor="test")
-    assert linked(api, found[1]) == [(2, {"device": 1, "address": 1})]
+    assert linked(api, found[1]) == [(2, {"device": 1, "address": 1, "counterparty": 1})]
     assert linked(api, found[3]) == []
 
 
@@ -60,8 +60,8 @@ def test_links_take_as_many_statements_for_many(api: ApiClient, tenant: Tenant) 
         pay(api, number, f"u-{number}", device="d1", card="c1")
     with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
         assert len(linked_cases(Case.objects.get(number=1))) == 11
-    # The case itself, its transactions, cards, devices, settings, cases.
-    assert len(queries) <= 6
+    # The case itself, its transactions, cards, devices, counterparties, settings, cases.
+    assert len(queries) <= 7
 
 
 def test_a_merged_case_brings_its_alerts_and_what_follows(api: ApiClient, tenant: Tenant) -> None:

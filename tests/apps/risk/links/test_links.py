@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.risk.links.picture import HEIGHT, WIDTH, picture_of
-from apps.risk.links.selectors import Links, Node, links_of
+from apps.risk.links.selectors import Links, Node, links_of, sharing_subjects
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
@@ -38,7 +38,24 @@ def test_a_ring_that_shares_a_device_is_seen(api: ApiClient, other_api: ApiClien
     assert api.get("risk/links").status_code == 400
 
 
-def test_links_cost_at_most_four_queries_and_are_bounded(api: ApiClient, tenant: Tenant) -> None:
+def test_who_paid_the_same_mule_is_tied_and_who_paid_a_shop_is_not(api: ApiClient, tenant: Tenant) -> None:
+    for number, user in enumerate(("anna", "ben"), start=1):
+        pay(api, number, user, counterparty="mule")
+    for number, user in enumerate(("anna", "carla", "dora", "emil"), start=10):
+        pay(api, number, user, counterparty="shop")
+    with tenant_scope(tenant.id):
+        anna, ben = (subject_key("user_id", user) for user in ("anna", "ben"))
+        assert sharing_subjects(anna, most_subjects=2) == {ben: {"counterparty": 1}}
+        links = links_of(anna, most_subjects=2)
+        assert [(node.kind, node.transactions) for node in links.nodes] == [
+            ("subject", 2),
+            ("counterparty", 1),
+            ("subject", 1),
+        ]
+        assert len(sharing_subjects(anna, most_subjects=3)) == 4
+
+
+def test_links_cost_at_most_five_queries_and_are_bounded(api: ApiClient, tenant: Tenant) -> None:
     batch = [
         {
             "transaction_id": f"t-{number}",
@@ -48,14 +65,16 @@ def test_links_cost_at_most_four_queries_and_are_bounded(api: ApiClient, tenant:
             "device": "shared",
             "card": "also shared",
             "address": "too",
+            "counterparty": "mule",
         }
         for number in range(60)
     ]
     assert api.post("risk/assessments/batch", {"transactions": batch}).status_code == 200
     with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
-        links = links_of(subject_key("user_id", "u-0"))
-    assert len(queries) <= 5
-    assert (len(links.nodes), links.left_out) == (44, 19)
+        links = links_of(subject_key("user_id", "u-0"), most_subjects=100)
+    # And the tenant's secret.
+    assert len(queries) <= 6
+    assert (len(links.nodes), links.left_out) == (45, 19)
     picture = picture_of(links)
     assert picture is not None
     assert all(0 < spot.x < WIDTH and 0 < spot.y < HEIGHT for spot in picture.spots)
