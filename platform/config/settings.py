@@ -220,6 +220,7 @@ SPECTACULAR_SETTINGS = {
         # Training runs and batches have the same statuses.
         "JobStatusEnum": "serving.models.RunStatus",
         "CaseStatusEnum": "apps.risk.cases.models.CaseStatus",
+        "LabelKindEnum": "apps.risk.transactions.models.Label.Kind",
         "AlertOutcomeEnum": "apps.risk.cases.models.Outcome",
         "SourceKindEnum": "apps.service.knowledge.models.SourceKind",
         "SourceStatusEnum": "apps.service.knowledge.models.SourceStatus",
