@@ -6,7 +6,7 @@ from celery import shared_task
 
 from apps.ads.audiences import services as audiences
 from apps.ads.pacing.services import expire_steps, pace_flights
-from apps.ads.tracking.conversions import settle_conversions
+from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
 from apps.ads.tracking.event_log import log_deliveries
 from apps.ads.tracking.services import return_expired
@@ -44,10 +44,12 @@ def settle_conversions_of_all() -> None:
 
 @tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False)
 def settle_conversions_of_tenant() -> None:
-    while True:
-        with task_scope():
-            if settle_conversions() == 0:
-                return
+    """Credited first and billed then, each slice in a transaction of its own."""
+    for take_slice in (settle_conversions, bill_conversions):
+        is_left = True
+        while is_left:
+            with task_scope():
+                is_left = take_slice() > 0
 
 
 @shared_task(name="ads.log_deliveries", queue="default")

@@ -2,7 +2,7 @@
 
 The log is followed by its time of receipt. An event that names the decision of an ad counts for it; others count by
 subject. A click counts for the flight's `post_click_days`, a view alone for its `post_view_hours`. Each conversion is
-an event of the log itself.
+an event of the log itself. What it costs is billed afterwards, so that no budget waits while many are credited.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from tenancy.scope import current_tenant_id
 
 READER = "ads conversions"
 SLICE = 5_000  # events
+BILLED_AT_ONCE = 100
 MOST_REVENUE = 10**15  # micro-units of one event
 
 EVENTS = """
@@ -37,8 +38,7 @@ BY_CLICK = "coalesce(clicked_at BETWEEN %(at)s - make_interval(days => post_clic
 BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_view_hours) AND %(at)s, false)"
 # Last touch: the decision that the event names comes first, then clicks before views, then the newest.
 TOUCH = f"""
-    SELECT delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day,
-        CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END,
+    SELECT delivery_id, flight_id, CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END,
         (SELECT currency FROM ads_placement WHERE tenant_id = %(tenant)s AND id = placement_id)
     FROM ads_delivery
     WHERE tenant_id = %(tenant)s
@@ -55,6 +55,11 @@ COUNT = """
     UPDATE ads_delivery SET converted_at = coalesce(converted_at, %s), conversions = conversions + 1,
         revenue_micros = revenue_micros + %s
     WHERE tenant_id = %s AND delivery_id = %s"""
+# Those whose row somebody holds come next time: waiting for them with budgets in hand could be a deadlock.
+UNPAID = """
+    SELECT converted_at, delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day FROM ads_delivery
+    WHERE tenant_id = %s AND status = 'open' AND bid_kind = 'cpa' AND converted_at IS NOT NULL
+    ORDER BY flight_id LIMIT %s FOR UPDATE SKIP LOCKED"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,17 @@ def settle_conversions(*, limit: int = SLICE) -> int:
     return len(events)
 
 
+def bill_conversions(*, limit: int = BILLED_AT_ONCE) -> int:
+    """Bill the next credited deliveries that pay for a conversion, in order of flight; how many there were. What is to
+    be billed stands in the deliveries, so a process that dies leaves it to the next."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNPAID, [current_tenant_id(), limit])
+        rows = cursor.fetchall()
+    for converted_at, *reserved in rows:
+        charge(Reservation(*reserved), at=converted_at)
+    return len(rows)
+
+
 def _credit(bought: Purchase) -> JudgedEvent | None:
     """What the log is told of the conversion; None where no ad may claim it, or one has done so before."""
     tenant, key = current_tenant_id(), bytes(bought.subject_key)
@@ -110,18 +126,14 @@ def _credit(bought: Purchase) -> JudgedEvent | None:
         row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None:
             return None
-        *reserved, touch, currency = row
+        delivery, flight, touch, currency = row
         # What was paid in another currency cannot be added to the advertiser's.
         revenue = bought.value_micros if bought.currency in (None, currency) else 0
-        reservation = Reservation(*reserved)
-        delivery, flight = reservation.delivery_id, reservation.flight_id
         conversion = (bought.event_id, delivery, flight, touch, revenue, bought.occurred_at)
         cursor.execute(ATTRIBUTE, [tenant, *conversion])
         if cursor.rowcount == 0:
             return None
         cursor.execute(COUNT, [bought.occurred_at, revenue, tenant, delivery])
-    if reservation.bid_kind == "cpa":
-        charge(reservation, at=bought.occurred_at)
     return ad_event(
         "conversion",
         of=bought.event_id,

@@ -61,6 +61,11 @@ class Delivery(models.Model):
             models.Index(fields=["tenant", "placed_at"], name="delivery_placed"),
             models.Index(fields=["tenant", "expires_at"], name="delivery_open", condition=Q(status="open")),
             models.Index(fields=["tenant", "delivery_id"], name="delivery_to_log", condition=Q(to_log__gt=0)),
+            models.Index(
+                fields=["tenant", "flight_id"],
+                name="delivery_unpaid",
+                condition=Q(status="open", bid_kind="cpa", converted_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

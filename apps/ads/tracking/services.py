@@ -54,10 +54,12 @@ FILTER = """
     VALUES (%s, %s, %s, %s, %s, 1, %s, %s)
     ON CONFLICT (tenant_id, delivery_id, kind, reason) DO UPDATE
         SET count = known.count + 1, last_at = excluded.last_at"""
+# A conversion that was credited in time is billed, however long that takes.
 EXPIRED = f"""
     UPDATE ads_delivery SET status = 'returned' FROM (
         SELECT delivery_id AS expired_id FROM ads_delivery
         WHERE tenant_id = %(tenant)s AND status = 'open' AND expires_at <= %(now)s
+            AND (bid_kind <> 'cpa' OR converted_at IS NULL)
         ORDER BY expires_at LIMIT {MOST_RETURNED} FOR UPDATE SKIP LOCKED
     ) AS expired WHERE tenant_id = %(tenant)s AND delivery_id = expired_id
     RETURNING delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day"""

@@ -12,11 +12,13 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.tracking.conversions import bill_conversions
 from apps.ads.tracking.models import Delivery, FilteredEvent
 from apps.ads.tracking.services import return_expired
 from behavior.subjects import read_subject
@@ -119,6 +121,33 @@ def test_a_click_at_once_by_many_is_billed_once(tenant: Tenant) -> None:
             return click(delivery).billed_micros
 
     assert sorted(at_once(once, DECIDERS)) == [0] * (DECIDERS - 1) + [UNIT]
+    assert_accounts_agree(tenant)
+
+
+def test_conversions_are_billed_while_pages_hold_several_budgets(tenant: Tenant) -> None:
+    pages = ("a", "b", "c")
+    with tenant_scope(tenant.id):
+        for key in pages:
+            make_placement(key, auction="first_price")
+        campaign = make_campaign()
+        for _ in pages:
+            make_live_flight(campaign, bid_kind="cpa", bid_micros=UNIT, budget_micros=1000 * UNIT)
+    bought = [each for number in range(60) for each in decide_as(tenant, f"buyer{number}", *pages)]
+    with tenant_scope(tenant.id):
+        Delivery.objects.update(converted_at=timezone.now())
+
+    def work(number: int) -> int:
+        if number % 4:
+            return len(decide_as(tenant, f"u{number}", *pages))
+        with tenant_scope(tenant.id):
+            bill_conversions(limit=7)
+            return 0
+
+    assert sum(at_once(work, 128)) == 96 * len(pages)
+    with tenant_scope(tenant.id):
+        while bill_conversions():
+            pass
+        assert LedgerEntry.objects.count() == len(bought) == 180
     assert_accounts_agree(tenant)
 
 

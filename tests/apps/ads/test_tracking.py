@@ -15,7 +15,7 @@ from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.settings import change_settings
-from apps.ads.tracking.conversions import settle_conversions
+from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.models import AttributedConversion, Delivery, EventKind, FilteredEvent
 from apps.ads.tracking.services import Visitor, record, return_expired
 from apps.ads.tracking.tokens import BadToken, make_token, read_token
@@ -294,9 +294,10 @@ def buy(user: str = "u1", value: float = 80.0, **event: Any) -> None:
 
 
 def settle(tenant: Tenant) -> None:
-    """In a scope of its own: the log must have been committed."""
-    with tenant_scope(tenant.id):
-        settle_conversions()
+    """In scopes of their own: the log must have been committed."""
+    for take_slice in (settle_conversions, bill_conversions):
+        with tenant_scope(tenant.id):
+            take_slice()
 
 
 def test_a_purchase_after_a_click_is_the_ads_and_billed_once(tenant: Tenant) -> None:
@@ -316,6 +317,25 @@ def test_a_purchase_after_a_click_is_the_ads_and_billed_once(tenant: Tenant) -> 
         assert (found.conversions, found.revenue_micros, found.status) == (2, 100 * UNIT, "billed")
         assert LedgerEntry.objects.get().amount_micros == UNIT
         assert set(AttributedConversion.objects.values_list("touch", flat=True)) == {"click"}
+        assert [account.problems for account in flight_accounts()] == [[]]
+
+
+def test_a_credited_conversion_is_billed_even_where_a_process_died_before_it_was(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        delivery = place_for("cpa")
+        see(delivery)
+        later(seconds=5)
+        click(delivery)
+    with tenant_scope(tenant.id):
+        buy()
+    with tenant_scope(tenant.id):
+        settle_conversions()
+    with tenant_scope(tenant.id):
+        later(days=10)
+        assert return_expired() == 0
+        assert bill_conversions() == 1
+        assert bill_conversions() == 0
+        assert (budget().spent_micros, budget().reserved_micros) == (UNIT, 0)
         assert [account.problems for account in flight_accounts()] == [[]]
 
 
