@@ -180,7 +180,9 @@ def _time_left(delivery: dict[str, Any], kind: EventKind, settings: AdSettings) 
         return timedelta(days=delivery["post_click_days"])
     if kind == EventKind.VIEWABLE:
         return timedelta(0)
-    return max(timedelta(minutes=settings.click_minutes), timedelta(hours=delivery["post_view_hours"]))
+    # Only a conversion can follow from a view alone.
+    view_hours = delivery["post_view_hours"] if delivery["bid_kind"] == BidKind.CPA else 0
+    return max(timedelta(minutes=settings.click_minutes), timedelta(hours=view_hours))
 
 
 def _filter(delivery: dict[str, Any], kind: EventKind, reason: str, now: datetime) -> None:

@@ -275,6 +275,13 @@ def test_what_was_seen_stays_reserved_until_no_click_can_come(scope: Tenant) -> 
     assert (budget().spent_micros, budget().reserved_micros) == (0, 0)
 
 
+@pytest.mark.parametrize(("kind", "returned"), [("cpc", 1), ("cpa", 0)])
+def test_only_what_a_view_can_lead_to_stays_reserved_for_its_window(kind: str, returned: int, scope: Tenant) -> None:
+    see(place_for(kind, post_view_hours=168))
+    later(hours=5)
+    assert return_expired() == returned
+
+
 # Conversions ---------------------------------------------------------------------------------------------------------
 def buy(user: str = "u1", value: float = 80.0, **event: Any) -> None:
     stored = store_events(
