@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.index import bits_of, positions
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
+from apps.ads.budgets.services import Promise, promise_of
 from apps.ads.campaigns.models import Placement
 from apps.ads.campaigns.targeting import normal
 from apps.ads.engine import clearing_price, rank
@@ -35,6 +36,10 @@ class Lead:
     price_micros: int
     propensity: float
     rate: float
+
+    @cached_property
+    def promise(self) -> Promise:
+        return promise_of(self.ad.bid_kind, self.price_micros, self.rate)
 
 
 @dataclass

@@ -16,7 +16,6 @@ from apps.ads.auctions.contest import Contest, Lead, open_contest
 from apps.ads.auctions.personal import personalise
 from apps.ads.auctions.snapshot import Snapshot, current_snapshot
 from apps.ads.auctions.storing import Answer, Occasion, with_members
-from apps.ads.budgets.services import reservation_of
 from apps.ads.tracking.traffic import is_bot
 
 # How often another flight is tried where a budget refused.
@@ -87,9 +86,9 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
         proposed = _propose(contests, leads)
         if not proposed:
             break
-        amounts = {lead.ad.flight_id: reservation_of(lead.ad.bid_kind, lead.price_micros) for lead in proposed.values()}
+        promises = {lead.ad.flight_id: lead.promise for lead in proposed.values()}
         answers = _answers(contests, leads | proposed, days, occasion.ask)
-        reserved = occasion.place(answers, amounts, day=day, wait=not holds_rows)
+        reserved = occasion.place(answers, promises, day=day, wait=not holds_rows)
         for decision_id, lead in proposed.items():
             if lead.ad.flight_id in reserved:
                 leads[decision_id], days[decision_id] = lead, reserved[lead.ad.flight_id]
@@ -97,7 +96,7 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
                 _refuse(contests, lead, is_sure=not holds_rows)
         if len(reserved) == len(proposed):
             return leads
-        holds_rows = holds_rows or bool(reserved) or len(amounts) > 1
+        holds_rows = holds_rows or bool(reserved) or len(promises) > 1
     occasion.store(_answers(contests, leads, days, occasion.ask))
     return leads
 

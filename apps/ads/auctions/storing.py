@@ -15,7 +15,7 @@ from uuid import UUID
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.contest import Lead
-from apps.ads.budgets.services import reservation_of, reserving, reserving_values
+from apps.ads.budgets.services import Promise, reserving, reserving_values
 from apps.ads.campaigns.models import Placement
 from apps.ads.settings import APPLICATION
 from decisions.services import STORED
@@ -104,7 +104,7 @@ class Answer:
             "creative_id": str(ad.creative_id),
             "bid_kind": ad.bid_kind,
             "price_micros": self.lead.price_micros,
-            "reserved_micros": reservation_of(ad.bid_kind, self.lead.price_micros),
+            "reserved_micros": self.lead.promise.reserved_micros,
             "day": self.day and self.day.isoformat(),
             "click_url": ad.click_url,
             "post_click_days": ad.post_click_days,
@@ -123,12 +123,12 @@ class Occasion:
     started: float
 
     def place(
-        self, answers: Iterable[Answer], amounts: Mapping[UUID, int], *, day: date, wait: bool
+        self, answers: Iterable[Answer], promises: Mapping[UUID, Promise], *, day: date, wait: bool
     ) -> dict[UUID, date]:
-        """As `budgets.services.reserve`; the answers are stored where every amount could be reserved."""
-        values = self._values(answers) | reserving_values(amounts) | {"day": day, "wanted": len(amounts)}
+        """As `budgets.services.reserve`; the answers are stored where every promise could be reserved."""
+        values = self._values(answers) | reserving_values(promises) | {"day": day, "wanted": len(promises)}
         with prepared_cursor() as cursor:
-            cursor.execute(_placing(len(amounts), wait=wait), values)
+            cursor.execute(_placing(len(promises), wait=wait), values)
             return {flight: reserved_on for flight, reserved_on, _ in cursor.fetchall()}
 
     def store(self, answers: Iterable[Answer]) -> None:

@@ -10,9 +10,10 @@ from behavior.models import tenant_of_log
 class FlightBudget(models.Model):
     """One row decides whether a flight may be shown: limits and counters stand side by side, in micro-units.
 
-    `reserved_micros` is promised to ads that were placed and are not billed yet. `day` is the newest day of spending in
-    the tenant's time zone; the daily counters are that day's. `carry` holds thousandths of a micro-unit that CPM
-    prices left over.
+    `reserved_micros` is what ads that were placed are expected to cost: of CPM all that they can, of CPC and CPA the
+    price times its probability. So what is spent never exceeds a limit, and what is spent and reserved may, where more
+    was clicked than expected. `day` is the newest day of spending in the tenant's time zone; the daily counters are
+    that day's. `carry` holds thousandths of a micro-unit that CPM prices left over.
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "flight_id")
@@ -32,11 +33,8 @@ class FlightBudget(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="flight_budget_kept",
-                condition=Q(budget_micros__gte=F("spent_micros") + F("reserved_micros"))
-                & (
-                    Q(daily_budget_micros=None)
-                    | Q(daily_budget_micros__gte=F("day_spent_micros") + F("day_reserved_micros"))
-                ),
+                condition=Q(budget_micros__gte=F("spent_micros"))
+                & (Q(daily_budget_micros=None) | Q(daily_budget_micros__gte=F("day_spent_micros"))),
             ),
             models.CheckConstraint(
                 name="flight_budget_positive",

@@ -79,7 +79,7 @@ def flight_context(flight: Flight) -> dict[str, Any]:
         "Budget": budget.budget_micros,
         "Spent": budget.spent_micros,
         "Reserved": budget.reserved_micros,
-        "Left": budget.budget_micros - budget.spent_micros - budget.reserved_micros,
+        "Left": max(budget.budget_micros - budget.spent_micros - budget.reserved_micros, 0),
         "Behind the plan": round(steps[-1].make_good_micros, -CENT_DIGITS) if steps else 0,
     }
     return {

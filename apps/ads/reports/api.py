@@ -64,7 +64,7 @@ class AdReportRowSerializer(serializers.Serializer):
 
 
 class AdFilteredSerializer(serializers.Serializer):
-    kind = serializers.CharField(help_text="impression, viewable or click")
+    kind = serializers.CharField(help_text="impression, viewable, click or conversion")
     reason = serializers.CharField()
     count = serializers.IntegerField()
 

@@ -35,7 +35,8 @@ class AdEventSerializer(serializers.Serializer):
     counted = serializers.BooleanField()
     filtered = serializers.CharField(
         allow_null=True,
-        help_text="why not: replayed, expired, bot, no_user_agent, self_click, not_seen, too_fast or too_many",
+        help_text="why not: replayed, expired, bot, no_user_agent, self_click, not_seen, too_fast or too_many; "
+        "or budget: it counts and is not billed, since the flight's money was spent before",
     )
     billed_micros = serializers.IntegerField(help_text="0 where it is not what was bought")
 
@@ -62,7 +63,7 @@ class AdImpressionsView(APIView):
             raise NotFound(str(error)) from error
         return Response(
             {
-                "counted": outcome.filtered is None,
+                "counted": outcome.is_counted,
                 "filtered": outcome.filtered,
                 "billed_micros": outcome.billed_micros,
             }

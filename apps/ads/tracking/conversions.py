@@ -15,6 +15,7 @@ from django.db import connection
 from apps.ads.budgets.services import Reservation
 from apps.ads.campaigns.models import MICROS
 from apps.ads.tracking.event_log import SOURCE, ad_event
+from apps.ads.tracking.models import CONVERSION
 from apps.ads.tracking.services import charge
 from behavior.clock import EPOCH
 from behavior.direct import JudgedEvent, store_judged
@@ -113,7 +114,7 @@ def bill_conversions(*, limit: int = BILLED_AT_ONCE) -> int:
         cursor.execute(UNPAID, [current_tenant_id(), limit])
         rows = cursor.fetchall()
     for converted_at, *reserved in rows:
-        charge(Reservation(*reserved), at=converted_at)
+        charge(Reservation(*reserved), CONVERSION, at=converted_at)
     return len(rows)
 
 

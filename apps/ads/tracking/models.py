@@ -9,9 +9,9 @@ from tenancy.models import TenantOwned
 
 
 class DeliveryStatus(models.TextChoices):
-    OPEN = "open", "Open: its price is reserved"
+    OPEN = "open", "Open: what it is expected to cost is reserved"
     BILLED = "billed", "Billed"
-    RETURNED = "returned", "Returned: its price went back into the budget"
+    RETURNED = "returned", "Returned: what was reserved went back into the budget"
 
 
 class Delivery(models.Model):
@@ -78,17 +78,20 @@ class EventKind(models.TextChoices):
     CLICK = "click", "Click"
 
 
+# No browser reports these, and they may be left unbilled as clicks may.
+CONVERSION = "conversion"
 # Kinds that join the behaviour log, as bits of `Delivery.to_log`.
 TO_LOG = {EventKind.IMPRESSION: 1, EventKind.VIEWABLE: 0, EventKind.CLICK: 2}
 
 
 class FilteredEvent(models.Model):
-    """Traffic that counts for nothing, by delivery, kind and reason; repeats are counted and not stored anew."""
+    """Traffic that counts for nothing, by delivery, kind and reason; repeats are counted and not stored anew. Of the
+    reason `budget` it counts and was not billed."""
 
     pk = models.CompositePrimaryKey("tenant_id", "delivery_id", "kind", "reason")
     tenant = tenant_of_log()
     delivery_id = models.UUIDField()
-    kind = models.CharField(max_length=10, choices=EventKind.choices)
+    kind = models.CharField(max_length=10, choices=[*EventKind.choices, (CONVERSION, "Conversion")])
     reason = models.CharField(max_length=20)
     flight_id = models.UUIDField()
     count = models.BigIntegerField(default=1)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.ads.budgets.services import Reservation, bill, give_back
 from apps.ads.campaigns.models import BidKind
 from apps.ads.settings import AdSettings, current_settings
-from apps.ads.tracking.models import TO_LOG, EventKind
+from apps.ads.tracking.models import TO_LOG, DeliveryStatus, EventKind
 from apps.ads.tracking.own import is_own
 from apps.ads.tracking.tokens import Token
 from apps.ads.tracking.traffic import OWN, click_problem, visitor_problem
@@ -48,7 +48,7 @@ CLAIM = """
     UPDATE ads_delivery SET {column} = %(now)s, expires_at = greatest(expires_at, %(expires_at)s),
         to_log = CASE WHEN subject_key IS NULL THEN 0 ELSE to_log | %(to_log)s END
     WHERE tenant_id = %(tenant)s AND delivery_id = %(delivery)s AND {column} IS NULL AND status <> 'returned'"""
-BILLED = "UPDATE ads_delivery SET status = 'billed' WHERE tenant_id = %s AND delivery_id = %s AND status = 'open'"
+SETTLE = "UPDATE ads_delivery SET status = %s WHERE tenant_id = %s AND delivery_id = %s"
 FILTER = """
     INSERT INTO ads_filteredevent AS known (tenant_id, delivery_id, kind, reason, flight_id, count, first_at, last_at)
     VALUES (%s, %s, %s, %s, %s, 1, %s, %s)
@@ -68,6 +68,8 @@ COLUMN = {
     EventKind.VIEWABLE: "viewable_at",
     EventKind.CLICK: "clicked_at",
 }
+# Why an event that counts is not billed: the flight's money was spent before it came.
+UNPAID = "budget"
 BOUGHT = {EventKind.IMPRESSION: BidKind.CPM, EventKind.CLICK: BidKind.CPC}
 
 
@@ -85,11 +87,16 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`filtered` says why the event counts for nothing; `billed_micros` is 0 where it was not what was bought."""
+    """`filtered` says why the event counts for nothing, or UNPAID; `billed_micros` is 0 where it was not what was
+    bought."""
 
     click_url: str
     filtered: str | None = None
     billed_micros: int = 0
+
+    @property
+    def is_counted(self) -> bool:
+        return self.filtered in (None, UNPAID)
 
 
 def record(token: Token, kind: EventKind, visitor: Visitor) -> Outcome:
@@ -97,21 +104,26 @@ def record(token: Token, kind: EventKind, visitor: Visitor) -> Outcome:
     now, settings = timezone.now(), current_settings()
     delivery = _find(token.delivery_id)
     if problem := _problem(delivery, token, kind, visitor, now, settings):
-        _filter(delivery, kind, problem, now)
+        _filter(delivery["delivery_id"], delivery["flight_id"], kind, problem, now)
         return Outcome(delivery["click_url"], problem)
     _claim(delivery, kind, now, settings)
-    if delivery["bid_kind"] != BOUGHT.get(kind):
+    if delivery["bid_kind"] != BOUGHT.get(kind) or delivery["status"] != DeliveryStatus.OPEN:
         return Outcome(delivery["click_url"])
-    return Outcome(delivery["click_url"], None, charge(_reservation(delivery), at=now))
+    amount = charge(_reservation(delivery), kind, at=now)
+    return Outcome(delivery["click_url"], UNPAID if amount is None else None, amount or 0)
 
 
-def charge(reservation: Reservation, *, at: datetime) -> int:
-    """Bill an open delivery whose row the transaction holds; the amount in micro-units, 0 for one that is settled."""
+def charge(reservation: Reservation, kind: str, *, at: datetime) -> int | None:
+    """Bill an open delivery whose row the transaction holds, for an event that counts; the amount in micro-units. Where
+    the money is spent it is None: what was reserved goes back, and the event is noted as UNPAID."""
+    amount = bill(reservation, at=at)
+    if amount is None:
+        give_back([reservation])
+        _filter(reservation.delivery_id, reservation.flight_id, kind, UNPAID, timezone.now())
+    status = DeliveryStatus.RETURNED if amount is None else DeliveryStatus.BILLED
     with connection.cursor() as cursor:
-        cursor.execute(BILLED, [current_tenant_id(), reservation.delivery_id])
-        if cursor.rowcount == 0:
-            return 0
-    return bill(reservation, at=at)
+        cursor.execute(SETTLE, [status, current_tenant_id(), reservation.delivery_id])
+    return amount
 
 
 def return_expired(now: datetime | None = None) -> int:
@@ -185,8 +197,8 @@ def _time_left(delivery: dict[str, Any], kind: EventKind, settings: AdSettings) 
     return max(timedelta(minutes=settings.click_minutes), timedelta(hours=view_hours))
 
 
-def _filter(delivery: dict[str, Any], kind: EventKind, reason: str, now: datetime) -> None:
-    row = (delivery["delivery_id"], kind, reason, delivery["flight_id"], now, now)
+def _filter(delivery_id: UUID, flight_id: UUID, kind: str, reason: str, now: datetime) -> None:
+    row = (delivery_id, kind, reason, flight_id, now, now)
     with connection.cursor() as cursor:
         cursor.execute(FILTER, [current_tenant_id(), *row])
 

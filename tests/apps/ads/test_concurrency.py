@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -121,6 +122,57 @@ def test_a_click_at_once_by_many_is_billed_once(tenant: Tenant) -> None:
             return click(delivery).billed_micros
 
     assert sorted(at_once(once, DECIDERS)) == [0] * (DECIDERS - 1) + [UNIT]
+    assert_accounts_agree(tenant)
+
+
+def test_clicks_at_once_on_the_last_money_are_billed_as_far_as_it_goes(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=10 * UNIT, daily_budget_micros=3 * UNIT)
+    placed = [each for number in range(DECIDERS) for each in decide_as(tenant, f"u{number}")]
+    with tenant_scope(tenant.id):
+        for delivery in placed:
+            see(delivery)
+        Delivery.objects.update(impression_at=timezone.now() - timedelta(seconds=5))
+
+    def click_twice(number: int) -> int:
+        with tenant_scope(tenant.id):
+            return click(placed[number // 2]).billed_micros
+
+    billed = at_once(click_twice, 2 * len(placed))
+    with tenant_scope(tenant.id):
+        budget = FlightBudget.objects.get()
+        assert (budget.spent_micros, budget.day_spent_micros) == (3 * UNIT, 3 * UNIT)
+        assert sum(billed) == 3 * UNIT
+        assert (budget.billed_events, LedgerEntry.objects.count()) == (3, 3)
+        assert Delivery.objects.filter(status="returned", clicked_at__isnull=False).count() == DECIDERS - 3
+        assert FilteredEvent.objects.filter(reason="budget").count() == DECIDERS - 3
+        assert budget.reserved_micros == 0
+    assert_accounts_agree(tenant)
+
+
+def test_what_an_ad_holds_is_released_once_whether_its_click_or_its_end_comes_first(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=20 * UNIT)
+    placed = [each for number in range(DECIDERS) for each in decide_as(tenant, f"u{number}")]
+    with tenant_scope(tenant.id):
+        for delivery in placed:
+            see(delivery)
+        Delivery.objects.update(impression_at=timezone.now() - timedelta(seconds=5))
+
+    def click_or_return(number: int) -> int:
+        with tenant_scope(tenant.id):
+            if number % 16 == 15:
+                return return_expired(timezone.now() + timedelta(days=1)) * 0
+            return click(placed[number]).billed_micros
+
+    billed = sum(at_once(click_or_return, len(placed)))
+    with tenant_scope(tenant.id):
+        return_expired(timezone.now() + timedelta(days=40))
+        budget = FlightBudget.objects.get()
+        assert (budget.spent_micros, budget.reserved_micros, budget.day_reserved_micros) == (billed, 0, 0)
+        assert billed <= 20 * UNIT
     assert_accounts_agree(tenant)
 
 

@@ -25,6 +25,7 @@ from tenancy.models import Tenant
 from tests.apps.ads.world import (
     BROWSER,
     UNIT,
+    click,
     make_campaign,
     make_creative,
     make_live_flight,
@@ -227,7 +228,11 @@ def test_a_budget_that_is_used_up_lets_the_next_in(scope: Tenant) -> None:
     rich = make_live_flight(campaign, bid_kind="cpc", bid_micros=9 * UNIT, budget_micros=9 * UNIT)
     other = make_live_flight(campaign, bid_micros=1)
 
-    first, second = decide_one(), decide_one()
+    first = decide_one()
+    see(first.decision_id)
+    Delivery.objects.update(impression_at=timezone.now() - timedelta(seconds=5))
+    click(first.decision_id)
+    second = decide_one()
 
     assert flight_of(first) == rich.id
     assert flight_of(second) == other.id

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.settings import change_settings
 from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.models import AttributedConversion, Delivery, EventKind, FilteredEvent
-from apps.ads.tracking.services import Visitor, record, return_expired
+from apps.ads.tracking.services import Outcome, Visitor, record, return_expired
 from apps.ads.tracking.tokens import BadToken, make_token, read_token
 from apps.ads.tracking.traffic import device_of, is_bot
 from behavior.services import store_events
@@ -44,13 +45,8 @@ def place_for(kind: str, **values: Any) -> UUID:
 
 def later(**span: float) -> None:
     """As if everything so far had happened that much earlier."""
-    for delivery in Delivery.objects.all():
-        for name in ("placed_at", "expires_at", "impression_at", "clicked_at"):
-            if (moment := getattr(delivery, name)) is not None:
-                setattr(delivery, name, moment - timedelta(**span))
-        Delivery.objects.filter(delivery_id=delivery.delivery_id).update(
-            **{name: getattr(delivery, name) for name in ("placed_at", "expires_at", "impression_at", "clicked_at")}
-        )
+    names = ("placed_at", "expires_at", "impression_at", "clicked_at")
+    Delivery.objects.update(**{name: F(name) - timedelta(**span) for name in names})
 
 
 def budget() -> FlightBudget:
@@ -256,7 +252,8 @@ def test_devices_are_told_by_their_browsers(user_agent: str, device: str) -> Non
 # Reservations --------------------------------------------------------------------------------------------------------
 def test_what_nobody_saw_goes_back_into_the_budget(scope: Tenant) -> None:
     place_for("cpc")
-    assert budget().reserved_micros == UNIT
+    # The price, times the half a percent of clicks that are expected before any was counted.
+    assert budget().reserved_micros == UNIT // 200
     assert return_expired() == 0
     later(hours=1)
     assert return_expired() == 1
@@ -280,6 +277,49 @@ def test_only_what_a_view_can_lead_to_stays_reserved_for_its_window(kind: str, r
     see(place_for(kind, post_view_hours=168))
     later(hours=5)
     assert return_expired() == returned
+
+
+def test_a_click_that_the_budget_cannot_pay_counts_and_is_not_billed(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=UNIT)
+    first, second = place("u1"), place("u2")
+    for delivery in (first, second):
+        see(delivery)
+    later(seconds=5)
+
+    assert click(first) == Outcome("https://tents.example/autumn", None, UNIT)
+    late = click(second)
+
+    assert (late.filtered, late.is_counted, late.billed_micros) == ("budget", True, 0)
+    assert click(second).filtered == "replayed"
+    assert FilteredEvent.objects.get(reason="budget").delivery_id == second
+    unpaid = Delivery.objects.get(delivery_id=second)
+    assert (unpaid.status, unpaid.clicked_at is not None) == ("returned", True)
+    assert (budget().spent_micros, budget().reserved_micros, budget().billed_events) == (UNIT, 0, 1)
+    assert [account.problems for account in flight_accounts()] == [[]]
+    assert return_expired(timezone.now() + timedelta(days=40)) == 0
+
+
+def test_a_flight_that_pays_for_clicks_spends_its_daily_budget_at_half_a_percent(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    flight = make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=100 * UNIT, daily_budget_micros=3 * UNIT)
+    shown = 0
+    # A reader in two hundred clicks; hours pass in between, and what was reserved for the others comes back.
+    for _ in range(3):
+        placed = [place(f"u{shown + number}") for number in range(200)]
+        shown += len(placed)
+        see(placed[0])
+        later(seconds=5)
+        assert click(placed[0]).billed_micros == UNIT
+        later(hours=5)
+        assert return_expired() == len(placed) - 1
+
+    (nobody,) = decide(Ask(("top",), user_agent=BROWSER))
+    assert nobody.no_fill is not None
+    assert nobody.no_fill.reason == "budget"
+    assert (budget().day_spent_micros, budget().reserved_micros) == (3 * UNIT, 0)
+    assert shown == 600
+    assert [account.problems for account in flight_accounts(flight.id)] == [[]]
 
 
 # Conversions ---------------------------------------------------------------------------------------------------------
@@ -324,6 +364,30 @@ def test_a_purchase_after_a_click_is_the_ads_and_billed_once(tenant: Tenant) -> 
         assert (found.conversions, found.revenue_micros, found.status) == (2, 100 * UNIT, "billed")
         assert LedgerEntry.objects.get().amount_micros == UNIT
         assert set(AttributedConversion.objects.values_list("touch", flat=True)) == {"click"}
+        assert [account.problems for account in flight_accounts()] == [[]]
+
+
+def test_a_conversion_that_the_budget_cannot_pay_counts_and_is_not_billed(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        make_live_flight(bid_kind="cpa", bid_micros=UNIT, budget_micros=UNIT)
+        placed = [place(f"u{number}") for number in range(2)]
+        for delivery in placed:
+            see(delivery)
+        later(seconds=5)
+        for delivery in placed:
+            click(delivery)
+    with tenant_scope(tenant.id):
+        buy("u0")
+        buy("u1")
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        assert AttributedConversion.objects.count() == 2
+        assert sorted(Delivery.objects.values_list("status", flat=True)) == ["billed", "returned"]
+        unpaid = FilteredEvent.objects.get()
+        assert (unpaid.kind, unpaid.reason) == ("conversion", "budget")
+        assert bill_conversions() == 0
+        assert (budget().spent_micros, budget().reserved_micros) == (UNIT, 0)
         assert [account.problems for account in flight_accounts()] == [[]]
 
 
