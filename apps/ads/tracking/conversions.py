@@ -1,8 +1,9 @@
 """Conversions: purchases of the behaviour log, each credited to the newest ad that its subject clicked, or else saw.
 
 The log is followed by its time of receipt. An event that names the decision of an ad counts for it; others count by
-subject. A click counts for the flight's `post_click_days`, a view alone for its `post_view_hours`. Each conversion is
-an event of the log itself. What it costs is billed afterwards, so that no budget waits while many are credited.
+subject, where that agreed to it. A click counts for the flight's `post_click_days`, a view alone for its
+`post_view_hours`. Each conversion is an event of the log itself. What it costs is billed afterwards, so that no budget
+waits while many are credited.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from apps.ads.tracking.services import charge
 from behavior.clock import EPOCH
 from behavior.direct import JudgedEvent, store_judged
 from behavior.event_types import PURCHASES
-from behavior.models import LogPosition
+from behavior.models import Consent, LogPosition
 from behavior.storing import try_settle_log
 from tenancy.scope import current_tenant_id
 
@@ -121,8 +122,10 @@ def bill_conversions(*, limit: int = BILLED_AT_ONCE) -> int:
 def _credit(bought: Purchase) -> JudgedEvent | None:
     """What the log is told of the conversion; None where no ad may claim it, or one has done so before."""
     tenant, key = current_tenant_id(), bytes(bought.subject_key)
+    # Who somebody is counts only where it may; else the decision that the event names does alone.
+    known = key if bought.consent & Consent.PERSONALISATION else None
     with connection.cursor() as cursor:
-        values = {"tenant": tenant, "decision": bought.decision_id, "subject": key, "at": bought.occurred_at}
+        values = {"tenant": tenant, "decision": bought.decision_id, "subject": known, "at": bought.occurred_at}
         cursor.execute(TOUCH, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None:

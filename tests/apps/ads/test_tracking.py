@@ -455,6 +455,27 @@ def test_the_decision_that_a_purchase_names_comes_before_the_newest(tenant: Tena
     assert sorted(credited) == sorted([first, second])
 
 
+def test_a_purchase_without_consent_counts_for_the_decision_that_it_names_alone(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        first = place_for("cpa")
+        second = place()
+        for delivery in (first, second):
+            see(delivery)
+        later(seconds=5)
+        click(first)
+        click(second)
+    with tenant_scope(tenant.id):
+        buy(consent={"personalisation": False})
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        assert not AttributedConversion.objects.exists()
+        buy(consent={"personalisation": False}, decision_id=str(first))
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        assert AttributedConversion.objects.get().delivery_id == first
+        assert LedgerEntry.objects.get().delivery_id == first
+
+
 def test_revenue_is_added_up_in_one_currency(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
         delivery = place_for("cpm")
