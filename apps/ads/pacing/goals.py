@@ -1,5 +1,6 @@
 """How far flights are on the way to their goals: impressions, clicks or conversions by their end."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +10,14 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
+from apps.ads.pacing.schedule import Schedule
 from tenancy.scope import current_tenant_id
 
 # A flight is on track while it has this share of what an even delivery would have by now.
 ON_TRACK = 0.95
 # What a flight bought is counted with its budget; other kinds are counted in the deliveries.
 PROGRESS = """
-    SELECT flight.id, flight.goal_kind, flight.goal, flight.starts_at, flight.ends_at,
+    SELECT flight.starts_at, flight.ends_at, flight.targeting, flight.id, flight.goal_kind, flight.goal,
         CASE
             WHEN (flight.goal_kind, flight.bid_kind) IN (('impressions', 'cpm'), ('clicks', 'cpc'))
                 THEN budget.billed_events
@@ -35,18 +37,17 @@ PROGRESS = """
 class Progress:
     """Events of `goal_kind` that a flight has, beside what an even delivery would have had by `now`."""
 
+    schedule: Schedule
+    now: datetime
     flight_id: UUID
     goal_kind: str
     goal: int
-    starts_at: datetime
-    ends_at: datetime
     achieved: int
-    now: datetime
 
     @property
     def elapsed(self) -> float:
         """Share of the flight's time that is over, in [0, 1]."""
-        return elapsed_share(self.starts_at, self.ends_at, self.now)
+        return self.schedule.elapsed(self.now)
 
     @property
     def planned(self) -> int:
@@ -70,15 +71,14 @@ class Progress:
         return {name: getattr(self, name) for name in names}
 
 
-def elapsed_share(starts_at: datetime, ends_at: datetime, now: datetime) -> float:
-    return min(max((now - starts_at) / (ends_at - starts_at), 0.0), 1.0)
-
-
 def progress_of(flight_ids: Collection[UUID], now: datetime | None = None) -> dict[UUID, Progress]:
     """Progress of those of the flights that have a goal."""
     values: dict[str, Any] = {"tenant": current_tenant_id(), "flights": list(flight_ids)}
     moment = now or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, values)
-        found = [Progress(*(*row, moment)) for row in cursor.fetchall()]
+        found = [
+            Progress(Schedule.of(starts_at, ends_at, json.loads(targeting)), moment, *row)
+            for starts_at, ends_at, targeting, *row in cursor.fetchall()
+        ]
     return {each.flight_id: each for each in found}

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import Flight
-from apps.ads.pacing.goals import elapsed_share
 from apps.ads.pacing.models import PacingStep
+from apps.ads.pacing.schedule import Schedule
 
 MOST_STEPS = 1_000
 
@@ -20,10 +20,11 @@ def steps_of(flight_id: UUID) -> list[PacingStep]:
 
 
 def spending_of(flight: Flight, now: datetime | None = None) -> dict[str, Any]:
-    """What the flight has spent beside an even spending over its days, in micro-units; what is behind that is made good
-    in the time that is left."""
+    """What the flight has spent beside an even spending over its hours, in micro-units; what is behind that is made
+    good in the time that is left."""
     budget = FlightBudget.objects.get(flight_id=flight.id)
-    planned = int(budget.budget_micros * elapsed_share(flight.starts_at, flight.ends_at, now or timezone.now()))
+    schedule = Schedule.of(flight.starts_at, flight.ends_at, flight.targeting)
+    planned = int(budget.budget_micros * schedule.elapsed(now or timezone.now()))
     return {
         "planned_micros": planned,
         "spent_micros": budget.spent_micros,

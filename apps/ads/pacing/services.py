@@ -1,5 +1,6 @@
 """Steps of the controllers: each live flight's spending beside its plan, and what follows for its next auctions."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -11,8 +12,9 @@ from django.utils import timezone
 from apps.ads.campaigns.models import PacingKind
 from apps.ads.campaigns.services import announce_change
 from apps.ads.engine import PidState, adaptive_step, bid_factor, pid_step, step_size
-from apps.ads.pacing.goals import Progress, elapsed_share, progress_of
+from apps.ads.pacing.goals import Progress, progress_of
 from apps.ads.pacing.models import FlightPacing, PacingStep
+from apps.ads.pacing.schedule import Schedule
 from apps.ads.settings import current_settings
 from tenancy.scope import current_tenant_id
 
@@ -23,7 +25,7 @@ SHORTEST_STEP = timedelta(seconds=5)
 USUAL_STEP = timedelta(seconds=30)
 
 FLIGHTS = """
-    SELECT flight.id, flight.pacing, flight.starts_at, flight.ends_at, budget.budget_micros,
+    SELECT flight.starts_at, flight.ends_at, flight.targeting, flight.id, flight.pacing, budget.budget_micros,
         budget.daily_budget_micros, budget.spent_micros,
         CASE WHEN budget.day = %(day)s THEN budget.day_spent_micros ELSE 0 END, flight.bid_kind, flight.bid_micros
     FROM ads_flight AS flight
@@ -37,10 +39,9 @@ FLIGHTS = """
 class Plan:
     """Where a flight stands at one moment; amounts in micro-units."""
 
+    schedule: Schedule
     flight_id: UUID
     pacing: str
-    starts_at: datetime
-    ends_at: datetime
     budget: int
     daily_budget: int | None
     spent: int
@@ -54,23 +55,25 @@ class Plan:
         one = (
             self.spent / progress.achieved if progress.achieved else self.bid / (1000 if self.bid_kind == "cpm" else 1)
         )
-        return progress.left * one / max((self.ends_at - progress.now).total_seconds(), 1.0)
+        return progress.left * one / self.seconds_left(progress.now)
 
     def rate(self, now: datetime, end_of_day: datetime) -> float:
         """What is to be spent a second from now on: what is left over the time that is left, of the day and in all.
 
         What an outage kept from being spent is part of what is left, and so is made good.
         """
-        left = (self.budget - self.spent) / max((self.ends_at - now).total_seconds(), 1.0)
+        left = (self.budget - self.spent) / self.seconds_left(now)
         if self.daily_budget is None:
             return left
-        until = min(self.ends_at, end_of_day)
-        today = (self.daily_budget - self.spent_today) / max((until - now).total_seconds(), 1.0)
-        return min(left, today)
+        return min(left, (self.daily_budget - self.spent_today) / self.seconds_left(now, end_of_day))
+
+    def seconds_left(self, now: datetime, until: datetime | None = None) -> float:
+        """In which the flight may still be shown; one at least."""
+        return max(self.schedule.seconds(now, until or self.schedule.ends_at), 1.0)
 
     def planned(self, now: datetime) -> int:
-        """What an even spending over all its days would have spent by now."""
-        return int(self.budget * elapsed_share(self.starts_at, self.ends_at, now))
+        """What an even spending over all its hours would have spent by now."""
+        return int(self.budget * self.schedule.elapsed(now))
 
 
 def pace_flights(now: datetime | None = None) -> int:
@@ -111,17 +114,25 @@ def expire_steps(now: datetime | None = None) -> int:
 def _read_plans(now: datetime, day: Any) -> list[Plan]:
     with connection.cursor() as cursor:
         cursor.execute(FLIGHTS, {"tenant": current_tenant_id(), "now": now, "day": day})
-        return [Plan(*row) for row in cursor.fetchall()]
+        return [
+            Plan(Schedule.of(starts_at, ends_at, json.loads(targeting)), *row)
+            for starts_at, ends_at, targeting, *row in cursor.fetchall()
+        ]
 
 
 def _step(state: FlightPacing, plan: Plan, goal: Progress | None, now: datetime, midnight: datetime) -> None:
     rate = plan.rate(now, midnight)
     if goal is not None:
         rate = min(rate, plan.rate_for_goal(goal))
-    target = max(rate * (now - state.stepped_at).total_seconds(), 1.0)
+    seconds = plan.schedule.seconds(state.stepped_at, now)
+    if not seconds:
+        # Outside of its hours a flight is neither behind nor ahead.
+        state.stepped_at = now
+        return
+    target = max(rate * seconds, 1.0)
     spent = float(max(plan.spent - state.spent_micros, 0))
     if plan.pacing == PacingKind.ADAPTIVE:
-        steps = int((now - plan.starts_at) / USUAL_STEP)
+        steps = int((now - plan.schedule.starts_at) / USUAL_STEP)
         state.dual = adaptive_step(state.dual, target=target, spent=spent, step=step_size(steps))
         state.bid_factor, state.pass_rate = bid_factor(state.dual), 1.0
     elif plan.pacing == PacingKind.PID:

@@ -1,6 +1,7 @@
 """Controllers on a small simulated day, and the steps of a flight."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.pacing.goals import progress_of
 from apps.ads.pacing.models import FlightPacing
-from apps.ads.pacing.selectors import steps_of
-from apps.ads.pacing.services import pace_flights
+from apps.ads.pacing.schedule import Schedule
+from apps.ads.pacing.selectors import spending_of, steps_of
+from apps.ads.pacing.services import _read_plans, pace_flights
+from apps.ads.settings import change_settings
 from apps.ads.tracking.models import Delivery
 from ml.policy.pacing import LARGEST_DUAL, PidState, adaptive_step, bid_factor, pid_step
 from tenancy.models import Tenant
@@ -22,6 +25,7 @@ from tests.apps.ads.world import BROWSER, UNIT, make_live_flight, make_placement
 from tests.conftest import ApiClient
 
 HOURS, STEPS_AN_HOUR = 24, 60
+WORKING_HOURS = [{"days": [0, 1, 2, 3, 4], "from": 8, "to": 20}]
 
 
 def spend_a_day(kind: str, budget: float, seed: int) -> np.ndarray:
@@ -113,6 +117,53 @@ def test_what_was_not_bought_is_counted_in_the_deliveries(kind: str, achieved: i
         see(each.decision_id)
     Delivery.objects.filter(delivery_id=placed[0].decision_id).update(clicked_at=timezone.now())
     assert progress_of([flight.id])[flight.id].achieved == achieved
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        ("2026-05-04 00:00", "2026-05-11 00:00", 5 * 12),
+        ("2026-05-04 07:00", "2026-05-04 09:30", 1.5),
+        ("2026-05-04 21:00", "2026-05-05 07:00", 0),
+        ("2026-05-08 19:00", "2026-05-11 09:00", 2),  # over a weekend
+        ("2026-05-01 00:00", "2027-04-30 00:00", 52 * 60),
+        ("2026-03-27 00:00", "2026-04-01 00:00", 3 * 12),  # clocks are put forward on Sunday
+        ("2020-01-01 00:00", "2026-03-01 00:00", 0),  # before it starts
+    ],
+)
+def test_only_the_hours_that_a_flight_targets_are_its_time(since: str, until: str, hours: float, scope: Tenant) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    change_settings({"timezone": "Europe/Berlin"}, actor="test")
+    moments = [datetime.fromisoformat(each).replace(tzinfo=berlin) for each in (since, until)]
+    year = datetime(2026, 3, 1, tzinfo=berlin), datetime(2027, 5, 1, tzinfo=berlin)
+    schedule = Schedule.of(*year, {"hours": WORKING_HOURS})
+    assert schedule.seconds(*moments) == hours * 3600
+
+
+def test_a_flight_of_some_hours_spends_its_day_in_them_and_rests_in_between(scope: Tenant) -> None:
+    monday = datetime(2035, 5, 7, tzinfo=UTC)
+    flight = make_live_flight(
+        starts_at=monday,
+        ends_at=monday + timedelta(days=7),
+        pacing="pid",
+        budget_micros=500 * UNIT,
+        daily_budget_micros=100 * UNIT,
+        targeting={"hours": WORKING_HOURS},
+    )
+    (plan,) = _read_plans(monday + timedelta(hours=8), monday.date())
+    midnight = monday + timedelta(days=1)
+    # At eight, a day's budget is left for twelve hours; at two, half of them are over.
+    assert plan.rate(monday + timedelta(hours=8), midnight) == pytest.approx(100 * UNIT / (12 * 3600))
+    assert plan.planned(monday + timedelta(hours=14)) == 50 * UNIT
+    assert plan.planned(monday + timedelta(hours=23)) == plan.planned(midnight + timedelta(hours=8)) == 100 * UNIT
+
+    pace_flights(monday + timedelta(hours=20))
+    before = FlightPacing.objects.get(flight_id=flight.id)
+    FlightBudget.objects.update(spent_micros=100 * UNIT)
+    pace_flights(monday + timedelta(hours=30))
+    after = FlightPacing.objects.get(flight_id=flight.id)
+    assert (after.integral, after.error, after.pass_rate) == (before.integral, before.error, before.pass_rate)
+    assert spending_of(flight, monday + timedelta(hours=30))["make_good_micros"] == 0
 
 
 def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
