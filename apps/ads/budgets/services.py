@@ -40,6 +40,9 @@ TAKEN = """
     SELECT least(spent_micros + reserved_micros, budget_micros),
         CASE WHEN day >= %(day)s THEN least(day_spent_micros + day_reserved_micros, daily_budget_micros) ELSE 0 END
     FROM ads_flightbudget WHERE tenant_id = %(tenant)s AND flight_id = %(flight)s FOR UPDATE"""
+PLACED = """
+    SELECT bid_kind FROM ads_delivery WHERE tenant_id = %(tenant)s AND flight_id = %(flight)s
+    ORDER BY placed_at DESC LIMIT 1"""
 LOCK = """
     SELECT flight_id FROM ads_flightbudget WHERE tenant_id = %s AND flight_id = ANY(%s)
     ORDER BY flight_id FOR UPDATE"""
@@ -126,7 +129,8 @@ def promise_of(bid_kind: str, price_micros: int, rate: float) -> Promise:
 
 def open_budget(flight: Flight) -> None:
     """Make the flight's row, or bring its limits to the flight's. Raises ValidationError where one would fall below
-    what is spent or promised, in all or today."""
+    what is spent or promised, in all or today; and where ads were placed that pay for something else than the flight
+    does now, since what it has bought would be counted as what it buys."""
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "flight": flight.id,
@@ -139,6 +143,9 @@ def open_budget(flight: Flight) -> None:
         if cursor.rowcount:
             return
     ((in_all, today),) = _run(TAKEN, values)
+    if any(kind != flight.bid_kind for (kind,) in _run(PLACED, values)):
+        message = "cannot change once ads of the flight were placed; make another flight"
+        raise ValidationError({"bid_kind": message})
     _check_limit("budget_micros", flight.budget_micros, in_all)
     _check_limit("daily_budget_micros", flight.daily_budget_micros, today)
     with connection.cursor() as cursor:

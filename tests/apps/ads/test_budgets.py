@@ -14,6 +14,9 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
+from apps.ads.auctions.snapshot import forget_snapshots
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.budgets.services import Reservation, bill, give_back, promise_of, reserve
@@ -21,7 +24,7 @@ from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import change, create
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.ads.world import flight_values, make_campaign
+from tests.apps.ads.world import BROWSER, flight_values, make_campaign, make_live_flight, make_placement
 from tests.conftest import make_tenant
 
 TODAY, TOMORROW = date(2030, 5, 1), date(2030, 5, 2)
@@ -93,6 +96,19 @@ def test_the_limit_that_is_too_low_is_the_one_that_is_named(scope: Tenant) -> No
     with pytest.raises(ValidationError, match="below the 30 micro-units") as refused, transaction.atomic():
         change(Flight, object_id=flight.id, actor="test", changes={"daily_budget_micros": 29})
     assert refused.value.message_dict.keys() == {"daily_budget_micros"}
+
+
+def test_what_a_flight_pays_for_is_fixed_once_it_was_shown(scope: Tenant) -> None:
+    make_placement()
+    flight = make_live_flight(bid_kind="cpc", goal_kind="clicks", goal=100)
+    change(Flight, object_id=flight.id, actor="test", changes={"bid_kind": "cpm"})
+    forget_snapshots()
+    decide(Ask(("top",), user_agent=BROWSER))
+
+    with pytest.raises(ValidationError, match="make another flight") as refused, transaction.atomic():
+        change(Flight, object_id=flight.id, actor="test", changes={"bid_kind": "cpc", "bid_micros": 5})
+    assert refused.value.message_dict.keys() == {"bid_kind"}
+    change(Flight, object_id=flight.id, actor="test", changes={"bid_micros": 5})
 
 
 def test_what_yesterday_spent_does_not_bind_the_limit_of_today(scope: Tenant) -> None:
