@@ -1,6 +1,6 @@
 """Who advertises what, where, for how much, and the history of all of it."""
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from behavior.models import tenant_of_log
@@ -107,6 +107,14 @@ class Flight(AdObject):
     goal_kind = models.CharField(max_length=11, choices=GoalKind.choices, default=GoalKind.NONE)
     goal = models.BigIntegerField(null=True, blank=True, validators=_whole(1, 10**12))
     targeting = models.JSONField(default=dict, blank=True)
+    conversion_event = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator(r"^[a-z][a-z0-9_.-]*\Z", "must be an event type, such as sign_up")],
+        help_text="Event of the log that is a conversion, such as sign_up. Empty: a purchase.",
+    )
     cap_impressions = models.PositiveIntegerField(null=True, blank=True, validators=_whole(1, 1000))
     cap_hours = models.PositiveIntegerField(default=24, validators=_whole(1, 720))
     recency_seconds = models.PositiveIntegerField(default=0, validators=_whole(0, 30 * 86400))

@@ -123,6 +123,12 @@ class FlightFieldsSerializer(NamedSerializer):
         "devices, placements: [...]}, attributes: {name: [...]}, hours: [{days: [0-6], from, to}]}; all parts are "
         "optional, and audiences are named by their keys",
     )
+    conversion_event = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=64,
+        help_text="event of the log that is a conversion, such as sign_up; empty: a purchase",
+    )
     cap_impressions = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=1000, help_text="of one subject in cap_hours"
     )

@@ -56,6 +56,7 @@ FIELDS: dict[type[AdObject], tuple[str, ...]] = {
         "goal_kind",
         "goal",
         "targeting",
+        "conversion_event",
         "cap_impressions",
         "cap_hours",
         "recency_seconds",

@@ -1,4 +1,5 @@
-"""Conversions: purchases of the behaviour log, each credited to the newest ad that its subject clicked, or else saw.
+"""Conversions: events of the behaviour log, each credited to the newest ad that its subject clicked, or else saw, of a
+flight whose conversions are such events: the flight's `conversion_event`, or purchases where it names none.
 
 The log is followed by its time of receipt. An event that names the decision of an ad counts for it; others count by
 subject, where that agreed to it. A click counts for the flight's `post_click_days`, a view alone for its
@@ -31,11 +32,12 @@ BILLED_AT_ONCE = 100
 MOST_REVENUE = 10**15  # micro-units of one event
 
 EVENTS = """
-    SELECT event_id, received_at, occurred_at, subject_key, decision_id, currency, consent,
+    SELECT event_id, received_at, type, occurred_at, subject_key, decision_id, currency, consent,
         least(greatest(coalesce(value, 0) * coalesce(quantity, 1) * 1e6, 0), %(most)s)::bigint
     FROM behavior_event
     WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s AND type = ANY(%(types)s)
     ORDER BY received_at, event_id LIMIT %(slice)s"""
+TYPES = "SELECT DISTINCT conversion_event FROM ads_flight WHERE tenant_id = %(tenant)s AND conversion_event <> ''"
 BY_CLICK = "coalesce(clicked_at BETWEEN %(at)s - make_interval(days => post_click_days) AND %(at)s, false)"
 BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_view_hours) AND %(at)s, false)"
 # Last touch: the decision that the event names comes first, then clicks before views, then the newest.
@@ -47,6 +49,8 @@ TOUCH = f"""
         AND (delivery_id = %(decision)s
             OR subject_key IN (SELECT key FROM behavior_person(%(tenant)s, ARRAY[%(subject)s::bytea])))
         AND placed_at BETWEEN %(at)s - interval '31 days' AND %(at)s AND ({BY_CLICK} OR {BY_VIEW})
+        AND EXISTS (SELECT FROM ads_flight WHERE tenant_id = %(tenant)s AND id = flight_id
+            AND conversion_event = ANY(%(types)s))
     ORDER BY delivery_id IS NOT DISTINCT FROM %(decision)s DESC, {BY_CLICK} DESC,
         coalesce(clicked_at, impression_at) DESC LIMIT 1
     FOR UPDATE"""
@@ -65,10 +69,11 @@ UNPAID = """
 
 
 @dataclass(frozen=True)
-class Purchase:
+class Achievement:
     """One event of the log that may be an ad's merit."""
 
     event_id: UUID
+    type: str
     occurred_at: datetime
     subject_key: bytes
     decision_id: UUID | None
@@ -76,10 +81,15 @@ class Purchase:
     consent: int
     value_micros: int
 
+    @property
+    def types(self) -> list[str]:
+        """The `conversion_event` of flights that may claim it."""
+        return [self.type, ""] if self.type in PURCHASES else [self.type]
+
 
 def settle_conversions(*, limit: int = SLICE) -> int:
-    """Credit the next purchases of the log; how many events were read. 0 means that nothing is left, or that the log
-    was busy. The position moves in the same transaction, so a slice that is repeated changes nothing."""
+    """Credit the next events of the log that flights ask for; how many were read. 0 means that nothing is left, or that
+    the log was busy. The position moves in the same transaction, so a slice that is repeated changes nothing."""
     LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
     place = LogPosition.objects.select_for_update().get(reader=READER)
     settled = try_settle_log()
@@ -89,11 +99,12 @@ def settle_conversions(*, limit: int = SLICE) -> int:
         "tenant": current_tenant_id(),
         "since": place.position,
         "until": settled,
-        "types": sorted(PURCHASES),
         "slice": limit,
         "most": MOST_REVENUE,
     }
     with connection.cursor() as cursor:
+        cursor.execute(TYPES, values)
+        values["types"] = sorted(PURCHASES.union(*cursor.fetchall()))
         cursor.execute(EVENTS, values)
         events = cursor.fetchall()
         if len(events) == limit:
@@ -101,7 +112,7 @@ def settle_conversions(*, limit: int = SLICE) -> int:
             settled = events[-1][1] + timedelta(microseconds=1)
             cursor.execute(EVENTS, values | {"until": settled, "slice": None})
             events = cursor.fetchall()
-    credited = [_credit(Purchase(event_id, *rest)) for event_id, _, *rest in events]
+    credited = [_credit(Achievement(event_id, *rest)) for event_id, _, *rest in events]
     store_judged([event for event in credited if event], source=SOURCE)
     place.position = settled
     place.save(update_fields=["position"])
@@ -119,33 +130,39 @@ def bill_conversions(*, limit: int = BILLED_AT_ONCE) -> int:
     return len(rows)
 
 
-def _credit(bought: Purchase) -> JudgedEvent | None:
+def _credit(achieved: Achievement) -> JudgedEvent | None:
     """What the log is told of the conversion; None where no ad may claim it, or one has done so before."""
-    tenant, key = current_tenant_id(), bytes(bought.subject_key)
+    tenant, key = current_tenant_id(), bytes(achieved.subject_key)
     # Who somebody is counts only where it may; else the decision that the event names does alone.
-    known = key if bought.consent & Consent.PERSONALISATION else None
+    known = key if achieved.consent & Consent.PERSONALISATION else None
     with connection.cursor() as cursor:
-        values = {"tenant": tenant, "decision": bought.decision_id, "subject": known, "at": bought.occurred_at}
+        values = {
+            "tenant": tenant,
+            "decision": achieved.decision_id,
+            "subject": known,
+            "at": achieved.occurred_at,
+            "types": achieved.types,
+        }
         cursor.execute(TOUCH, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None:
             return None
         delivery, flight, touch, currency = row
         # What was paid in another currency cannot be added to the advertiser's.
-        revenue = bought.value_micros if bought.currency in (None, currency) else 0
-        conversion = (bought.event_id, delivery, flight, touch, revenue, bought.occurred_at)
+        revenue = achieved.value_micros if achieved.currency in (None, currency) else 0
+        conversion = (achieved.event_id, delivery, flight, touch, revenue, achieved.occurred_at)
         cursor.execute(ATTRIBUTE, [tenant, *conversion])
         if cursor.rowcount == 0:
             return None
-        cursor.execute(COUNT, [bought.occurred_at, revenue, tenant, delivery])
+        cursor.execute(COUNT, [achieved.occurred_at, revenue, tenant, delivery])
     return ad_event(
         "conversion",
-        of=bought.event_id,
+        of=achieved.event_id,
         delivery_id=delivery,
         subject_key=key,
-        consent=bought.consent,
-        at=bought.occurred_at,
-        properties={"flight": str(flight), "touch": touch, "event": str(bought.event_id)},
-        value=bought.value_micros / MICROS,
-        currency=bought.currency,
+        consent=achieved.consent,
+        at=achieved.occurred_at,
+        properties={"flight": str(flight), "touch": touch, "event": str(achieved.event_id)},
+        value=achieved.value_micros / MICROS,
+        currency=achieved.currency,
     )

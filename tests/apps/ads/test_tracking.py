@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
@@ -15,12 +17,14 @@ from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.campaigns.models import Flight
 from apps.ads.settings import change_settings
 from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.models import AttributedConversion, Delivery, EventKind, FilteredEvent
 from apps.ads.tracking.services import Outcome, Visitor, record, return_expired
 from apps.ads.tracking.tokens import BadToken, make_token, read_token
 from apps.ads.tracking.traffic import device_of, is_bot
+from behavior.models import Event
 from behavior.services import store_events
 from behavior.subjects import read_subject
 from tenancy.models import Tenant
@@ -474,6 +478,48 @@ def test_a_purchase_without_consent_counts_for_the_decision_that_it_names_alone(
     with tenant_scope(tenant.id):
         assert AttributedConversion.objects.get().delivery_id == first
         assert LedgerEntry.objects.get().delivery_id == first
+
+
+def test_a_flight_says_which_event_is_its_conversion(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        delivery = place_for("cpa", conversion_event="sign_up")
+        see(delivery)
+        later(seconds=5)
+        click(delivery)
+    with tenant_scope(tenant.id):
+        buy()
+        buy(type="sign_up")
+        buy(type="log_in")
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        (conversion,) = AttributedConversion.objects.all()
+        assert Event.objects.get(event_id=conversion.event_id).type == "sign_up"
+        assert LedgerEntry.objects.get().amount_micros == UNIT
+
+
+def test_an_event_goes_past_ads_that_ask_for_another(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        bought = place_for("cpm")
+        campaign = Flight.objects.get().campaign
+        make_live_flight(campaign, bid_micros=9 * UNIT, conversion_event="sign_up")
+        signed_up = place()
+        for delivery in (bought, signed_up):
+            see(delivery)
+        later(seconds=5)
+        click(bought)
+        click(signed_up)
+    with tenant_scope(tenant.id):
+        buy(type="order")
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        assert AttributedConversion.objects.get().delivery_id == bought
+
+
+def test_what_ads_write_themselves_is_no_conversion(scope: Tenant) -> None:
+    for event, problem in (("ad_click", "what ads write"), ("Sign up", "event type")):
+        with pytest.raises(ValidationError, match=problem) as refused, transaction.atomic():
+            make_live_flight(conversion_event=event)
+        assert refused.value.message_dict.keys() == {"conversion_event"}
 
 
 def test_revenue_is_added_up_in_one_currency(tenant: Tenant) -> None:
