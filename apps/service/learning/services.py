@@ -18,6 +18,7 @@ from apps.service.knowledge.services import create_source
 from apps.service.learning.models import LearnedReply
 from apps.service.learning.templating import as_template
 from apps.service.replies.composing import SELECTION
+from apps.service.replies.evidence import order_ids_in
 from apps.service.replies.facts import Facts, choose_order, read_facts_of_many, slot_values
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.models import Reply, ReplyStatus
@@ -46,7 +47,7 @@ class Given:
     facts: Facts
 
     def template(self) -> str:
-        chosen = choose_order(self.facts, self.said[::-1])
+        chosen = choose_order(self.facts, self.said[::-1], order_ids_in)
         return as_template(self.reply.final_text, slot_values(self.facts, chosen), self.said)
 
 

@@ -1,7 +1,8 @@
 """What the business knows of the customer: orders, as events of the behaviour log tell them."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from apps.service.replies.grounding.claims import Claim, claims_of
+from apps.service.replies.grounding.numerals import plain
 from behavior.selectors import EVENTS_OF_PERSON
 from catalog.models import Item
 from catalog.selectors import find_items
@@ -163,24 +165,36 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def choose_order(facts: Facts, texts: Sequence[str]) -> Chosen:
-    """The order that the customer writes of in `texts`, the newest text first. An order of somebody else is never
-    looked up: only what the customer's own events name can be found."""
+def choose_order(facts: Facts, texts: Sequence[str], ids_in: Callable[[str], Sequence[str]]) -> Chosen:
+    """The order that the customer writes of in `texts`, the newest text first; `ids_in` gives the ids of orders that a
+    text names. An order of somebody else is never looked up: only what the customer's own events name can be found."""
+    if not facts.orders:
+        return Chosen(None, "none")
     named = {order.order_id.lower().lstrip("#"): order for order in facts.orders}
     for text in texts:
         claims = claims_of(text)
-        for claim in claims:
-            if claim.kind in ("id", "number") and claim.value in named:
-                return Chosen(named[claim.value], "named")
-        lower = text.lower()
+        # A number with a unit, such as 14 days, counts something.
+        numbers = {claim.value for claim in claims if claim.kind in ("id", "number") and not claim.unit}
+        lower = plain(text).lower()
         for order_id, order in named.items():
-            if len(order_id) >= 4 and order_id in lower:
+            if order_id in numbers or (len(order_id) >= 4 and _stands_in(order_id, lower)):
                 return Chosen(order, "named")
-        if any(claim.kind == "id" and _looks_like(claim.value, named) for claim in claims):
+        alike = [claim.value for claim in claims if claim.kind == "id" and _looks_like(claim.value, named)]
+        if any(not _is_known(order_id, facts) for order_id in [*alike, *ids_in(lower)]):
             return Chosen(None, "unknown")
-    if not facts.orders:
-        return Chosen(None, "none")
     return Chosen(facts.orders[0], "only" if len(facts.orders) == 1 else "newest")
+
+
+def _stands_in(order_id: str, text: str) -> bool:
+    """Whether an id is a whole word of a text: 1029 is no part of 10299 or of B-1029."""
+    return order_id in text and bool(re.search(rf"(?<![a-z0-9_-]){re.escape(order_id)}(?![a-z0-9_-])", text))
+
+
+def _is_known(order_id: str, facts: Facts) -> bool:
+    """Whether what is written as an order's id is a date, or the customer's own: a parcel's number, for one."""
+    if any(claim.kind == "date" for claim in claims_of(order_id)):
+        return True
+    return any(order_id == value.lower() for order in facts.orders for value in order.values.values())
 
 
 def _looks_like(value: str, order_ids: Mapping[str, Order]) -> bool:

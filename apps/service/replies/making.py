@@ -126,7 +126,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     understood = evidence.understand(asked.texts[0])
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
-    chosen = choose_order(facts, asked.texts)
+    chosen = choose_order(facts, asked.texts, evidence.order_ids_in)
     templates, articles = evidence.find_passages(asked.query, language=language)
     ranking = rank_templates(
         asked.texts,

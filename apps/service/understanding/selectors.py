@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.service import engine
 from apps.service.understanding.entities.finding import find_entities
 from apps.service.understanding.entities.kinds import Entity
+from apps.service.understanding.entities.orders import find_orders
 from apps.service.understanding.languages import detect_language
 from apps.service.understanding.models import Intent, IntentExample, UnderstandingSettings
 from apps.service.understanding.overlap import Overlap
@@ -26,6 +27,7 @@ NEAREST_READ = 20
 # Intents change by hand and seldom; examples are read whole, which a busy process does at most so often.
 _intent_names: Kept[frozenset[str]] = Kept(seconds=1.0)
 _examples: Kept["Examples"] = Kept(seconds=10.0, most=50)
+_order_patterns: Kept[list[str]] = Kept(seconds=1.0)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def order_patterns() -> list[str]:
     """As the tenant has set them; none where the usual ones hold."""
     patterns: list[str] = UnderstandingSettings.objects.values_list("order_patterns", flat=True).first() or []
     return patterns
+
+
+def order_ids_in(text: str) -> list[str]:
+    """Ids of orders that a text names, as it writes them, by the patterns as they were at most a second ago."""
+    return [order.text for order in find_orders(text, _order_patterns.get("patterns", order_patterns))]
 
 
 def understand(text: str, *, with_entities: bool = True) -> Understanding:
