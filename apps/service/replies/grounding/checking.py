@@ -4,18 +4,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
-from apps.service.replies.grounding.wording import coverage, sentences_of, words_of
+from apps.service.replies.grounding.wording import clauses_of, coverage, sentences_of, without_negation, words_of
 
 # Share of a sentence's content words that its source must hold.
 LEAST_SUPPORT = 0.6
+# A clause with fewer content words says too little to be compared.
+LEAST_WORDS = 2
 CITATION = re.compile(r"\s*\[(\d{1,2})\]")
+
+
+class Clause(NamedTuple):
+    words: frozenset[str]
+    is_negative: bool
 
 
 @dataclass(frozen=True)
 class Source:
-    """Text that a sentence may cite; `number` counts from 1, as the marks [1] in a generated reply do."""
+    """Text that a sentence may cite, the title in its first line; `number` counts from 1, as the marks [1] in a
+    generated reply do."""
 
     number: int
     text: str
@@ -28,6 +37,11 @@ class Source:
     def words(self) -> frozenset[str]:
         return words_of(self.text)
 
+    @cached_property
+    def clauses(self) -> list[Clause]:
+        # A title such as "Used items?" states nothing.
+        return _clauses(self.text.partition("\n")[2])
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -39,7 +53,8 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A sentence that nothing backs, and why: no_source, or the claims that no source makes."""
+    """A sentence that nothing backs, and why: no_source, denied (its source says the opposite), or the claims that no
+    source makes."""
 
     text: str
     why: str
@@ -49,7 +64,7 @@ def check_sentence(raw: str, sources: Sequence[Source], facts: frozenset[Claim])
     """Judge one sentence of a generated reply.
 
     It must be said by one source: one that it marks, or else the one that says most of it. Its claims must be that
-    source's own, or the order data's (`facts`).
+    source's own, or the order data's (`facts`), and it may not deny what the source says or state what that denies.
     """
     text = CITATION.sub("", raw).strip()
     marked = {int(number) for number in CITATION.findall(raw)}
@@ -60,11 +75,39 @@ def check_sentence(raw: str, sources: Sequence[Source], facts: frozenset[Claim])
     backed = [source for source in candidates if coverage(words, source.words) >= LEAST_SUPPORT]
     if not backed:
         return Dropped(text, "no_source")
-    for source in sorted(backed, key=lambda each: -coverage(words, each.words)):
-        if not unsupported(claims, source.claims | facts):
+    stating = [source for source in backed if not unsupported(claims, source.claims | facts)]
+    for source in sorted(stating, key=lambda each: -coverage(words, each.words)):
+        if not any(_is_denied(clause, source.clauses) for clause in _clauses(text)):
             return Sentence(text, source.number)
+    if stating:
+        return Dropped(text, "denied")
     missing = unsupported(claims, backed[0].claims | facts)
     return Dropped(text, ", ".join(f"{claim.value} {claim.unit}".strip() for claim in missing))
+
+
+def _clauses(text: str) -> list[Clause]:
+    read = [without_negation(clause) for clause in clauses_of(text)]
+    found = [Clause(words_of(rest), is_negative) for rest, is_negative in read]
+    return [clause for clause in found if len(clause.words) >= LEAST_WORDS]
+
+
+def _is_denied(clause: Clause, said: Sequence[Clause]) -> bool:
+    """Whether the clause of a source that is most like it says the opposite; or, where none holds all of it, one that
+    it holds: "you can return opened items within 30 days" where opened items cannot be returned."""
+    likeness = [_likeness(clause, each) for each in said]
+    best = max(likeness, default=0.0)
+    if best == 0.0:
+        return False
+    nearest = [each for each, like in zip(said, likeness, strict=True) if like == best]
+    if all(each.is_negative != clause.is_negative for each in nearest):
+        return True
+    if clause.is_negative or any(clause.words <= each.words for each in nearest):
+        return False
+    return any(each.is_negative and each.words <= clause.words for each in said)
+
+
+def _likeness(one: Clause, other: Clause) -> float:
+    return len(one.words & other.words) / len(one.words | other.words)
 
 
 def check_text(text: str, sources: Sequence[Source], facts: frozenset[Claim]) -> tuple[list[Sentence], list[Dropped]]:

@@ -8,6 +8,13 @@ from apps.service.replies.grounding.numerals import plain
 
 _WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_]+)?|\d+|[\u3400-\u9fff]+")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？；])|\n+")
+_CLAUSE = re.compile(r"[,;:，；：]\s*|\b(?:but|unless|however|because)\b|但是?|不过|因为")
+_NEGATION = re.compile(
+    r"^nor\b|\b(?:never|without|none|neither|nobody|nothing)\b|(?<=\bcan)not\b|n't\b"
+    r"|(?<!\bor )\bnot\b(?! only\b)"
+    r"|\bno\b(?! (?:later|more|less|fewer) than\b| problem\b|\.? ?#?\d)"
+    r"|不(?![仅但只同错少断久]|超过|迟于|晚于|客气)|没(?!问题)|无(?!论)|未(?!来)|非(?!常)"
+)
 # Of these a sentence may have any number, whatever its source says.
 _COMMON = frozenset(
     re.findall(
@@ -23,6 +30,17 @@ _COMMON = frozenset(
 def sentences_of(text: str) -> list[str]:
     """Sentences in their order; a line ends one too."""
     return [part for piece in _SENTENCE.split(text) if (part := piece.strip())]
+
+
+def clauses_of(text: str) -> list[str]:
+    """Parts of a text that state something by themselves, more or less."""
+    return [part for sentence in sentences_of(text) for piece in _CLAUSE.split(sentence) if (part := piece.strip())]
+
+
+def without_negation(clause: str) -> tuple[str, bool]:
+    """What a clause speaks of, and whether it denies that: "not", 不 and their like, of which two cancel each other."""
+    rest, negations = _NEGATION.subn(" ", plain(clause).lower())
+    return rest, negations % 2 == 1
 
 
 @lru_cache(maxsize=1_000)

@@ -49,6 +49,43 @@ def test_a_sentence_that_nothing_backs_is_dropped(raw: str) -> None:
     assert isinstance(check_sentence(raw, SOURCES, NOTHING), Dropped)
 
 
+OPENED = Source(
+    1,
+    "Opened items\nYou cannot return opened items. "
+    "Faulty items can be returned within 30 days, even without a receipt. "
+    "We deliver no later than 5 days after the order. 打开的商品不能退货，非常抱歉。没有收据也可以退货。",
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "You can return opened items [1].",
+        "You can return opened items within 30 days [1].",
+        "Faulty items can't be returned within 30 days [1].",
+        "Faulty items can be returned within 30 days, even with a receipt, but you can return opened items [1].",
+        "打开的商品可以退货。[1]",
+    ],
+)
+def test_a_sentence_that_its_source_denies_is_dropped(raw: str) -> None:
+    assert check_sentence(raw, [OPENED], NOTHING) == Dropped(raw.replace(" [1]", "").replace("[1]", ""), "denied")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Opened items cannot be returned [1].",
+        "No, opened items can't be returned [1].",
+        "Faulty items can be returned within 30 days, but you can not return opened items [1].",
+        "You can return faulty items, even without a receipt [1].",
+        "We deliver within 5 days after the order [1].",
+        "打开的商品不能退货。[1]",
+    ],
+)
+def test_what_is_denied_may_be_said_as_the_source_says_it(raw: str) -> None:
+    assert isinstance(check_sentence(raw, [OPENED], NOTHING), Sentence)
+
+
 def test_order_data_backs_the_claims_of_a_sentence_that_a_source_says() -> None:
     facts = claims_of("A-1029")
     raw = "You can return any item of order A-1029 within 30 days of delivery. [1]"
