@@ -40,15 +40,25 @@ _KINDS = {
 }
 _COMMIT = re.compile(rf"\b(?:{_COMMITS})\b", re.IGNORECASE)
 _CHINESE_COMMIT = re.compile(_CHINESE_COMMITS)
-# A state that the order's own data names, and the words of a sentence that may then speak of it.
+# What has come already, and not what will.
+_DELIVERED = re.compile(
+    r"\b(?:been|was|were|is|are) (?:already )?(?:delivered|received)\b(?! (?:with)?in\b| by\b| to\b| between\b)"
+    r"|\bha(?:s|ve) (?:already )?arrived\b|(?:已经?|被)(?:送达|送到|签收)",
+    re.IGNORECASE,
+)
+# States and properties of an order that back what a sentence says of it.
 _BACKED_BY = {
-    "money": ("refunded", "refund_amount", "credited", "compensation", "voucher", "discount"),
-    "delivery": ("shipped", "delivered", "in_transit", "dispatched", "delivery_date", "tracking", "carrier"),
+    "money": ("refunded", "refund_amount", "credited", "compensation"),
+    "delivery": ("shipped", "delivered", "in_transit", "dispatched", "delivery_date"),
+    "delivered": ("delivered",),
 }
+_NOTHING = re.compile(r"[\s0.,]*|no|none|false|null", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Promise:
+    """`kind` is money, delivery, or delivered, which is said to be over."""
+
     kind: str
     sentence: str
 
@@ -60,15 +70,17 @@ def promises_of(text: str) -> list[Promise]:
         for kind, (english, chinese) in _KINDS.items():
             committed = english.search(sentence) and _COMMIT.search(sentence)
             if committed or (chinese.search(sentence) and _CHINESE_COMMIT.search(sentence)):
-                found.append(Promise(kind, sentence))
+                is_over = kind == "delivery" and _DELIVERED.search(sentence)
+                found.append(Promise("delivered" if is_over else kind, sentence))
     return found
 
 
 def unbacked_promises(text: str, order: Mapping[str, str]) -> list[Promise]:
     """Promises that the data of the order, {name: value}, says nothing of.
 
-    A promise of money needs a refund, credit or voucher there, one of delivery that the order is on its way. Figures
-    and dates are checked apart, as claims.
+    A promise of money needs a refund or credit there, one of delivery that the order is on its way, and what has been
+    delivered the status "delivered". Figures and dates are checked apart, as claims.
     """
-    known = {*order, order.get("status", "").lower().replace(" ", "_")}
+    known = {name for name, value in order.items() if name != "delivered" and not _NOTHING.fullmatch(value)}
+    known.add(order.get("status", "").lower().replace(" ", "_"))
     return [promise for promise in promises_of(text) if not known.intersection(_BACKED_BY[promise.kind])]

@@ -143,3 +143,32 @@ def test_the_orders_own_data_backs_a_promise_of_its_kind_alone() -> None:
     assert not unbacked_promises("Your order has been shipped.", {"status": "shipped"})
     assert unbacked_promises("Your refund has been paid.", {"status": "shipped"})
     assert not unbacked_promises("Your refund has been paid.", {"status": "refunded"})
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("We will refund you the full price.", {"discount": "0"}),
+        ("We will refund you the full price.", {"discount": "5.00", "voucher": "SPRING"}),
+        ("Your refund has been paid.", {"refund_amount": "0.00"}),
+        ("Your refund has been paid.", {"refunded": "false"}),
+        ("Your parcel will arrive.", {"carrier": "DHL", "tracking": "TR-1"}),
+        ("Your order has been delivered.", {"status": "shipped", "delivery_date": "2026-11-30"}),
+        ("您的包裹已送达。", {"status": "shipped"}),
+    ],
+)
+def test_data_that_says_something_else_backs_no_promise(text: str, order: dict[str, str]) -> None:
+    assert unbacked_promises(text, order)
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("Your refund has been paid.", {"refund_amount": "20.00"}),
+        ("Your parcel will arrive.", {"delivery_date": "2026-11-30"}),
+        ("Your order has been delivered.", {"status": "Delivered"}),
+        ("Your order will be delivered within days.", {"status": "in transit"}),
+    ],
+)
+def test_data_that_says_the_same_backs_a_promise(text: str, order: dict[str, str]) -> None:
+    assert not unbacked_promises(text, order)
