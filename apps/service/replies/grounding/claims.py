@@ -44,6 +44,8 @@ CHINESE_DAYS = (
     "今天|明天|后天|今晚|昨天|下周|本周|下个月|本月|周[一二三四五六日天]|星期[一二三四五六日天]|礼拜[一二三四五六日天]"
 )
 UNITS = {
+    # Before the day, which is 日 too.
+    "JPY": "jpy|yen|日元|円",
     "%": "%|percent|per cent|％",
     "minute": "minutes?|mins?|分钟",
     "hour": "hours?|hrs?|个?小时|个?钟头",
@@ -55,7 +57,7 @@ UNITS = {
     "USD": "usd|us dollars?|dollars?|bucks?|美元|美金",
     "EUR": "eur|euros?|欧元",
     "GBP": "gbp|pounds?|英镑",
-    "CNY": "cny|rmb|yuan|元|块钱?|人民币|jpy|yen|日元|円",
+    "CNY": "cny|rmb|yuan|元|块钱?|人民币",
 }
 SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "CNY", "￥": "CNY"}
 CODES = "aud|cad|chf|sek|nok|dkk|pln|czk|inr|krw|sgd|hkd|twd|thb|brl|mxn|zar|try|aed|nzd"
@@ -65,10 +67,16 @@ _DIGITS = r"\d+(?:[.,' ]\d{3}(?!\d))*(?:[.,]\d+)?"
 
 URL = re.compile(r"(?:https?://|www\.)[^\s<>()\[\]\"'，。；！？、）】]+", re.IGNORECASE)
 EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+# Endings that make a domain however they are written; others do in one case alone, since "items.Please" lacks a space.
+_ENDINGS = (
+    "com|net|org|io|ai|co|cn|de|uk|us|ca|au|nl|eu|fr|info|biz|shop|store|app|dev|ru|xyz|top|site|online|link|support|me|tv|"
+    "example|test"
+)
+_FILES = "js|ts|py|md|pdf|txt|csv|docx?|xlsx?|png|jpe?g|gif|svg|zip|html?|json|xml|exe|mp[34]"
 _DOMAIN = re.compile(
-    r"(?<![\w@.-])(?:[a-z0-9-]+\.)+(?:com|net|org|io|co|cn|de|uk|eu|fr|info|biz|shop|store|app|dev|ru|xyz|top|site|"
-    r"online|link|me|tv|example|test)(?:/[^\s<>()\"'，。；]*)?(?![\w-])",
-    re.IGNORECASE,
+    rf"(?<![A-Za-z0-9_@.-])(?:[A-Za-z0-9-]+\.)*(?:(?i:[a-z0-9-]+\.(?:{_ENDINGS}))"
+    rf"|(?=[0-9-]*[A-Za-z])[A-Za-z0-9-]{{2,}}\.(?!(?:{_FILES})\b)(?:[a-z]{{2,}}|[A-Z]{{2,}}))"
+    r"(?:/[^\s<>()\"'，。；]*)?(?![A-Za-z0-9_-])"
 )
 _ISO_DATE = re.compile(r"(?<!\d)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]\d{2}:\d{2}(?::\d{2})?\S*)?(?!\d)")
 _CHINESE_DATE = re.compile(r"(?:(\d{4})\s*年\s*)?(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]")
