@@ -55,18 +55,20 @@ LONGEST_QUOTE = 400
 
 # What is asked of a source is looked at once more: what was retired since its chunks were found is not told.
 PASSAGES = """
-    SELECT chunk.id, chunk.source_id, chunk.kind, chunk.headings, chunk.text, source.title, source.version
+    SELECT chunk.id, chunk.source_id, chunk.kind, chunk.headings, chunk.text, source.title, source.version,
+        CASE WHEN source.kind <> 'article' AND source.body <> chunk.text THEN source.body ELSE chunk.text END
     FROM unnest(%s::uuid[]) AS wanted(id)
     JOIN service_chunk AS chunk ON chunk.tenant_id = %s AND chunk.id = wanted.id
     JOIN service_source AS source ON source.tenant_id = chunk.tenant_id AND source.id = chunk.source_id
     WHERE source.status = 'published' AND (source.valid_from IS NULL OR source.valid_from <= now())
         AND (source.valid_until IS NULL OR now() < source.valid_until)"""
-COLUMNS = ("id", "source_id", "kind", "headings", "text", "title", "version")
+COLUMNS = ("id", "source_id", "kind", "headings", "text", "title", "version", "whole")
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a source that may answer a query, of which `asked` has the `beginnings`.
+    """A part of a source that may answer a query, of which `asked` has the `beginnings`. `whole` is what can be given
+    as it is: the body of a macro or past reply, of an article the part.
 
     `score` is that of the last stage that judged it. `stages` has each stage's: full_text (relevance), dense (cosine),
     fuse, rerank, cross_encode (probability); None where a stage did not find or judge it.
@@ -78,6 +80,7 @@ class Passage:
     kind: str
     title: str
     text: str
+    whole: str
     score: float
     stages: dict[str, float | None]
     asked: Set[str] = field(default=frozenset(), repr=False)
@@ -257,6 +260,7 @@ def _passage(asked: Set[str], row: dict[str, Any], scores: dict[str, float | Non
         kind=row["kind"],
         title=row["title"],
         text=row["text"],
+        whole=row["whole"],
         score=score or 0.0,
         stages=scores,
         asked=asked,

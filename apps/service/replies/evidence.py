@@ -54,11 +54,14 @@ def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], 
     """(macros and past replies, articles) that customers may read, best first; one search."""
     known = (language or "").partition("-")[0]
     found = [
-        Evidence(str(each.source_id), each.version, each.kind, each.title, partial(_quote, each), each.text, each.score)
+        Evidence(
+            str(each.source_id), each.version, each.kind, each.title, partial(_quote, each), each.whole, each.score
+        )
         for each in search(query, language=known if known in LANGUAGES else None, count=PASSAGES_READ)
     ]
-    templates = [passage for passage in found if passage.kind in TEMPLATES]
-    return templates, [passage for passage in found if passage.kind not in TEMPLATES]
+    # A long macro is found by several of its parts, and given whole, once.
+    templates = {passage.source: passage for passage in reversed(found) if passage.kind in TEMPLATES}
+    return [*reversed(templates.values())], [passage for passage in found if passage.kind not in TEMPLATES]
 
 
 def usual_templates(language: str | None) -> list[Evidence]:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from apps.service.conversations.models import Conversation, Message
+from apps.service.knowledge.models import Chunk
 from apps.service.replies.models import Reply
 from behavior.models import Event
 from decisions.models import Decision
@@ -36,6 +37,26 @@ def test_a_macro_is_filled_from_the_customers_order(desk: Desk, shop: dict[str, 
     assert (decision.application, decision.items[0]["id"]) == ("service", "draft")
     assert decision.request["citations"] == [[str(shop["where"].id), 1, [1, 2]]]
     assert "Where is my order" not in str(decision.request)
+
+
+LONG = "\n\n".join(
+    f"# Step {step}\n\nWash the wool sweater by hand in cold water. "
+    "Use a mild soap for the wool sweater, and never bleach. "
+    f"Let the wool sweater dry flat for a day, as step {step} says. {'Press it gently between two towels. ' * 3}"
+    for step in ("one", "two", "three")
+)
+
+
+def test_a_long_macro_is_given_whole_and_once(desk: Desk, publish: Any, tenant: Tenant) -> None:
+    macro = publish("Washing a wool sweater", LONG, kind="macro")
+    with tenant_scope(tenant.id):
+        assert Chunk.objects.filter(source=macro).count() > 1
+
+    reply = desk.ask("How do I wash a wool sweater?")
+
+    assert reply["reply"] == macro.body
+    assert reply["citations"][0]["source"] == str(macro.id)
+    assert reply["suggestions"] == []
 
 
 def test_sentences_of_an_article_are_quoted_word_for_word(desk: Desk, shop: dict[str, Any]) -> None:
