@@ -16,7 +16,7 @@ from apps.service.conversations.events import CustomerUnknown
 from apps.service.conversations.models import Conversation, ConversationStatus
 from apps.service.conversations.services import ConversationChanged, MessageConflict, assign, move
 from apps.service.inbox import filters, selectors
-from apps.service.inbox.page import clock_of, conversation_context, thread_context, tone_of
+from apps.service.inbox.page import clock_of, conversation_context, filled_macros, thread_context, tone_of
 from apps.service.inbox.presence import look
 from apps.service.inbox.services import answer
 from apps.service.knowledge.models import SourceAudience, SourceKind
@@ -119,11 +119,12 @@ class ConversationAdmin(TenantModelAdmin):
         return render(request, "service/thread.html", context)
 
     def macros_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        self.seen_row(request, object_id)
+        conversation = self.seen_row(request, object_id)
         query = request.GET.get("q", "").strip()[:LONGEST_QUERY]
         kinds = [SourceKind.MACRO, SourceKind.REPLY]
         found = search(query, audience=SourceAudience.AGENTS, kinds=kinds, count=MACROS_SHOWN) if query else []
-        return render(request, "service/macros.html", {"macros": found, "query": query})
+        macros = filled_macros(conversation, found, agent_name(request))
+        return render(request, "service/macros.html", {"macros": macros, "query": query})
 
     def next_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         conversation = self.seen_row(request, object_id)
@@ -140,7 +141,8 @@ class ConversationAdmin(TenantModelAdmin):
         conversation = self.row(request, str(object_id))
         act = ACTS.get(request.POST.get("act", ""))
         try:
-            words = act(conversation, request.POST, actor_name(request)) if act else "Nothing was asked for."
+            given = request.POST.dict() | {"agent_name": agent_name(request)}
+            words = act(conversation, given, actor_name(request)) if act else "Nothing was asked for."
         except ValidationError as error:
             self.refuse(request, conversation, " ".join(error.messages))
         except REFUSED as error:
@@ -198,6 +200,12 @@ class ConversationAdmin(TenantModelAdmin):
         return conversation.assignee or "nobody"
 
 
+def agent_name(request: HttpRequest) -> str:
+    """As customers read it."""
+    name = request.user.get_full_name() if request.user.is_authenticated else ""
+    return name or actor_name(request).partition("@")[0]
+
+
 def _forget(request: HttpRequest, conversation: Conversation) -> None:
     if str(conversation.id) in request.session.get(KEPT, {}):
         del request.session[KEPT]
@@ -219,11 +227,17 @@ def _judged(reply: Reply, actor: str, words: str) -> str:
 
 
 def _accept(conversation: Conversation, given: Any, actor: str) -> str:
-    return _judged(accept_reply(reply_id=_reply(conversation, given), actor=actor), actor, "The draft is sent.")
+    reply = accept_reply(reply_id=_reply(conversation, given), actor=actor, agent_name=given["agent_name"])
+    return _judged(reply, actor, "The draft is sent.")
 
 
 def _edit(conversation: Conversation, given: Any, actor: str) -> str:
-    reply = edit_reply(reply_id=_reply(conversation, given), text=given.get("text", ""), actor=actor)
+    reply = edit_reply(
+        reply_id=_reply(conversation, given),
+        text=given.get("text", ""),
+        actor=actor,
+        agent_name=given["agent_name"],
+    )
     return _judged(reply, actor, f"Sent; {percent(reply.edit_distance or 0, 0)} of the draft was changed.")
 
 
@@ -243,6 +257,7 @@ def _answer(conversation: Conversation, given: Any, actor: str) -> str:
         actor=actor,
         seen=seen,
         client_id=f"console:{answer_id}",
+        agent_name=given["agent_name"],
     )
     return "The answer is sent."
 

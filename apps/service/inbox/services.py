@@ -7,15 +7,19 @@ from django.db import transaction
 from apps.service.conversations import services as conversations
 from apps.service.conversations.models import Conversation, Message, Role
 from apps.service.conversations.services import ConversationChanged
+from apps.service.replies.slots import as_given, check_filled
 
 
-def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id: str) -> Message:
+def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id: str, agent_name: str = "") -> Message:
     """Send what an agent wrote; a draft that waits is superseded by it.
 
-    `seen` is how many messages the agent has seen: with one more, written by whomever, the answer is refused. Sent
+    The agent's name goes where the text has a place for it; with another place left open it is refused. `seen` is how
+    many messages the agent has seen: with one more, written by whomever, the answer is refused. Sent
     again under the same `client_id` it is stored once. Raises Conversation.DoesNotExist, ConversationChanged,
     ValidationError, MessageConflict and CustomerUnknown.
     """
+    text = as_given(text, agent_name)
+    check_filled(text)
     with transaction.atomic():
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
         is_stored = Message.objects.filter(conversation=conversation, client_id=client_id).exists()

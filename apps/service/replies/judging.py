@@ -12,6 +12,7 @@ from apps.service.conversations.models import Conversation, Role
 from apps.service.replies.editing import edit_distance
 from apps.service.replies.models import JUDGED, Reply, ReplyStatus
 from apps.service.replies.services import give
+from apps.service.replies.slots import as_given, check_filled
 from behavior.parsing import Invalid
 
 LONGEST_NOTE = 2_000
@@ -21,18 +22,19 @@ class AlreadyJudged(Exception):
     """Somebody else was faster, or the reply is no draft any more."""
 
 
-def accept_reply(*, reply_id: UUID, actor: str) -> Reply:
-    """Send a draft as it is. Raises Reply.DoesNotExist and AlreadyJudged, as all of these do."""
-    return _judge(reply_id, ReplyStatus.ACCEPTED, actor, text=None)
+def accept_reply(*, reply_id: UUID, actor: str, agent_name: str = "") -> Reply:
+    """Send a draft as it is, with the agent's name where it has a place for that. Raises ValidationError where another
+    place is left open, and Reply.DoesNotExist and AlreadyJudged, as all of these do."""
+    return _judge(reply_id, ReplyStatus.ACCEPTED, actor, text=None, agent_name=agent_name)
 
 
-def edit_reply(*, reply_id: UUID, text: str, actor: str) -> Reply:
+def edit_reply(*, reply_id: UUID, text: str, actor: str, agent_name: str = "") -> Reply:
     """Send a draft as the agent changed it; unchanged it counts as accepted. Raises ValidationError."""
     try:
         cleaned = clean_text(text)
     except Invalid as problem:
         raise ValidationError({"text": problem.message}) from None
-    return _judge(reply_id, ReplyStatus.EDITED, actor, text=cleaned)
+    return _judge(reply_id, ReplyStatus.EDITED, actor, text=as_given(cleaned, agent_name), agent_name=agent_name)
 
 
 def reject_reply(*, reply_id: UUID, actor: str, note: str = "") -> Reply:
@@ -42,7 +44,7 @@ def reject_reply(*, reply_id: UUID, actor: str, note: str = "") -> Reply:
     return _judge(reply_id, ReplyStatus.REJECTED, actor, text=None, note=note)
 
 
-def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: str = "") -> Reply:
+def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: str = "", agent_name: str = "") -> Reply:
     with transaction.atomic():
         conversation_id = Reply.objects.values_list("conversation_id", flat=True).get(id=reply_id)
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
@@ -55,8 +57,10 @@ def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: s
         if status == ReplyStatus.REJECTED:
             reply.status, reply.edit_distance = ReplyStatus.REJECTED, None
         else:
-            reply.final_text = reply.text if text is None else text
-            reply.edit_distance = edit_distance(reply.text, reply.final_text)
+            drafted = as_given(reply.text, agent_name)
+            reply.final_text = drafted if text is None else text
+            check_filled(reply.final_text)
+            reply.edit_distance = edit_distance(drafted, reply.final_text)
             reply.status = ReplyStatus.EDITED if reply.edit_distance > 0 else ReplyStatus.ACCEPTED
             give(conversation, reply, text=reply.final_text, role=Role.AGENT, author=actor)
         reply.save()

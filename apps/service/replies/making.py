@@ -140,10 +140,20 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         understood=understood,
         facts=facts,
         chosen=chosen,
-        values={**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name},
+        values=_values(asked, facts, chosen, settings),
         articles=articles[:ARTICLES_READ],
         ranking=ranking,
     )
+
+
+def slots_of(asked: Asked, settings: ServiceSettings) -> dict[str, str]:
+    """What the slots of macros are filled with, where nothing else is to be gathered."""
+    facts = read_facts(asked.keys, settings.order_event_types)
+    return _values(asked, facts, choose_order(facts, asked.texts, evidence.order_ids_in), settings)
+
+
+def _values(asked: Asked, facts: Facts, chosen: Chosen, settings: ServiceSettings) -> dict[str, str]:
+    return {**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name}
 
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:

@@ -176,8 +176,33 @@ def test_what_a_customer_writes_is_text_on_the_page(desk: Desk, agent: Callable[
     assert "5 &lt; 6 &amp; &quot;quotes&quot; {{ settings }} 你好 🎉" in page
 
 
-def test_macros_are_searched(desk: Desk, shop: dict[str, Any], agent: Callable[..., Agent]) -> None:
-    assert "Where is my order?" in agent("ann").read(f"{desk.id}/macros/?q=order")
+def test_macros_are_searched_and_come_filled(desk: Desk, shop: dict[str, Any], agent: Callable[..., Agent]) -> None:
+    found = agent("ann").read(f"{desk.id}/macros/?q=order")
+
+    assert "Where is my order?" in found
+    assert "Your order A-1029 of" in found
+
+
+def test_an_agents_name_is_filled_in_and_what_else_is_open_is_not_sent(
+    desk: Desk, open_desk: Callable[..., Desk], publish: Callable[..., Any], agent: Callable[..., Agent], tenant: Tenant
+) -> None:
+    publish("Opening hours of the shop", "We open at nine. Yours, {{agent.name}}", kind="macro")
+    publish("Where is my order?", "Your order is {{order.status}}.", kind="macro")
+    ann = agent("ann")
+
+    desk.ask("What are the opening hours of the shop?")
+    assert "The draft is sent." in ann.act(desk, "accept", **ann.open(desk))
+    assert texts(tenant)[-1] == ("agent", "We open at nine. Yours, ann")
+    with tenant_scope(tenant.id):
+        assert Reply.objects.get().status == "accepted"
+
+    other = open_desk({"user_id": "without-orders"})
+    other.ask("Where is my order?")
+    assert "[order.status] still stands for a value" in ann.act(other, "accept", **ann.open(other))
+    refused = ann.act(other, "answer", text="Call us at [PHONE_1] about {{order.id}}.", **ann.open(other))
+    assert "{{order.id}}, [PHONE_1] still stands for a value" in refused
+    assert "about {{order.id}}.</textarea>" in refused
+    assert texts(tenant)[-1] == ("customer", "Where is my order?")
 
 
 def test_a_draft_of_another_conversation_is_refused(

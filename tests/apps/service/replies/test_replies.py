@@ -148,6 +148,22 @@ def test_a_slot_without_a_value_is_never_sent(open_desk: Callable[..., Desk]) ->
     assert "[order.status]" in reply["reply"]
 
 
+@pytest.mark.usefixtures("shop")
+def test_an_agent_does_not_send_a_slot_without_a_value(open_desk: Callable[..., Desk], api: ApiClient) -> None:
+    reply = open_desk({"user_id": "without-orders"}).ask("Where is my order?")
+    path = f"replies/{reply['id']}/judgement"
+
+    accepted = api.post(path, {"judgement": "accept"})
+    edited = api.post(path, {"judgement": "edit", "text": "It is {{ order.status }}."})
+
+    for refused, place in ((accepted, "[order.status]"), (edited, "{{ order.status }}")):
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["field"] == "text"
+        assert place in refused.json()["errors"][0]["message"]
+    written = api.post(path, {"judgement": "edit", "text": "It is on its way."})
+    assert written.json()["status"] == "edited"
+
+
 @pytest.mark.usefixtures("sending", "shop")
 def test_somebody_elses_order_is_never_told(open_desk: Callable[..., Desk], send_event: Callable[..., None]) -> None:
     send_event("order_shipped", subject={"user_id": "other"}, order_id="B-2000", tracking_number="TR-9999")
