@@ -64,6 +64,11 @@ class Conversation(TenantOwned):
         return self.title or f"Conversation of {self.opened_at:%Y-%m-%d %H:%M}"
 
     @property
+    def is_with_agent(self) -> bool:
+        """Whether an agent has it, or was done with it: nothing is said in it without one."""
+        return bool(self.assignee) or self.status in (ConversationStatus.HANDED_OFF, ConversationStatus.CLOSED)
+
+    @property
     def keys(self) -> list[bytes]:
         """Keys of the customer, the user's first, as reads of the behaviour log take them."""
         key = bytes(self.subject_key)

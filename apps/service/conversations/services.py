@@ -195,8 +195,8 @@ def _follow(conversation: Conversation, message: Message) -> None:
 
 
 def supersede_replies(conversation: Conversation, *, but: UUID | None = None) -> None:
-    """Replies that are under way, and drafts that nobody has judged, answer a message that is not the newest any more;
-    one statement. The conversation's row must be locked."""
+    """Replies that are under way, and drafts that nobody has judged, answer nothing that waits any more; one
+    statement. The conversation's row must be locked."""
     waiting = Reply.objects.filter(conversation=conversation, status__in=(ReplyStatus.UNDER_WAY, ReplyStatus.WAITING))
     others = waiting.exclude(id=but) if but else waiting
     others.update(status=ReplyStatus.SUPERSEDED, settled_at=timezone.now())
@@ -217,7 +217,10 @@ def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | N
 
 
 def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = None, note: str = "") -> Conversation:
-    """Bring the conversation to another status. Raises ValidationError for a move that there is not."""
+    """Bring the conversation to another status; replies in one that is closed are superseded.
+
+    Raises ValidationError for a move that there is not.
+    """
 
     def change(conversation: Conversation) -> None:
         if to == conversation.status:
@@ -233,6 +236,7 @@ def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = No
         conversation.closed_at = timezone.now() if to == ConversationStatus.CLOSED else None
         if to == ConversationStatus.CLOSED:
             conversation.waiting_since = None
+            supersede_replies(conversation)
 
     return _change(conversation_id, version, change)
 

@@ -8,6 +8,7 @@ from apps.service.replies.models import ReplyAction
 from apps.service.replies.settings import ServiceSettings
 
 ANY_INTENT = "*"
+WITH_AGENT = ("with_agent", "an agent has this conversation")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ def decide(case: Case, settings: ServiceSettings) -> Verdict:
     return Verdict(ReplyAction.SEND, [{"code": "confident", "text": text}])
 
 
+def for_agent(verdict: Verdict) -> Verdict:
+    """The verdict where an agent has taken the conversation since: nothing is sent."""
+    if verdict.action != ReplyAction.SEND:
+        return verdict
+    code, text = WITH_AGENT
+    return Verdict(ReplyAction.DRAFT, [{"code": code, "text": text}])
+
+
 def _why_hand_off(case: Case, settings: ServiceSettings) -> list[tuple[str, str]]:
     found = []
     if case.asks_for_human:
@@ -64,7 +73,7 @@ def _why_hand_off(case: Case, settings: ServiceSettings) -> list[tuple[str, str]
 def _why_draft(case: Case, settings: ServiceSettings) -> list[tuple[str, str]]:
     found = list(case.doubts)
     if case.is_with_agent:
-        found.append(("with_agent", "an agent has this conversation"))
+        found.append(WITH_AGENT)
     if case.is_unhappy:
         found.append(("unhappy", "the customer sounds unhappy; an agent reads it first"))
     if settings.send_above is None:

@@ -16,6 +16,7 @@ from apps.service.conversations.services import supersede_replies
 from apps.service.replies.backends.base import Backend
 from apps.service.replies.backends.choosing import generative_backends, ready
 from apps.service.replies.composing import extract
+from apps.service.replies.deciding import for_agent
 from apps.service.replies.generating import Generation, generate
 from apps.service.replies.making import Gathered, Made, gather, judge, make_reply
 from apps.service.replies.models import Reply, ReplyStatus
@@ -149,7 +150,8 @@ def _made(job: Job, written: Generation | None, failures: list[str]) -> Made:
 
 
 def _finish(reply_id: UUID, made: Made, started: float) -> bool:
-    """Settle the reply if it is still wanted: under way, and no newer message of the customer is there."""
+    """Settle the reply if it is still wanted: under way, and no newer message of the customer is there. Where an agent
+    has taken the conversation meanwhile nothing is sent."""
     with transaction.atomic():
         conversation_id = Reply.objects.values_list("conversation_id", flat=True).get(id=reply_id)
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
@@ -163,6 +165,8 @@ def _finish(reply_id: UUID, made: Made, started: float) -> bool:
             Reply.objects.filter(id=reply_id).update(status=status, settled_at=timezone.now())
             return False
         assert newest.role == Role.CUSTOMER
+        if conversation.is_with_agent:
+            made = replace(made, verdict=for_agent(made.verdict))
         take(reply, made)
         reply.save()
         supersede_replies(conversation, but=reply.id)

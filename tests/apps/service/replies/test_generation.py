@@ -216,6 +216,31 @@ def test_a_newer_message_supersedes_what_is_being_written(
         assert Decision.objects.count() == 1
 
 
+@pytest.mark.usefixtures("sending")
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, "sent"),
+        ({"assignee": "ann"}, "waiting"),
+        ({"status": "handed_off"}, "waiting"),
+        ({"status": "closed"}, "superseded"),
+    ],
+)
+def test_what_is_written_while_an_agent_takes_over_is_not_sent(
+    desk: Desk, model: StubServer, write: Write, api: ApiClient, change: dict[str, str], status: str
+) -> None:
+    model.answer = lambda body: ["You can return an item within 30 days of delivery [1]."]
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    if change:
+        assert api.patch(f"conversations/{desk.id}", change).status_code == 200
+
+    write(asked)
+
+    assert read(api, asked)["status"] == status
+    assert [each["role"] for each in desk.read()["messages"]].count("bot") == (status == "sent")
+
+
 def test_with_every_worker_dead_a_late_reply_is_answered_without_a_model(
     desk: Desk, model: StubServer, api: ApiClient, settings: Any, write: Write
 ) -> None:

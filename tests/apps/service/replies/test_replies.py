@@ -140,6 +140,27 @@ def test_what_was_handed_off_stays_with_the_agents(desk: Desk, shop: dict[str, A
 
 
 @pytest.mark.usefixtures("sending", "shop")
+def test_nothing_is_sent_where_an_agent_has_taken_the_conversation(desk: Desk, api: ApiClient) -> None:
+    assert api.patch(f"conversations/{desk.id}", {"assignee": "ann"}).status_code == 200
+
+    reply = desk.ask("Where is my order?")
+
+    assert reply["action"] == "draft"
+    assert "with_agent" in codes(reply)
+    assert api.patch(f"conversations/{desk.id}", {"assignee": ""}).status_code == 200
+    assert desk.ask("Where is my order?")["action"] == "send"
+
+
+@pytest.mark.usefixtures("shop")
+def test_closing_a_conversation_supersedes_the_draft_in_it(desk: Desk, api: ApiClient) -> None:
+    draft = desk.ask("Where is my order?")
+
+    assert api.patch(f"conversations/{desk.id}", {"status": "closed"}).status_code == 200
+
+    assert api.get(f"replies/{draft['id']}").json()["status"] == "superseded"
+
+
+@pytest.mark.usefixtures("sending", "shop")
 def test_a_slot_without_a_value_is_never_sent(open_desk: Callable[..., Desk]) -> None:
     reply = open_desk({"user_id": "without-orders"}).ask("Where is my order?")
 
