@@ -18,6 +18,7 @@ LEAST_MATCH = 0.3
 # A model that thinks less of a reply does not bring it up.
 LEAST_PROBABILITY = 0.05
 MOST_SUGGESTIONS = 3
+END_MARKS = tuple(".!?。！？；")
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,19 @@ def better(template: Candidate | None, extracted: Candidate | None) -> Candidate
 
 
 def join(sentences: Sequence[str]) -> str:
-    """Sentences as one text; Chinese ones have no space between them."""
+    """Sentences as one text; Chinese ones have no space between them, and an entry of a list has its own line."""
     text = ""
     for sentence in sentences:
-        glue = "" if not text or (text[-1] in "。！？；" and not sentence[:1].isascii()) else " "
-        text += glue + sentence
+        text += _glue(text, sentence) + sentence
     return text
+
+
+def _glue(text: str, sentence: str) -> str:
+    if not text:
+        return ""
+    if text.rstrip("\"')]")[-1:] not in END_MARKS:
+        return "\n"
+    return "" if text[-1] in "。！？；" and not sentence[:1].isascii() else " "
 
 
 def citations_of(candidate: Candidate) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.service.conversations.models import Conversation, Message
 from apps.service.knowledge.models import Chunk
+from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.models import Reply
 from behavior.models import Event
 from decisions.models import Decision
@@ -66,6 +67,18 @@ def test_sentences_of_an_article_are_quoted_word_for_word(desk: Desk, shop: dict
     assert all(sentence in RETURNS for sentence in reply["reply"].split(". "))
     assert "within 30 days of delivery" in reply["reply"]
     assert reply["citations"][0]["source"] == str(shop["returns"].id)
+
+
+def test_an_article_in_markdown_is_quoted_as_a_customer_reads_it(desk: Desk, publish: Any) -> None:
+    body = "# Return an item\n\n- Pack the item **well**\n- Print the [return label](https://shop.example/label)\n\n"
+    publish("Returning an item", f"{body}## Where\n1. Bring the item to the post. Keep the receipt of the return.")
+
+    reply = desk.ask("How do I pack an item and print the label for its return?")
+
+    assert reply["backend"] == "extractive"
+    assert reply["reply"] == "Pack the item well\nPrint the return label\nBring the item to the post."
+    assert reply["citations"][0]["sentences"] == [1, 2, 3]
+    assert len(sentences_of(reply["reply"])) == 3
 
 
 def test_a_chinese_question_has_a_chinese_answer(desk: Desk, shop: dict[str, Any]) -> None:
