@@ -1,5 +1,6 @@
 """Replies that a language model writes: in a worker, backend after backend, each sentence checked as it comes."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -29,6 +30,11 @@ log = structlog.get_logger(__name__)
 MOST_SOURCES = 8
 MOST_TURNS = 6
 MOST_DROPPED_SHOWN = 5
+# Names of an order's properties, in lower case.
+_PERSONAL = re.compile(
+    r"name|mail|phone|mobile|address|street|recipient|receiver|consignee|contact|birth|post_?code|postal|"
+    r"(?:^|_)(?:city|town|zip|tel|fax)(?:$|_)|地址|电话|手机|姓名|收件|收货|邮箱"
+)
 
 
 @dataclass
@@ -92,7 +98,7 @@ def generate(
 ) -> Generation:
     """Ask one backend; each sentence that its source backs is told to `stream` at once, others never are."""
     passages = passages_for(gathered)
-    mask = Mask(names=[gathered.facts.customer["name"]] if "name" in gathered.facts.customer else [])
+    mask = Mask(private=_private(gathered))
     hide = mask.hide if backend.is_outside else str
     request = ReplyRequest(
         turns=[(role, hide(text)) for role, text in turns[-MOST_TURNS:]],
@@ -122,6 +128,13 @@ def generate(
     if backend.tokens_used is not None:
         result.tokens, result.counted = backend.tokens_used, True
     return result
+
+
+def _private(gathered: Gathered) -> list[tuple[str, str]]:
+    """What is known of the customer, and properties of the order that say who or where somebody is."""
+    customer = [("EMAIL" if name == "email" else "NAME", value) for name, value in gathered.facts.customer.items()]
+    order = [("PRIVATE", value) for name, value in gathered.chosen.values.items() if _PERSONAL.search(name)]
+    return [*customer, *order]
 
 
 def _whole_sentences(pieces: Iterator[str]) -> Iterator[str]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from apps.service.replies.grounding.wording import words_of
+
 _EMAIL = re.compile(r"[\w.%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
@@ -27,6 +29,7 @@ _NAME = re.compile(
 _CHINESE_NAME = re.compile(r"(?:我叫|我是|姓名[：:]?|收件人[：:]?)\s*(?P<name>[\u4e00-\u9fff]{2,4})(?=[，。,.\s]|$)")
 _MARK = re.compile(r"\[([A-Z]+_\d+)\]")
 _FEWEST_PHONE_DIGITS = 8
+SHORTEST_PRIVATE = 2
 
 
 def _is_card(text: str) -> bool:
@@ -58,21 +61,28 @@ _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[str], bool]]] = [
 
 @dataclass
 class Mask:
-    """Hides personal data of several texts of one conversation; the same value has the same mark in all of them."""
+    """Hides personal data of several texts of one conversation; the same value has the same mark in all of them.
+
+    `private` are what is known of the customer, as (kind, value): hidden in small letters and capitals, except for
+    a name such as Will, which is a common word too. `names` are hidden as they are written.
+    """
 
     names: Iterable[str] = ()
+    private: Iterable[tuple[str, str]] = ()
     _values: dict[str, str] = field(default_factory=dict)  # mark -> value
 
     def hide(self, text: str) -> str:
         """The text with marks such as [EMAIL_1]. Marks that the text itself writes lose their brackets, so that nobody
         can have another's data put in."""
         text = _MARK.sub(r"(\1)", text)
+        for kind, value in sorted(self.private, key=lambda each: -len(each[1])):
+            if len(value) >= SHORTEST_PRIVATE:
+                flags = re.IGNORECASE if words_of(value) else 0
+                text = re.sub(_whole(value), lambda found, kind=kind: self._mark(kind, found[0]), text, flags=flags)
         for kind, pattern, is_one in _PATTERNS:
             text = self._hide(text, kind, pattern, is_one)
         for name in sorted({*self.names, *names_in(text)}, key=len, reverse=True):
-            text = re.sub(
-                rf"(?<!\w){re.escape(name)}(?!\w)" if name.isascii() else re.escape(name), self._name(name), text
-            )
+            text = re.sub(_whole(name), self._mark("NAME", name), text)
         return text
 
     def _hide(self, text: str, kind: str, pattern: re.Pattern[str], is_one: Callable[[str], bool]) -> str:
@@ -82,9 +92,6 @@ class Mask:
         """The text with the values behind its marks; a mark that was never made stays."""
         return _MARK.sub(lambda match: self._values.get(match[0], match[0]), text)
 
-    def _name(self, name: str) -> str:
-        return self._mark("NAME", name)
-
     def _mark(self, kind: str, value: str) -> str:
         for mark, known in self._values.items():
             if known == value and mark.startswith(f"[{kind}_"):
@@ -92,6 +99,10 @@ class Mask:
         mark = f"[{kind}_{sum(each.startswith(f'[{kind}_') for each in self._values) + 1}]"
         self._values[mark] = value
         return mark
+
+
+def _whole(value: str) -> str:
+    return rf"(?<!\w){re.escape(value)}(?!\w)" if value.isascii() else re.escape(value)
 
 
 def marks_in(text: str) -> tuple[str, ...]:

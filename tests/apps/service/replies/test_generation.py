@@ -119,6 +119,31 @@ def test_the_server_hears_masked_texts_and_its_own_key(
     assert (body["stream"], body["model"], "tools" in body) == (True, "m", False)
 
 
+def test_the_server_hears_nothing_personal_of_an_order(
+    desk: Desk, model: StubServer, write: Write, api: ApiClient, send_event: Callable[..., None], publish: Any
+) -> None:
+    publish("Returning an item by post", "Hello {{customer.first_name}}, return the item after delivery.", kind="macro")
+    send_event(
+        "order_shipped",
+        order_id="A-1029",
+        first_name="Maria",
+        last_name="Lopez",
+        status="packed",
+        shipping_address="Calle Mayor 5, Madrid",
+        phone="5551234567",
+    )
+    model.answer = lambda body: ["Hello [NAME_1], you can return an item within 30 days of delivery [1]."]
+    desk.say(f"maria here, of calle mayor 5, madrid. {QUESTION}")
+    asked = desk.reply().json()
+    write(asked)
+
+    told = json.dumps(model.data()).lower()
+
+    assert "packed" in told
+    for secret in ("maria", "lopez", "calle mayor", "5551234567", "anna schmidt"):
+        assert secret not in told
+
+
 @pytest.mark.parametrize(
     "break_it",
     [

@@ -48,6 +48,20 @@ def test_one_value_has_one_mark_in_all_texts_and_known_names_are_hidden() -> Non
     assert mask.hide("Anna wrote from b@x.example") == "[NAME_1] wrote from [EMAIL_2]"
 
 
+def test_what_is_known_of_the_customer_is_hidden_however_it_is_written() -> None:
+    mask = Mask(private=[("NAME", "Maria"), ("NAME", "Maria Lopez"), ("PRIVATE", "Calle Mayor 5, Madrid")])
+    text = "Hello Maria, maria lopez of CALLE MAYOR 5, Madrid"
+
+    hidden = mask.hide(text)
+
+    assert hidden == "Hello [NAME_2], [NAME_1] of [PRIVATE_1]"
+    assert mask.show(hidden) == text
+
+
+def test_a_name_that_is_a_common_word_is_hidden_only_as_a_name() -> None:
+    assert Mask(private=[("NAME", "Will")]).hide("Will, we will send it") == "[NAME_1], we will send it"
+
+
 def test_nobody_writes_marks_into_a_message_to_have_data_put_in() -> None:
     mask = Mask()
     mask.hide("a@x.example")
