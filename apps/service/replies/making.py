@@ -1,6 +1,7 @@
 """From a conversation to a reply: understood, evidence, words, checks, decision. Writes nothing."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -234,14 +235,17 @@ def _doubts(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
         found.append(("order_unknown", "the message names an order that is not this customer's"))
     if unbacked_promises(candidate.text, gathered.chosen.values):
         found.append(("promise", "it promises money or delivery that the order's data does not back"))
-    if is_chinese(candidate.text) != is_chinese(gathered.asked.texts[0]):
+    if not _is_in_language(candidate.text, gathered):
         found.append(("language", "it is not in the customer's language"))
     return found
 
 
-def is_chinese(text: str) -> bool:
-    letters = [each for each in text if each.isalpha()]
-    return sum("\u3400" <= each <= "\u9fff" for each in letters) > 0.3 * len(letters)
+def _is_in_language(text: str, gathered: Gathered) -> bool:
+    """Whether a text is in the language of the message and in the one that the client named; never where that is
+    another than English and Chinese, which nobody here can tell from a third."""
+    spoken = gathered.understood.language
+    named = re.split("[-_]", (gathered.asked.language or spoken).lower())[0]
+    return spoken != evidence.OTHER and {spoken, named} == {evidence.detect_language(text)}
 
 
 def _summary(gathered: Gathered, candidate: Candidate | None) -> dict[str, Any]:

@@ -153,6 +153,22 @@ def test_what_was_handed_off_stays_with_the_agents(desk: Desk, shop: dict[str, A
 
 
 @pytest.mark.usefixtures("sending", "shop")
+def test_what_is_not_in_the_customers_language_is_not_sent(desk: Desk, publish: Any, tenant: Tenant) -> None:
+    publish("Wo ist mein Paket?", "It is with the post, and we write to you.", kind="macro")
+
+    german = desk.ask("Wo ist mein Paket, bitte?")
+    with tenant_scope(tenant.id):
+        Conversation.objects.update(language="fr-FR")
+    of_a_french_customer = desk.ask("Where is my order A-1029?")
+    with tenant_scope(tenant.id):
+        Conversation.objects.update(language="en_GB")
+    english = desk.ask("Where is my order, A-1029?")
+
+    assert [each["action"] for each in (german, of_a_french_customer, english)] == ["draft", "draft", "send"]
+    assert "language" in codes(german) & codes(of_a_french_customer)
+
+
+@pytest.mark.usefixtures("sending", "shop")
 def test_nothing_is_sent_where_an_agent_has_taken_the_conversation(desk: Desk, api: ApiClient) -> None:
     assert api.patch(f"conversations/{desk.id}", {"assignee": "ann"}).status_code == 200
 
