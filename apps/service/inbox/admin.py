@@ -21,7 +21,7 @@ from apps.service.inbox.presence import look
 from apps.service.inbox.services import answer
 from apps.service.knowledge.models import SourceAudience, SourceKind
 from apps.service.knowledge.selectors import search
-from apps.service.replies.judging import AlreadyJudged, accept_reply, edit_reply, reject_reply
+from apps.service.replies.judging import AlreadyJudged, SourceWithdrawn, accept_reply, edit_reply, reject_reply
 from apps.service.replies.models import Reply
 from apps.service.replies.settings import current_settings
 from console.base import TenantModelAdmin
@@ -36,7 +36,7 @@ MACROS_SHOWN = 8
 LONGEST_QUERY = 400
 # What an agent has written and could not be sent waits here for the page.
 KEPT = "service_inbox_kept"
-REFUSED = (ConversationChanged, AlreadyJudged, MessageConflict, CustomerUnknown)
+REFUSED = (ConversationChanged, AlreadyJudged, SourceWithdrawn, MessageConflict, CustomerUnknown)
 
 
 @register(Conversation)

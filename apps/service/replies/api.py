@@ -80,7 +80,7 @@ def reply_refusals(reply_id: UUID) -> Iterator[None]:
         yield
     except Reply.DoesNotExist:
         raise NotFound(f"there is no reply {reply_id}") from None
-    except judging.AlreadyJudged as error:
+    except (judging.AlreadyJudged, judging.SourceWithdrawn) as error:
         raise Conflict(str(error)) from error
     except CustomerUnknown as error:
         raise Unprocessable(str(error)) from error
@@ -183,7 +183,7 @@ class JudgementView(IdempotentWrites):
         summary="Accept, edit or reject a draft",
         description="An accepted or edited draft is sent as the agent's message. Each judgement is a label that "
         "selection, retrieval and the threshold for sending learn from. A draft that somebody else has judged, or that "
-        "a newer message superseded, is refused with 409.",
+        "a newer message superseded, is refused with 409; so is accepting one whose source was retired or changed.",
         request=JudgementSerializer,
         responses=ReplySerializer,
         examples=[OpenApiExample("edit", {"judgement": "edit", "text": "It comes on Monday."}, request_only=True)],

@@ -9,6 +9,7 @@ from apps.service.replies.settings import ServiceSettings
 
 ANY_INTENT = "*"
 WITH_AGENT = ("with_agent", "an agent has this conversation")
+WITHDRAWN = ("source_withdrawn", "a source that it cites is retired or changed since it was read")
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ def decide(case: Case, settings: ServiceSettings) -> Verdict:
     return Verdict(ReplyAction.SEND, [{"code": "confident", "text": text}])
 
 
-def for_agent(verdict: Verdict) -> Verdict:
-    """The verdict where an agent has taken the conversation since: nothing is sent."""
+def not_sent(verdict: Verdict, why: tuple[str, str]) -> Verdict:
+    """The verdict where something has come in between that speaks against sending."""
     if verdict.action != ReplyAction.SEND:
         return verdict
-    code, text = WITH_AGENT
+    code, text = why
     return Verdict(ReplyAction.DRAFT, [{"code": code, "text": text}])
 
 

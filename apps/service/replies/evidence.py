@@ -1,13 +1,13 @@
 """The one place that asks knowledge for passages and understanding for what a message means."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.service.knowledge.models import Source, SourceAudience, SourceKind, SourceStatus
@@ -65,18 +65,19 @@ def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], 
     return [*reversed(templates.values())], [passage for passage in found if passage.kind not in TEMPLATES]
 
 
+def withdrawn(citations: Sequence[Mapping[str, Any]]) -> str | None:
+    """The title of the first source that is no longer as it was cited: retired, not valid now, or changed since. None
+    where all of them hold; one query."""
+    # The data of an order is cited too, as order:A-1029.
+    cited = {each["source"]: each for each in citations if each["kind"] in SourceKind.values}
+    holds = {(str(id), version) for id, version in _valid().filter(id__in=cited).values_list("id", "version")}
+    return next((each["title"] for id, each in cited.items() if (id, each["version"]) not in holds), None)
+
+
 def usual_templates(language: str | None) -> list[Evidence]:
     """Macros and past replies that agents give most, and the newest; those that customers may read now; one query."""
     ids = _usual.get("ids", _usual_ids)
-    now = timezone.now()
-    found = Source.objects.filter(
-        Q(valid_from=None) | Q(valid_from__lte=now),
-        Q(valid_until=None) | Q(valid_until__gt=now),
-        id__in=ids,
-        kind__in=TEMPLATES,
-        status=SourceStatus.PUBLISHED,
-        audience=SourceAudience.PUBLIC,
-    )
+    found = _valid().filter(id__in=ids, kind__in=TEMPLATES, audience=SourceAudience.PUBLIC)
     known = (language or "").partition("-")[0]
     by_id = {each.id: each for each in (found.filter(language=known) if known in LANGUAGES else found)}
     return [
@@ -84,6 +85,15 @@ def usual_templates(language: str | None) -> list[Evidence]:
         for source in ids
         if (each := by_id.get(source)) is not None
     ]
+
+
+def _valid() -> QuerySet[Source]:
+    now = timezone.now()
+    return Source.objects.filter(
+        Q(valid_from=None) | Q(valid_from__lte=now),
+        Q(valid_until=None) | Q(valid_until__gt=now),
+        status=SourceStatus.PUBLISHED,
+    )
 
 
 def _quote(passage: Passage) -> str:

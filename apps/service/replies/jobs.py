@@ -16,7 +16,8 @@ from apps.service.conversations.services import supersede_replies
 from apps.service.replies.backends.base import Backend
 from apps.service.replies.backends.choosing import generative_backends, ready
 from apps.service.replies.composing import extract
-from apps.service.replies.deciding import for_agent
+from apps.service.replies.deciding import WITH_AGENT, WITHDRAWN, not_sent
+from apps.service.replies.evidence import withdrawn
 from apps.service.replies.generating import Generation, generate
 from apps.service.replies.making import Gathered, Made, gather, judge, make_reply
 from apps.service.replies.models import Reply, ReplyStatus
@@ -151,7 +152,7 @@ def _made(job: Job, written: Generation | None, failures: list[str]) -> Made:
 
 def _finish(reply_id: UUID, made: Made, started: float) -> bool:
     """Settle the reply if it is still wanted: under way, and no newer message of the customer is there. Where an agent
-    has taken the conversation meanwhile nothing is sent."""
+    has taken the conversation meanwhile, or a cited source is no longer said, nothing is sent."""
     with transaction.atomic():
         conversation_id = Reply.objects.values_list("conversation_id", flat=True).get(id=reply_id)
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
@@ -166,7 +167,9 @@ def _finish(reply_id: UUID, made: Made, started: float) -> bool:
             return False
         assert newest.role == Role.CUSTOMER
         if conversation.is_with_agent:
-            made = replace(made, verdict=for_agent(made.verdict))
+            made = replace(made, verdict=not_sent(made.verdict, WITH_AGENT))
+        elif withdrawn(made.citations):
+            made = replace(made, verdict=not_sent(made.verdict, WITHDRAWN))
         take(reply, made)
         reply.save()
         supersede_replies(conversation, but=reply.id)

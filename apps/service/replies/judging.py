@@ -10,6 +10,7 @@ from apps.service.conversations.cleaning import clean_text
 from apps.service.conversations.events import store_event
 from apps.service.conversations.models import Conversation, Role
 from apps.service.replies.editing import edit_distance
+from apps.service.replies.evidence import withdrawn
 from apps.service.replies.models import JUDGED, Reply, ReplyStatus
 from apps.service.replies.services import give
 from apps.service.replies.slots import as_given, check_filled
@@ -22,9 +23,16 @@ class AlreadyJudged(Exception):
     """Somebody else was faster, or the reply is no draft any more."""
 
 
+class SourceWithdrawn(Exception):
+    """What a draft rests on is no longer said."""
+
+
 def accept_reply(*, reply_id: UUID, actor: str, agent_name: str = "") -> Reply:
-    """Send a draft as it is, with the agent's name where it has a place for that. Raises ValidationError where another
-    place is left open, and Reply.DoesNotExist and AlreadyJudged, as all of these do."""
+    """Send a draft as it is, with the agent's name where it has a place for that.
+
+    Raises ValidationError where another place is left open, SourceWithdrawn where a source that it cites is retired or
+    changed, and Reply.DoesNotExist and AlreadyJudged, as all of these do.
+    """
     return _judge(reply_id, ReplyStatus.ACCEPTED, actor, text=None, agent_name=agent_name)
 
 
@@ -60,6 +68,8 @@ def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: s
             drafted = as_given(reply.text, agent_name)
             reply.final_text = drafted if text is None else text
             check_filled(reply.final_text)
+            if reply.final_text == drafted:
+                _check_sources(reply)
             reply.edit_distance = edit_distance(drafted, reply.final_text)
             reply.status = ReplyStatus.EDITED if reply.edit_distance > 0 else ReplyStatus.ACCEPTED
             give(conversation, reply, text=reply.final_text, role=Role.AGENT, author=actor)
@@ -74,6 +84,13 @@ def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: s
             properties={"reply_id": str(reply.id), "intent": reply.intent},
         )
     return reply
+
+
+def _check_sources(reply: Reply) -> None:
+    if title := withdrawn(reply.citations):
+        raise SourceWithdrawn(
+            f"'{title}' is retired or changed since this draft was made; edit it, or reject it and answer yourself"
+        )
 
 
 def _check_waits(reply: Reply, status: str, text: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apps.service.knowledge.services import set_status
 from apps.service.replies.backends.base import reckoned_tokens
 from apps.service.replies.models import Reply, ReplyBackend
 from decisions.models import Decision
@@ -120,9 +121,8 @@ def test_the_server_hears_masked_texts_and_its_own_key(
 
 
 def test_the_server_hears_nothing_personal_of_an_order(
-    desk: Desk, model: StubServer, write: Write, api: ApiClient, send_event: Callable[..., None], publish: Any
+    desk: Desk, model: StubServer, write: Write, send_event: Callable[..., None]
 ) -> None:
-    publish("Returning an item by post", "Hello {{customer.first_name}}, return the item after delivery.", kind="macro")
     send_event(
         "order_shipped",
         order_id="A-1029",
@@ -264,6 +264,26 @@ def test_what_is_written_while_an_agent_takes_over_is_not_sent(
 
     assert read(api, asked)["status"] == status
     assert [each["role"] for each in desk.read()["messages"]].count("bot") == (status == "sent")
+
+
+@pytest.mark.usefixtures("sending")
+def test_what_rests_on_an_article_that_is_retired_meanwhile_is_not_sent(
+    desk: Desk, model: StubServer, write: Write, api: ApiClient, shop: dict[str, Any], tenant: Tenant
+) -> None:
+    def retire(body: dict[str, Any]) -> list[str]:
+        with tenant_scope(tenant.id):
+            set_status(source_id=shop["returns"].id, kind="article", status="retired", actor="somebody")
+        return ["You can return an item within 30 days of delivery [1]."]
+
+    model.answer = retire
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    write(asked)
+
+    reply = read(api, asked)
+
+    assert reply["status"] == "waiting"
+    assert "source_withdrawn" in {reason["code"] for reason in reply["reasons"]}
 
 
 def test_with_every_worker_dead_a_late_reply_is_answered_without_a_model(
