@@ -73,6 +73,7 @@ _ENDINGS = (
     "example|test"
 )
 _FILES = "js|ts|py|md|pdf|txt|csv|docx?|xlsx?|png|jpe?g|gif|svg|zip|html?|json|xml|exe|mp[34]"
+_DOTTED = re.compile(r"\.[^\s\d]|://|@|www\.", re.IGNORECASE)
 _DOMAIN = re.compile(
     rf"(?<![A-Za-z0-9_@.-])(?:[A-Za-z0-9-]+\.)*(?:(?i:[a-z0-9-]+\.(?:{_ENDINGS}))"
     rf"|(?=[0-9-]*[A-Za-z])[A-Za-z0-9-]{{2,}}\.(?!(?:{_FILES})\b)(?:[a-z]{{2,}}|[A-Z]{{2,}}))"
@@ -108,7 +109,9 @@ def claims_of(text: str) -> frozenset[Claim]:
     """Everything in `text` that can be checked."""
     found: set[Claim] = set()
     rest = plain(text)
-    for pattern, kind in ((EMAIL, "email"), (URL, "url"), (_DOMAIN, "url")):
+    # Most texts name no address, and looking for one takes longer than seeing that.
+    addresses = ((EMAIL, "email"), (URL, "url"), (_DOMAIN, "url")) if _DOTTED.search(rest) else ()
+    for pattern, kind in addresses:
         rest = _take(pattern, rest, lambda match, kind=kind: {_address(kind, match[0])}, found)
     rest = _take(_ISO_DATE, rest, lambda m: {_date(m[1], m[2], m[3])}, found)
     rest = _take(_CHINESE_DATE, rest, lambda m: {_date(m[1], m[2], m[3])}, found)
