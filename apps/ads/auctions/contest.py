@@ -12,7 +12,7 @@ from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.index import bits_of, positions
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
 from apps.ads.budgets.services import Promise, promise_of
-from apps.ads.campaigns.models import Placement
+from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import normal
 from apps.ads.engine import clearing_price, rank
 from apps.ads.experiments.splitting import hidden_from
@@ -77,9 +77,8 @@ class Contest:
         quality = 1.0 if self.placement.auction == "second_price" else ad.quality
         floor = float(self.placement.floor_micros)
         price = clearing_price(value, quality, next_score, floor, self.placement.auction)
-        # Rounded down, never above the bid.
-        price_micros = min(ad.paced_bid, int(ad.paced_bid * price / value))
         rate = float(self.worth.rates[position])
+        price_micros = _price_of_event(ad, price, value, rate, floor)
         return Lead(ad, numbers[position], scores[place], price_micros, propensity, rate)
 
     def losses(self) -> dict[str, int]:
@@ -156,6 +155,14 @@ def _ranked(contest: Contest, found: NDArray[np.int64]) -> list[int]:
         if len(best) == MOST_RANKED:
             break
     return list(best.values())
+
+
+def _price_of_event(ad: Ad, price: float, value: float, rate: float, floor: float) -> int:
+    """A price of a thousand impressions in the unit of the bid: rounded down, but never to less than the floor."""
+    if ad.bid_kind == BidKind.CPM:
+        return int(price)
+    micros = int(ad.paced_bid * (price / value))
+    return micros + (micros * rate * 1000 < floor)
 
 
 def _drop(left: int, gone: int, reason: str, lost: dict[str, int]) -> int:

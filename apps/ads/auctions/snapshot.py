@@ -322,7 +322,9 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
     is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
     rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
-    values = np.array([ad.paced_bid for ad in ads], dtype=np.float64) * rates * 1000
+    bids = np.array([ad.paced_bid for ad in ads], dtype=np.float64)
+    # A CPM bid is a value already, exact to the micro-unit.
+    values = np.where(is_cpm, bids, bids * rates * 1000)
     quality = np.array([ad.quality for ad in ads], dtype=np.float64)
     scores = values if placement.auction == "second_price" else values * quality
     return Worth(values, scores, rates, sellable=(values > 0) & (values >= placement.floor_micros))

@@ -1,5 +1,6 @@
 """Deciding: who is shown, why the others are not, and what is kept of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.contest import open_contest
 from apps.ads.auctions.index import TargetingIndex, positions
 from apps.ads.auctions.services import Placed, decide
 from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
@@ -291,6 +294,30 @@ def test_currencies_sizes_and_floors_keep_flights_out(scope: Tenant) -> None:
     reasons = [each.no_fill.reason for each in decide(ask(placements=("top", "wide", "dear"))) if each.no_fill]
 
     assert reasons == ["no_ads", "no_ads", "floor"]
+
+
+@pytest.mark.parametrize("bid_kind", ["cpm", "cpc"])
+def test_no_price_is_below_the_floor_or_above_the_bid(bid_kind: str, scope: Tenant) -> None:
+    place = make_placement(auction="second_price")
+    make_live_flight(bid_kind=bid_kind)
+    snapshot = read_snapshot()
+    (ad,) = snapshot.ads
+    rng = np.random.default_rng(0)
+    amounts = [(8_215_694, 8_215_694), (9_006_612, 5_616_564), *rng.integers(1, 10 * UNIT, (400, 2)).tolist()]
+
+    for first, second in amounts:
+        place.floor_micros, bid = sorted((first, second))
+        if bid_kind == "cpc":  # a thousand impressions are worth five clicks
+            place.floor_micros = 5 * place.floor_micros - 1
+        alone = replace(snapshot, ads=[replace(ad, bid_micros=bid)], worths={})
+        contest = open_contest(alone, place, ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
+        lead = contest.lead(taken=set())
+        assert lead is not None, "a bid that reaches the floor takes part"
+        assert lead.price_micros <= bid
+        if bid_kind == "cpm":
+            assert lead.price_micros == place.floor_micros
+        else:
+            assert 1000 * lead.rate * lead.price_micros >= place.floor_micros
 
 
 def test_a_paused_or_ended_flight_is_not_shown(scope: Tenant) -> None:
