@@ -132,9 +132,7 @@ def open_contest(
         unit = ask.subject.key if ask.subject else decision_id.bytes
         left = _drop(left, hidden_from(snapshot.splits, unit), "experiment", lost)
     left = _drop(left, _of_flights(snapshot, capped), "cap", lost)
-    if snapshot.resting:
-        resting = {flight for flight in snapshot.resting.copy() if snapshot.is_resting(flight)}
-        left = _drop(left, _of_flights(snapshot, resting), "budget", lost)
+    left = _drop(left, snapshot.unable | snapshot.refused, "budget", lost)
     found = positions(left, len(snapshot.ads))
     if snapshot.paced:
         # One draw for all ads of a flight.

@@ -117,7 +117,8 @@ def _refuse(contests: Sequence[Contest], lead: Lead, *, is_sure: bool) -> None:
     for contest in contests:
         contest.refused[lead.flight_number] = "budget" if is_sure else "busy"
     if is_sure:
-        contests[0].snapshot.rest(lead.ad.flight_id)
+        snapshot = contests[0].snapshot
+        snapshot.refused |= snapshot.of_flight[lead.ad.flight_id]
 
 
 def _no_fill(contest: Contest, ask: Ask) -> NoFill:

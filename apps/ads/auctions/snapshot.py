@@ -17,6 +17,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from apps.ads.auctions.index import TargetingIndex
+from apps.ads.budgets.room import LEFT, has_room
 from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import needs_identity
 from apps.ads.engine import CLICK_MODEL, CONVERSION_MODEL, Prior, learned_rates, smoothed_rates
@@ -27,23 +28,22 @@ from tenancy.scope import current_tenant_id
 from tenancy.statements import prepared_cursor
 
 FRESH_SECONDS = 1.0
-# A flight whose budget refused is not asked again for a moment.
-REST_SECONDS = 1.0
-# Whatever nobody announces (rates that were learnt, flights that begin or end) is read after this long.
+# Whatever nobody announces (rates that were learnt, what budgets have left) is read after this long.
 LONGEST_SECONDS = 30.0
 
 VERSION = "SELECT version FROM ads_snapshotversion WHERE tenant_id = %s AND name = 'snapshot'"
-ADS = """
+ADS = f"""
     SELECT creative.id, flight.id, flight.name, campaign.advertiser_id, advertiser.currency,
         creative.width, creative.height, creative.text, creative.image_url, creative.click_url, creative.quality,
         flight.bid_kind, flight.bid_micros, flight.targeting, flight.cap_impressions, flight.cap_hours,
         flight.recency_seconds, flight.post_click_days, flight.post_view_hours,
-        coalesce(pacing.bid_factor, 1), coalesce(pacing.pass_rate, 1)
+        coalesce(pacing.bid_factor, 1), coalesce(pacing.pass_rate, 1), {LEFT}
     FROM ads_flight AS flight
         JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
         JOIN ads_advertiser AS advertiser
             ON advertiser.tenant_id = %(tenant)s AND advertiser.id = campaign.advertiser_id
         JOIN ads_creative AS creative ON creative.tenant_id = %(tenant)s AND creative.flight_id = flight.id
+        JOIN ads_flightbudget AS budget ON budget.tenant_id = %(tenant)s AND budget.flight_id = flight.id
         LEFT JOIN ads_flightpacing AS pacing ON pacing.tenant_id = %(tenant)s AND pacing.flight_id = flight.id
     WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live' AND creative.review = 'approved'
         AND flight.starts_at <= %(now)s AND flight.ends_at > %(now)s
@@ -52,7 +52,9 @@ ADS = """
 TARGETING = 13  # column of ADS
 BOUNDARY = """
     SELECT min(moment) FROM (
-        SELECT min(starts_at) AS moment FROM ads_flight
+        SELECT %(midnight)s AS moment
+        UNION ALL
+        SELECT min(starts_at) FROM ads_flight
             WHERE tenant_id = %(tenant)s AND status = 'live' AND starts_at > %(now)s
         UNION ALL
         SELECT min(starts_at) FROM ads_experiment WHERE tenant_id = %(tenant)s AND starts_at > %(now)s
@@ -94,10 +96,15 @@ class Ad:
     post_view_hours: int
     bid_factor: float
     pass_rate: float
+    left_micros: int
 
     @property
     def paced_bid(self) -> int:
         return int(self.bid_micros * self.bid_factor)
+
+    @property
+    def has_room(self) -> bool:
+        return has_room(self.left_micros, bid_kind=self.bid_kind, bid_micros=self.paced_bid)
 
     @property
     def needs_identity(self) -> bool:
@@ -118,27 +125,28 @@ class Worth:
 
 @dataclass
 class Snapshot:
-    """Live ads and placements of one tenant at one moment, indexed. Threads share it; only `resting` changes."""
+    """Live ads and placements of one tenant at one moment, indexed. Threads share it; only `refused` changes: a bit
+    set of ads whose budget has refused since."""
 
     version: int
     read_at: float
-    boundary: datetime | None
+    boundary: datetime
     settings: AdSettings
     ads: list[Ad]
     placements: dict[str, Placement]
     counts: dict[tuple[UUID, UUID], tuple[int, int, int]]
     experiments: list[tuple[UUID, list[dict[str, Any]]]] = field(default_factory=list)
-    resting: dict[UUID, float] = field(default_factory=dict)
+    refused: int = 0
     worths: dict[str, Worth] = field(default_factory=dict)
 
     @property
     def has_passed(self) -> bool:
-        """A flight or an experiment has begun or ended since."""
-        return self.boundary is not None and self.boundary <= datetime.now(UTC)
+        """A flight or an experiment has begun or ended since, or a day with daily budgets of its own has begun."""
+        return self.boundary <= datetime.now(UTC)
 
     def prepare(self, placements: Iterable[str]) -> None:
         """Find now what the next request would wait for; `placements` are keys of those that will be asked for."""
-        _ = self.index, self.of_shape, self.splits, self.identified, self.paced, self.longest_memory
+        _ = self.index, self.of_shape, self.splits, self.identified, self.unable, self.paced, self.longest_memory
         for key in placements:
             if key in self.placements:
                 self.worth_at(self.placements[key])
@@ -160,6 +168,11 @@ class Snapshot:
     def identified(self) -> int:
         """Ads that cannot be shown without knowing to whom."""
         return sum(1 << position for position, ad in enumerate(self.ads) if ad.needs_identity)
+
+    @cached_property
+    def unable(self) -> int:
+        """Ads whose budget could not pay what they bid."""
+        return sum(1 << position for position, ad in enumerate(self.ads) if not ad.has_room)
 
     @cached_property
     def longest_memory(self) -> timedelta:
@@ -231,13 +244,6 @@ class Snapshot:
             worth.described[position, lost] = json.dumps(told)
         return worth.described[position, lost]
 
-    def rest(self, flight_id: UUID) -> None:
-        """The flight's budget has refused."""
-        self.resting[flight_id] = time.monotonic() + REST_SECONDS
-
-    def is_resting(self, flight_id: UUID) -> bool:
-        return self.resting.get(flight_id, 0.0) > time.monotonic()
-
 
 _versions: Kept[int] = Kept(FRESH_SECONDS)
 _snapshots: dict[int, Snapshot] = {}
@@ -275,7 +281,10 @@ def forget_snapshots() -> None:
 
 
 def read_snapshot(version: int = 0) -> Snapshot:
-    values: dict[str, Any] = {"tenant": current_tenant_id(), "now": timezone.now()}
+    settings, now = current_settings(), timezone.now()
+    local = now.astimezone(settings.zone)
+    midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "now": now, "day": local.date(), "midnight": midnight}
     with connection.cursor() as cursor:
         cursor.execute(ADS, values)
         ads = [_ad(row) for row in cursor.fetchall()]
@@ -286,7 +295,7 @@ def read_snapshot(version: int = 0) -> Snapshot:
         cursor.execute(EXPERIMENTS, values)
         experiments = [(experiment, json.loads(arms)) for experiment, arms in cursor.fetchall()]
     placements = {each.key: each for each in Placement.objects.filter(archived_at=None)}
-    return Snapshot(version, time.monotonic(), boundary, current_settings(), ads, placements, counts, experiments)
+    return Snapshot(version, time.monotonic(), boundary, settings, ads, placements, counts, experiments)
 
 
 def _read_version() -> int:

@@ -14,11 +14,12 @@ from uuid_utils.compat import uuid7
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.contest import open_contest
 from apps.ads.auctions.index import TargetingIndex, positions
-from apps.ads.auctions.services import Placed, decide
-from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
+from apps.ads.auctions.services import MOST_ROUNDS, Placed, decide
+from apps.ads.auctions.snapshot import current_snapshot, forget_snapshots, read_snapshot
+from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import Flight, FlightStatus
 from apps.ads.campaigns.services import change, set_status
-from apps.ads.settings import change_settings
+from apps.ads.settings import change_settings, current_settings
 from apps.ads.tracking.models import CreativeCount, Delivery
 from apps.ads.tracking.services import return_expired
 from behavior.subjects import read_subject
@@ -240,6 +241,68 @@ def test_a_budget_that_is_used_up_lets_the_next_in(scope: Tenant) -> None:
     assert flight_of(first) == rich.id
     assert flight_of(second) == other.id
     assert get_decision(second.decision_id).request["participants"][0]["lost"] == "budget"
+
+
+def spend(flight: Flight, **spent: int) -> None:
+    today = timezone.now().astimezone(current_settings().zone).date()
+    FlightBudget.objects.filter(flight_id=flight.id).update(day=today, **spent)
+    forget_snapshots()
+
+
+@pytest.mark.parametrize("spent", [{"spent_micros": 100 * UNIT}, {"day_spent_micros": 10 * UNIT}])
+def test_flights_without_money_keep_nobody_out_however_many(spent: dict[str, int], scope: Tenant) -> None:
+    make_placement()
+    campaign = make_campaign()
+    for _ in range(MOST_ROUNDS + 2):
+        spend(make_live_flight(campaign, bid_micros=9 * UNIT, daily_budget_micros=10 * UNIT), **spent)
+    able = make_live_flight(campaign, bid_micros=UNIT)
+
+    placed = decide_one()
+
+    assert flight_of(placed) == able.id
+    assert get_decision(placed.decision_id).request["losses"] == {"budget": MOST_ROUNDS + 2}
+
+
+def test_who_cannot_pay_sets_no_price(scope: Tenant) -> None:
+    make_placement(auction="second_price")
+    campaign = make_campaign()
+    make_live_flight(campaign, bid_micros=10 * UNIT)
+    spend(make_live_flight(campaign, bid_micros=9 * UNIT), spent_micros=100 * UNIT - 8_999)  # an impression costs 9,000
+    make_live_flight(campaign, bid_micros=2 * UNIT)
+
+    placed = decide_one()
+
+    assert placed.lead is not None
+    assert placed.lead.price_micros == 2 * UNIT
+
+
+def test_a_new_day_brings_daily_budgets_back_at_once(scope: Tenant) -> None:
+    make_placement()
+    flight = make_live_flight(daily_budget_micros=10 * UNIT)
+    spend(flight, day_spent_micros=10 * UNIT)
+    assert decide_one().lead is None
+    midnight = current_snapshot().boundary.astimezone(current_settings().zone)
+    assert (midnight.hour, midnight.minute) == (0, 0)
+
+    current_snapshot().boundary = timezone.now()
+    FlightBudget.objects.update(day=timezone.now().date() - timedelta(days=2))
+
+    assert flight_of(decide_one()) == flight.id
+
+
+def test_a_flight_that_was_refused_rests_until_budgets_are_read_again(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    flight = make_live_flight(bid_kind="cpc", bid_micros=9 * UNIT, budget_micros=9 * UNIT)
+    decide_one()
+    for _ in range(2):
+        refused = decide_one().no_fill
+        assert refused is not None
+        assert refused.lost == {"budget": 1}
+
+    return_expired(timezone.now() + timedelta(hours=1))
+    forget_snapshots()
+
+    assert flight_of(decide_one()) == flight.id
 
 
 def test_a_creative_that_is_clicked_more_often_earns_more_by_clicks(scope: Tenant) -> None:
