@@ -44,14 +44,18 @@ class Lead:
 
 @dataclass
 class Contest:
-    """Participants by falling score; at most one ad of each flight. `lost` holds bit sets of ads by reason. Flights go
-    by their numbers in the snapshot."""
+    """Participants by falling score: the best ad of each flight (`order`), of all ads that may be shown (`able`).
+    `lost` holds bit sets of ads by reason; `cut` are flights that a lot alone left out of the ranking, all of the score
+    `cut_score`. Flights go by their numbers in the snapshot."""
 
     decision_id: UUID
     placement: Placement
     snapshot: Snapshot
     worth: Worth
     order: list[int] = field(default_factory=list)
+    able: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    cut: set[int] = field(default_factory=set)
+    cut_score: float = 0.0
     lost: dict[str, int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
 
@@ -67,19 +71,46 @@ class Contest:
         if not left:
             return None
         scores = self.worth.scores[left].tolist()
-        policy = self.snapshot.settings.decision_policy
-        place, propensity = (
-            (0, 1.0 / scores.count(scores[0])) if policy.name == "greedy" else draw(policy, scores, self.generator)
-        )
-        position = left[place]
+        place, chance = self._draw_flight(scores, taken)
+        position, chance_in_flight = self._draw_creative(left[place])
         ad, value = self.snapshot.ads[position], float(self.worth.values[position])
-        next_score = scores[place + 1] if place + 1 < len(left) else 0.0
+        score, rate = float(self.worth.scores[position]), float(self.worth.rates[position])
+        next_score = next((each for each in scores[place + 1 :] if each <= score), 0.0)
         quality = 1.0 if self.placement.auction == "second_price" else ad.quality
         floor = float(self.placement.floor_micros)
         price = clearing_price(value, quality, next_score, floor, self.placement.auction)
-        rate = float(self.worth.rates[position])
         price_micros = _price_of_event(ad, price, value, rate, floor)
-        return Lead(ad, numbers[position], scores[place], price_micros, propensity, rate)
+        return Lead(ad, numbers[position], score, price_micros, chance * chance_in_flight, rate)
+
+    def of_flight(self, position: int) -> list[int]:
+        """All ads of the flight of a participant that may be shown."""
+        if self.snapshot.most_ads_of_flight == 1:
+            return [position]
+        numbers = self.snapshot.flight_numbers
+        return self.able[numbers[self.able] == numbers[position]].tolist()
+
+    def _draw_flight(self, scores: list[float], taken: set[int]) -> tuple[int, float]:
+        """The place of one of the flights' falling scores, and the chance that it had."""
+        policy = self.snapshot.settings.decision_policy
+        if policy.name != "greedy":
+            return draw(policy, scores, self.generator)
+        # A lot has put one of the best equals first already.
+        equals = scores.count(scores[0])
+        if self.cut and scores[0] == self.cut_score:
+            equals += len(self.cut - taken - self.refused.keys())
+        return 0, 1.0 / equals
+
+    def _draw_creative(self, position: int) -> tuple[int, float]:
+        """One of the ads of a participant's flight, and the chance that it had among them."""
+        ads = self.of_flight(position)
+        if len(ads) == 1:
+            return position, 1.0
+        scores, policy = self.worth.scores[ads], self.snapshot.settings.decision_policy
+        if policy.name != "greedy":
+            place, chance = draw(policy, scores.tolist(), self.generator)
+            return ads[place], chance
+        best = np.flatnonzero(scores == scores.max())
+        return ads[best[0] if len(best) == 1 else self.generator.choice(best)], 1.0 / len(best)
 
     def losses(self) -> dict[str, int]:
         """Ads by the reason for which they lost before the ranking, or for which their budget refused."""
@@ -139,20 +170,29 @@ def open_contest(
         drawn = contest.generator.random(len(snapshot.of_flight))[snapshot.flight_numbers[found]]
         found = _split(found, drawn < snapshot.pass_rates[found], "pacing", lost)
     found = _split(found, worth.sellable[found], "floor", lost)
-    contest.order = _ranked(contest, found)
+    _rank(contest, found)
     return contest
 
 
-def _ranked(contest: Contest, found: NDArray[np.int64]) -> list[int]:
-    """The best ad of each of the best flights, by falling score; ties in an order of their own each time."""
-    best: dict[int, int] = {}
-    numbers, enough = contest.snapshot.flight_number, MOST_RANKED * contest.snapshot.most_ads_of_flight
-    order = rank(contest.worth.scores[found], lambda count: contest.generator.random(count), best=enough)
-    for position in found[order].tolist():
-        best.setdefault(numbers[position], position)
-        if len(best) == MOST_RANKED:
-            break
-    return list(best.values())
+def _rank(contest: Contest, found: NDArray[np.int64]) -> None:
+    """Put the best flights in order; flights whose best ads are equal stand in an order of their own each time."""
+    snapshot, scores = contest.snapshot, contest.worth.scores
+    contest.able = found
+    best = found if snapshot.most_ads_of_flight == 1 else _best_of_flights(found, scores, snapshot.flight_numbers)
+    order = rank(scores[best], lambda count: contest.generator.random(count), best=MOST_RANKED)
+    contest.order = best[order[:MOST_RANKED]].tolist()
+    if len(order) > MOST_RANKED:
+        # All further ones are equals of the last.
+        contest.cut = {snapshot.flight_number[each] for each in best[order[MOST_RANKED:]].tolist()}
+        contest.cut_score = float(scores[contest.order[-1]])
+
+
+def _best_of_flights(
+    found: NDArray[np.int64], scores: NDArray[np.float64], flights: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The first of the best ads of each flight."""
+    order = found[np.lexsort((-scores[found], flights[found]))]
+    return order[np.unique(flights[order], return_index=True)[1]]
 
 
 def _price_of_event(ad: Ad, price: float, value: float, rate: float, floor: float) -> int:

@@ -1,13 +1,15 @@
 """Rates of clicks and conversions that know what the subject did: the ads that lead an auction are weighed anew.
 
-The worth of all ads is found for a moment and for everybody. What is left of a request's auctions, MOST_RANKED ads of
-each at most, is asked of the live models once more, together with the subject's history.
+The worth of all ads is found for a moment and for everybody. What is left of a request's auctions, the creatives of
+MOST_RANKED flights of each at most, is asked of the live models once more, together with the subject's history.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
+
+import numpy as np
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.contest import Contest
@@ -24,7 +26,8 @@ def personalise(contests: Sequence[Contest], ask: Ask, now: datetime) -> None:
     asked = [
         (contest, position)
         for contest in contests
-        for position in contest.order
+        for best in contest.order
+        for position in contest.of_flight(best)
         if contest.snapshot.ads[position].bid_kind != BidKind.CPM
     ]
     history = history_of(ask.subject.key, now) if asked else []
@@ -57,8 +60,11 @@ def _weigh(contest: Contest, rates: Mapping[int, float]) -> None:
         scores[position] = values[position] * (1.0 if placement.auction == "second_price" else ads[position].quality)
     # What the snapshot keeps described is for everybody.
     contest.worth = replace(worth, values=values, scores=scores, rates=own, described={})
-    below = [each for each in contest.order if values[each] < placement.floor_micros]
-    if below:
+    flights = [contest.of_flight(best) for best in contest.order]
+    able = [[each for each in ads if values[each] >= placement.floor_micros] for ads in flights]
+    if below := {each for ads in flights for each in ads}.difference(*able):
         contest.lost["floor"] = contest.lost.get("floor", 0) | sum(1 << each for each in below)
+    contest.able = np.array([each for ads in able for each in ads], dtype=np.int64)
     # Equals keep the order that was drawn for them.
-    contest.order = sorted((each for each in contest.order if each not in below), key=lambda each: -scores[each])
+    order = [max(ads, key=scores.item) for ads in able if ads]
+    contest.order = sorted(order, key=scores.item, reverse=True)

@@ -220,7 +220,7 @@ class Snapshot:
 
     @cached_property
     def most_ads_of_flight(self) -> int:
-        return max((bits.bit_count() for bits in self.of_flight.values()), default=0)
+        return max((bits.bit_count() for bits in self.of_flight.values()), default=1)
 
     def worth_at(self, placement: Placement) -> Worth:
         """Of a placement, found once for a snapshot."""

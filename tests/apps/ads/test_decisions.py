@@ -1,5 +1,6 @@
 """Deciding: who is shown, why the others are not, and what is kept of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,10 +13,10 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.ads.auctions.asking import Ask
-from apps.ads.auctions.contest import open_contest
+from apps.ads.auctions.contest import Lead, open_contest
 from apps.ads.auctions.index import TargetingIndex, positions
 from apps.ads.auctions.services import MOST_ROUNDS, Placed, decide
-from apps.ads.auctions.snapshot import current_snapshot, forget_snapshots, read_snapshot
+from apps.ads.auctions.snapshot import Snapshot, current_snapshot, forget_snapshots, read_snapshot
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import Flight, FlightStatus
 from apps.ads.campaigns.services import change, set_status
@@ -319,6 +320,70 @@ def test_a_creative_that_is_clicked_more_often_earns_more_by_clicks(scope: Tenan
     assert placed.lead is not None
     assert placed.lead.ad.creative_id == better.id
     assert placed.lead.rate == pytest.approx((500 + 0.005 * 500) / 10_500)
+
+
+def market_of(flights: Sequence[Sequence[float]]) -> Snapshot:
+    """The tenant's only live ad many times: creatives by their qualities, in flights of their own."""
+    snapshot = read_snapshot()
+    (ad,) = snapshot.ads
+    ads = []
+    for qualities in flights:
+        flight_id = uuid7()
+        ads += [replace(ad, flight_id=flight_id, creative_id=uuid7(), quality=each) for each in qualities]
+    return replace(snapshot, ads=ads, worths={})
+
+
+def leads_of(snapshot: Snapshot, count: int) -> list[Lead]:
+    contests = [
+        open_contest(snapshot, snapshot.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
+        for _ in range(count)
+    ]
+    return [lead for contest in contests if (lead := contest.lead(taken=set()))]
+
+
+def test_a_flight_with_many_creatives_draws_no_more_lots_than_one_with_one(scope: Tenant) -> None:
+    make_placement()
+    make_live_flight()
+    market = market_of([[1.0] * 10, [1.0]])
+    alone = market.ads[-1].creative_id
+
+    leads = leads_of(market, 400)
+
+    propensities = {lead.ad.creative_id: lead.propensity for lead in leads}
+    assert len(propensities) == 11, "each is shown now and then"
+    assert propensities.pop(alone) == 1 / 2
+    assert set(propensities.values()) == {1 / 20}
+    assert 150 <= sum(lead.ad.creative_id == alone for lead in leads) <= 250
+
+
+def test_the_propensity_counts_equals_that_were_not_ranked_too(scope: Tenant) -> None:
+    make_placement()
+    make_live_flight()
+    market = market_of([[1.0]] * 100)
+
+    assert {lead.propensity for lead in leads_of(market, 20)} == {1 / 100}
+
+    contest = open_contest(market, market.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
+    elsewhere = {contest.snapshot.flight_number[contest.order[0]], next(iter(contest.cut))}
+    lead = contest.lead(taken=elsewhere)
+    assert lead is not None
+    assert lead.propensity == 1 / 98
+
+
+def test_exploration_reaches_every_creative_of_a_flight(scope: Tenant) -> None:
+    make_placement()
+    make_live_flight()
+    change_settings({"policy": "softmax", "temperature": 1.0}, actor="test")
+    market = market_of([[3.0, 1.0], [1.0]])
+    better, worse, other = market.ads
+
+    leads = leads_of(market, 400)
+
+    # At temperature 1 flights are drawn 3 to 1, and then the creatives of the first too.
+    propensities = {lead.ad.creative_id: pytest.approx(lead.propensity) for lead in leads}
+    assert propensities == {better.creative_id: 9 / 16, worse.creative_id: 3 / 16, other.creative_id: 1 / 4}
+    assert 45 <= sum(lead.ad is worse for lead in leads) <= 105
+    assert all(lead.price_micros <= lead.ad.bid_micros for lead in leads)
 
 
 def test_exploration_tells_its_propensities(scope: Tenant) -> None:

@@ -124,6 +124,12 @@ def test_ads_are_weighed_by_what_the_subject_did(tenant: Tenant, tmp_path: Path)
 
         rates_are_the_same_online_and_offline(version, tenant, tmp_path)
 
+        # Two creatives of one flight are weighed as those of two are.
+        Creative.objects.filter(id=creatives[1]).update(flight=Creative.objects.get(id=creatives[0]).flight)
+        forget_snapshots()
+        leads = [shown(f"{kind}-0").lead for kind in ("camper", "climber")]
+        assert [str(lead.ad.creative_id) for lead in leads if lead] == creatives
+
 
 def rates_are_the_same_online_and_offline(version: ModelVersion, tenant: Tenant, folder: Path) -> None:
     """What training reads of a delivery is what its auction would have read and been answered."""
