@@ -31,6 +31,7 @@ class Lead:
     """The ad that leads, its price in the unit of its bid, and the chance that the policy let it lead."""
 
     ad: Ad
+    position: int
     flight_number: int
     score: float
     price_micros: int
@@ -80,7 +81,7 @@ class Contest:
         floor = float(self.placement.floor_micros)
         price = clearing_price(value, quality, next_score, floor, self.placement.auction)
         price_micros = _price_of_event(ad, price, value, rate, floor)
-        return Lead(ad, numbers[position], score, price_micros, chance * chance_in_flight, rate)
+        return Lead(ad, position, numbers[position], score, price_micros, chance * chance_in_flight, rate)
 
     def of_flight(self, position: int) -> list[int]:
         """All ads of the flight of a participant that may be shown."""
@@ -112,18 +113,25 @@ class Contest:
         best = np.flatnonzero(scores == scores.max())
         return ads[best[0] if len(best) == 1 else self.generator.choice(best)], 1.0 / len(best)
 
+    def refuse_others(self, taken: set[int], reason: str) -> None:
+        """None of the participants is shown, those aside that other placements took or a budget refused."""
+        for position in self.order:
+            if (flight := self.snapshot.flight_number[position]) not in taken:
+                self.refused.setdefault(flight, reason)
+
     def losses(self) -> dict[str, int]:
-        """Ads by the reason for which they lost before the ranking, or for which their budget refused."""
-        counts = {reason: bits.bit_count() for reason, bits in self.lost.items()}
-        for reason in self.refused.values():
-            counts[reason] = counts.get(reason, 0) + 1
+        """Ads by the reason for which they lost before the ranking, and flights by that for which they were refused."""
+        counts = {**self.worth.misfits} | {reason: bits.bit_count() for reason, bits in self.lost.items()}
+        for position in self.order if self.refused else ():
+            if reason := self.refused.get(self.snapshot.flight_number[position]):
+                counts[reason] = counts.get(reason, 0) + 1
         return counts
 
     def account(self, lead: Lead | None, taken: set[int]) -> str:
         """What the decision keeps of the auction, as members of a JSON object; bounded, whatever the number of ads."""
         told = [
             self.snapshot.describe(position, self.worth, self._why(position, lead, taken))
-            for position in self.order[:MOST_TOLD]
+            for position in self._told(lead)
         ]
         losers = {reason: self._named(bits) for reason, bits in self.lost.items()}
         return (
@@ -131,11 +139,23 @@ class Contest:
             f'"losses": {json.dumps(self.losses())}, "losers": {json.dumps(losers)}'
         )
 
+    def _told(self, lead: Lead | None) -> list[int]:
+        """The best participants, and the one that leads among them as the creative that is shown."""
+        best = self.order[:MOST_TOLD]
+        if lead is None or lead.position in best:
+            return best
+        others = [each for each in best if self.snapshot.flight_number[each] != lead.flight_number]
+        return sorted([*others[: MOST_TOLD - 1], lead.position], key=self.worth.scores.item, reverse=True)
+
     def _why(self, position: int, lead: Lead | None, taken: set[int]) -> str | None:
         flight = self.snapshot.flight_number[position]
         if lead is not None and flight == lead.flight_number:
             return None
-        return self.refused.get(flight) or ("won_elsewhere" if flight in taken else "score")
+        if flight in self.refused:
+            return self.refused[flight]
+        if flight in taken or lead is None:
+            return "won_elsewhere"
+        return "score" if self.worth.scores.item(position) < lead.score else "draw"
 
     def _named(self, bits: int) -> list[str]:
         named: dict[str, None] = {}

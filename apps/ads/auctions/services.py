@@ -82,7 +82,9 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
     days: dict[UUID, date] = {}
     # Waiting for a row with others in hand could be a deadlock; with none it cannot.
     holds_rows = False
-    for _ in range(0 if is_bot(occasion.ask.user_agent) else MOST_ROUNDS):
+    if is_bot(occasion.ask.user_agent):
+        _refuse_others(contests, leads, "bot")
+    for _ in range(MOST_ROUNDS):
         proposed = _propose(contests, leads)
         if not proposed:
             break
@@ -97,6 +99,7 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
         if len(reserved) == len(proposed):
             return leads
         holds_rows = holds_rows or bool(reserved) or len(promises) > 1
+    _refuse_others(contests, leads, "not_tried")
     occasion.store(_answers(contests, leads, days, occasion.ask))
     return leads
 
@@ -121,12 +124,23 @@ def _refuse(contests: Sequence[Contest], lead: Lead, *, is_sure: bool) -> None:
         snapshot.refused |= snapshot.of_flight[lead.ad.flight_id]
 
 
+def _refuse_others(contests: Sequence[Contest], leads: Mapping[UUID, Lead], reason: str) -> None:
+    """Where nobody leads, nobody will."""
+    taken = {lead.flight_number for lead in leads.values()}
+    for contest in contests:
+        if contest.decision_id not in leads:
+            contest.refuse_others(taken, reason)
+
+
 def _no_fill(contest: Contest, ask: Ask) -> NoFill:
     losses = contest.losses()
     if is_bot(ask.user_agent):
         return NoFill("bot", losses)
+    numbers = contest.snapshot.flight_number
+    if any(numbers[each] not in contest.refused for each in contest.order):
+        return NoFill("won_elsewhere", losses)
     if not losses:
-        return NoFill("won_elsewhere" if contest.order else "no_ads", losses)
+        return NoFill("no_ads", losses)
     # The reason that came last on the way kept the others from being enough.
     return NoFill(list(losses)[-1].partition(".")[0], losses)
 

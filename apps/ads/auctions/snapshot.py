@@ -114,12 +114,14 @@ class Ad:
 @dataclass(frozen=True)
 class Worth:
     """What each ad is worth at one placement; arrays (ads,). `values` are micro-units for a thousand impressions,
-    `rates` the expected paid events of one impression; those that reach the floor are `sellable`."""
+    `rates` the expected paid events of one impression; those that reach the floor are `sellable`. `misfits` counts ads
+    that cannot stand there, by reason."""
 
     values: NDArray[np.float64]
     scores: NDArray[np.float64]
     rates: NDArray[np.float64]
     sellable: NDArray[np.bool_]
+    misfits: Mapping[str, int]
     described: dict[tuple[int, str | None], str] = field(default_factory=dict)
 
 
@@ -336,4 +338,14 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     values = np.where(is_cpm, bids, bids * rates * 1000)
     quality = np.array([ad.quality for ad in ads], dtype=np.float64)
     scores = values if placement.auction == "second_price" else values * quality
-    return Worth(values, scores, rates, sellable=(values > 0) & (values >= placement.floor_micros))
+    sellable = (values > 0) & (values >= placement.floor_micros)
+    return Worth(values, scores, rates, sellable, _misfits(ads, placement))
+
+
+def _misfits(ads: Iterable[Ad], placement: Placement) -> dict[str, int]:
+    size = placement.width, placement.height
+    found = {
+        "currency": sum(ad.currency != placement.currency for ad in ads),
+        "size": sum(ad.currency == placement.currency and (ad.width, ad.height) != size for ad in ads),
+    }
+    return {reason: count for reason, count in found.items() if count}

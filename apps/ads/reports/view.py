@@ -20,6 +20,8 @@ from console.figures import percent
 
 RANGES = {"1": "1 day", "7": "7 days", "28": "28 days", "90": "90 days"}
 REASONS = {
+    "currency": "in another currency",
+    "size": "of another size",
     "consent": "needs consent that was not given",
     "no_subject": "needs to know for whom",
     "cap": "shown to this subject often or recently enough",
@@ -29,6 +31,9 @@ REASONS = {
     "experiment": "of another arm of an experiment",
     "floor": "worth less than the floor price",
     "score": "a lower score",
+    "draw": "the draw decided for another",
+    "not_tried": "not tried, as the budgets of several before it refused",
+    "bot": "asked for by a program",
     "won_elsewhere": "shown at another placement of the page",
     "targeting.hours": "not at this hour",
     "targeting.audiences": "the subject is not in the audience",

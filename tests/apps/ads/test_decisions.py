@@ -1,5 +1,6 @@
 """Deciding: who is shown, why the others are not, and what is kept of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -370,6 +371,52 @@ def test_the_propensity_counts_equals_that_were_not_ranked_too(scope: Tenant) ->
     assert lead.propensity == 1 / 98
 
 
+def test_those_that_were_not_tried_are_not_told_that_another_won(scope: Tenant) -> None:
+    make_placement()
+    campaign = make_campaign()
+    for number in range(MOST_ROUNDS + 1):
+        make_live_flight(campaign, bid_micros=9 * UNIT - number)
+    current_snapshot()
+    FlightBudget.objects.update(spent_micros=100 * UNIT)
+
+    placed = decide_one()
+
+    assert placed.no_fill is not None
+    assert (placed.no_fill.reason, placed.no_fill.lost) == ("not_tried", {"budget": MOST_ROUNDS, "not_tried": 1})
+    told = [each["lost"] for each in get_decision(placed.decision_id).request["participants"]]
+    assert told == ["budget"] * MOST_ROUNDS + ["not_tried"]
+
+
+def test_a_draw_is_told_as_one_with_the_creative_that_it_led_to(scope: Tenant) -> None:
+    make_placement()
+    make_live_flight()
+    market = market_of([[1.0] * 2] * 20)
+    contests = [
+        open_contest(market, market.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
+        for _ in range(20)
+    ]
+
+    for contest in contests:
+        lead = contest.lead(taken=set())
+        assert lead is not None
+        told = json.loads(f"{{{contest.account(lead, taken=set())}}}")["participants"]
+        assert [each["creative"] for each in told if each["lost"] is None] == [str(lead.ad.creative_id)]
+        assert [each["lost"] for each in told if each["lost"]] == ["draw"] * 7
+
+
+def test_what_a_budget_refuses_at_one_place_counts_where_it_competed(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    make_placement("wide", width=728, height=90)
+    make_live_flight()
+    current_snapshot()
+    FlightBudget.objects.update(spent_micros=100 * UNIT)
+
+    assert [each.no_fill.lost for each in decide(ask(placements=("top", "wide"))) if each.no_fill] == [
+        {"budget": 1},
+        {"size": 1},
+    ]
+
+
 def test_exploration_reaches_every_creative_of_a_flight(scope: Tenant) -> None:
     make_placement()
     make_live_flight()
@@ -419,9 +466,10 @@ def test_currencies_sizes_and_floors_keep_flights_out(scope: Tenant) -> None:
     make_placement("dear", floor_micros=3 * UNIT)
     make_live_flight(bid_micros=2 * UNIT)
 
-    reasons = [each.no_fill.reason for each in decide(ask(placements=("top", "wide", "dear"))) if each.no_fill]
+    unfilled = [each.no_fill for each in decide(ask(placements=("top", "wide", "dear"))) if each.no_fill]
 
-    assert reasons == ["no_ads", "no_ads", "floor"]
+    assert [each.reason for each in unfilled] == ["currency", "size", "floor"]
+    assert [each.lost for each in unfilled] == [{"currency": 1}, {"size": 1}, {"floor": 1}]
 
 
 @pytest.mark.parametrize("bid_kind", ["cpm", "cpc"])
@@ -466,7 +514,8 @@ def test_programs_are_shown_nothing(scope: Tenant) -> None:
     make_live_flight()
     (placed,) = decide(Ask(("top",), user_agent="Googlebot/2.1"))
     assert placed.no_fill is not None
-    assert placed.no_fill.reason == "bot"
+    assert (placed.no_fill.reason, placed.no_fill.lost) == ("bot", {"bot": 1})
+    assert [each["lost"] for each in get_decision(placed.decision_id).request["participants"]] == ["bot"]
     assert Delivery.objects.count() == 0
 
 
