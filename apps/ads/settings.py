@@ -30,6 +30,8 @@ class AdSettings:
 
     Clicks sooner than `fastest_click_ms` after the impression are not billed, nor anything from `own_addresses` (of the
     business itself, such as 203.0.113.0/24), nor clicks beyond `most_clicks_an_hour` of one subject.
+
+    With `four_eyes` nobody approves a creative that they had a hand in.
     """
 
     timezone: str = "UTC"
@@ -43,6 +45,7 @@ class AdSettings:
     fastest_click_ms: int = 500
     most_clicks_an_hour: int = 10
     own_addresses: tuple[str, ...] = ()
+    four_eyes: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "AdSettings":
@@ -97,6 +100,8 @@ def _problem(name: str, value: Any) -> str | None:
         return None if known else "must be a time zone such as Europe/Berlin"
     if name == "policy":
         return None if value in ("greedy", "softmax") else "must be greedy or softmax"
+    if name == "four_eyes":
+        return None if isinstance(value, bool) else "must be true or false"
     if name == "own_addresses":
         return problem_of_networks(value)
     return f"is not a setting; known are {', '.join(each.name for each in fields(AdSettings))}"

@@ -22,6 +22,7 @@ WORDS = {
     "fastest_click_ms": Words("Fastest click", "Milliseconds from seeing; sooner ones are not billed."),
     "most_clicks_an_hour": Words("Clicks of one subject in an hour", "More are not billed."),
     "own_addresses": Words("Own networks", "Of your house, such as 203.0.113.0/24, separated by commas; never billed."),
+    "four_eyes": Words("Four eyes", "Nobody approves a creative that they made or changed."),
 }
 # A creative that did as in the row: its impressions and clicks.
 EXAMPLES = (("of a new creative", 0, 0), ("after 1,000 impressions with 10 clicks", 1_000, 10))

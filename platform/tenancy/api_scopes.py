@@ -25,6 +25,7 @@ API_SCOPES = {
     "knowledge:write": "add, change, retire and import articles and macros",
     "ads:read": "read campaigns and their reports",
     "ads:write": "add and change advertisers, campaigns, creatives and placements",
+    "ads-review:write": "approve and reject creatives",
     "ads:decide": "ask which ads to show, and say which were seen",
     "decisions:read": "read decisions and their outcomes",
     "models:read": "see training runs and model versions",

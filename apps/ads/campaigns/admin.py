@@ -130,7 +130,7 @@ class AdObjectAdmin(TenantModelAdmin):
             do(found)
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
-        except services.Archived as error:
+        except services.Refused as error:
             messages.error(request, str(error))
         else:
             messages.success(request, done)

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
-from api.model_actions import actor_of
+from api.model_actions import actor_of, person_of
 from api.serializers import ListParameters
 from apps.ads.campaigns import serializers as shapes
 from apps.ads.campaigns.models import (
@@ -30,9 +30,9 @@ from apps.ads.campaigns.models import (
     Placement,
 )
 from apps.ads.campaigns.selectors import changes_of, objects_of
-from apps.ads.campaigns.services import Archived, archive, change, create, set_status
+from apps.ads.campaigns.services import Refused, archive, change, create, review, set_status
 
-READ, WRITE = "ads:read", "ads:write"
+READ, WRITE, REVIEW = "ads:read", "ads:write", "ads-review:write"
 TAGS = ["ads"]
 PARENT = "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11"
 FLIGHT = {
@@ -73,12 +73,12 @@ CAMPAIGN = {"name": "Autumn", "advertiser_id": PARENT}
 
 @contextmanager
 def refusals(model: type[AdObject], object_id: UUID) -> Iterator[None]:
-    """404 for what is not there, 409 for what has been archived."""
+    """404 for what is not there, 409 where it stands otherwise than the call supposes, such as archived."""
     try:
         yield
     except ObjectDoesNotExist:
         raise NotFound(f"there is no {model._meta.verbose_name} {object_id}") from None
-    except Archived as error:
+    except Refused as error:
         raise Conflict(str(error)) from error
 
 
@@ -98,7 +98,7 @@ class ObjectsView(IdempotentWrites, GenericAPIView):
     def post(self, request: Request) -> Response:
         body = self.body(data=request.data)
         body.is_valid(raise_exception=True)
-        made = create(self.model, actor=actor_of(request), **body.validated_data)
+        made = create(self.model, actor=actor_of(request), person=person_of(request), **body.validated_data)
         return Response(self.get_serializer(made).data, status=201)
 
 
@@ -116,7 +116,13 @@ class ObjectView(IdempotentWrites, GenericAPIView):
         body = self.fields(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         with refusals(self.model, id):
-            changed = change(self.model, object_id=id, actor=actor_of(request), changes=body.validated_data)
+            changed = change(
+                self.model,
+                object_id=id,
+                actor=actor_of(request),
+                person=person_of(request),
+                changes=body.validated_data,
+            )
         return Response(self.get_serializer(changed).data)
 
     def delete(self, request: Request, id: UUID) -> Response:
@@ -238,6 +244,47 @@ class PauseFlightView(FlightStateView):
     )
     def post(self, request: Request, id: UUID) -> Response:
         return self.put_in_state(request, id)
+
+
+class CreativeReviewView(IdempotentWrites):
+    """Base of the two calls that judge a creative."""
+
+    required_scopes = {"POST": REVIEW}
+
+    def judge(self, request: Request, id: UUID, *, approve: bool, **word: Any) -> Response:
+        with refusals(Creative, id):
+            creative = review(
+                creative_id=id, approve=approve, actor=actor_of(request), person=person_of(request), **word
+            )
+        return Response(shapes.CreativeSerializer(creative).data)
+
+
+class ApproveCreativeView(CreativeReviewView):
+    @extend_schema(
+        operation_id="approve_ad_creative",
+        tags=TAGS,
+        summary="Let a creative be shown as it is",
+        description="One that has changed since `version` is refused with 409; so is one that the caller had a hand in "
+        "where the setting `four_eyes` is on.",
+        request=shapes.ApprovalBodySerializer,
+        responses=shapes.CreativeSerializer,
+        examples=[OpenApiExample("what was looked at", {"version": 1}, request_only=True)],
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return self.judge(request, id, approve=True, **shapes.ApprovalBodySerializer.read(request.data))
+
+
+class RejectCreativeView(CreativeReviewView):
+    @extend_schema(
+        operation_id="reject_ad_creative",
+        tags=TAGS,
+        summary="Show a creative no more, and say why",
+        request=shapes.RejectionBodySerializer,
+        responses=shapes.CreativeSerializer,
+        examples=[OpenApiExample("a promise", {"version": 1, "note": "'Best' needs proof"}, request_only=True)],
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        return self.judge(request, id, approve=False, **shapes.RejectionBodySerializer.read(request.data))
 
 
 VIEWS = {

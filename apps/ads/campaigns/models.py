@@ -206,6 +206,9 @@ class AdChange(TenantOwned):
     version = models.PositiveIntegerField(help_text="The object's version after the change.")
     action = models.CharField(max_length=10, choices=Action.choices)
     actor = models.CharField(max_length=200)
+    person = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The member behind an API key."
+    )
     before = models.JSONField(null=True)
     after = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)

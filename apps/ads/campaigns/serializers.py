@@ -179,6 +179,14 @@ class CreativeSerializer(AnswerSerializer):
         read_only_fields = fields
 
 
+class ApprovalBodySerializer(StrictSerializer):
+    version = serializers.IntegerField(min_value=1, help_text="of the creative that was looked at")
+
+
+class RejectionBodySerializer(ApprovalBodySerializer):
+    note = serializers.CharField(max_length=500, help_text="for the advertiser")
+
+
 # Placements ----------------------------------------------------------------------------------------------------------
 class PlacementFieldsSerializer(NamedSerializer):
     width = side_field()

@@ -26,6 +26,7 @@ from apps.ads.campaigns.models import (
     ReviewStatus,
 )
 from apps.ads.experiments.models import Experiment
+from apps.ads.settings import current_settings
 from tenancy.scope import current_tenant_id
 
 Found = TypeVar("Found", bound=AdObject)
@@ -87,13 +88,26 @@ CHANGED = """
     ON CONFLICT (tenant_id, name) DO UPDATE SET version = ads_snapshotversion.version + 1"""
 
 
-class Archived(Exception):
+class Refused(Exception):
+    """Things stand otherwise than the call supposes."""
+
+
+class Archived(Refused):
     """The object has been archived, and nothing changes it any more."""
 
 
+class Stale(Refused):
+    """The creative has changed since it was looked at."""
+
+
+class SameEyes(Refused):
+    """The settings ask for four eyes, and whoever approves had a hand in the creative."""
+
+
 @transaction.atomic
-def create(model: type[Found], *, actor: str, **fields: Any) -> Found:
-    """Make an object; a flight begins as a draft, a creative awaits its review.
+def create(model: type[Found], *, actor: str, person: str = "", **fields: Any) -> Found:
+    """Make an object; a flight begins as a draft, a creative awaits its review. `person` is the member behind an API
+    key, here and below.
 
     Raises ValidationError that names each field at fault.
     """
@@ -104,14 +118,14 @@ def create(model: type[Found], *, actor: str, **fields: Any) -> Found:
     if isinstance(made, Placement | Audience) and model._default_manager.filter(key=made.key).exists():
         kind = model._meta.verbose_name
         raise ValidationError({"key": f"'{made.key}' is or was the key of another {kind}; choose another one"})
-    _store(made, Action.CREATED, actor, before=None)
+    _store(made, Action.CREATED, actor, before=None, person=person)
     if isinstance(made, Flight):
         open_budget(made)
     return made
 
 
 @transaction.atomic
-def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[str, Any]) -> Found:
+def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[str, Any], person: str = "") -> Found:
     """Change the named fields. A creative that looks or leads otherwise awaits a new review; a live flight competes by
     its new values within two seconds.
 
@@ -126,9 +140,9 @@ def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[
     after = snapshot(found)
     if after == before:
         return found
-    if isinstance(found, Creative) and any(before[name] != after[name] for name in REVIEWED):
+    if isinstance(found, Creative) and _looks_otherwise(before, after):
         found.review, found.review_note = ReviewStatus.PENDING, ""
-    _store(found, Action.CHANGED, actor, before)
+    _store(found, Action.CHANGED, actor, before, person=person)
     if isinstance(found, Flight):
         open_budget(found)
     return found
@@ -164,19 +178,29 @@ def set_status(*, flight_id: UUID, status: FlightStatus, actor: str) -> Flight:
 
 
 @transaction.atomic
-def review(*, creative_id: UUID, approve: bool, actor: str, note: str = "", version: int | None = None) -> Creative:
-    """An operator's word on a creative; a rejected one needs a note. `version` is the one that was looked at: another
-    is not judged by it. Raises Creative.DoesNotExist, Archived and ValidationError."""
+def review(
+    *,
+    creative_id: UUID,
+    approve: bool,
+    actor: str,
+    person: str = "",
+    note: str = "",
+    version: int | None = None,
+) -> Creative:
+    """Somebody's word on a creative; a rejected one needs a note. `version` is the one that was looked at: another is
+    not judged by it. Raises Creative.DoesNotExist, Archived, Stale, SameEyes and ValidationError."""
     creative = _locked(Creative, creative_id)
     if version is not None and version != creative.version:
-        raise ValidationError({"version": "The creative has been changed since you looked at it; look at it again."})
+        raise Stale("The creative has been changed since you looked at it; look at it again.")
+    if approve and current_settings().four_eyes and {actor, person} & _authors(creative):
+        raise SameEyes("You had a hand in this creative; somebody else must approve it.")
     if not approve and not note.strip():
         raise ValidationError({"note": "say why, so that the advertiser can mend it"})
     before = snapshot(creative)
     creative.review = ReviewStatus.APPROVED if approve else ReviewStatus.REJECTED
     creative.review_note = note.strip()[:500]
     if snapshot(creative) != before:
-        _store(creative, Action.APPROVED if approve else Action.REJECTED, actor, before)
+        _store(creative, Action.APPROVED if approve else Action.REJECTED, actor, before, person=person)
     return creative
 
 
@@ -193,6 +217,21 @@ def announce_change() -> None:
         cursor.execute(CHANGED, [current_tenant_id()])
 
 
+def _authors(creative: Creative) -> set[str]:
+    """Who made what a creative shows, since it was approved before that; people, and the keys that they used."""
+    authors: set[str] = set()
+    for change in AdChange.objects.filter(object_id=creative.id).order_by("-version"):
+        if change.action == Action.APPROVED and authors:
+            break
+        if _looks_otherwise(change.before or {}, change.after):
+            authors |= {change.actor, change.person}
+    return authors - {""}
+
+
+def _looks_otherwise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return any(before.get(name) != after[name] for name in REVIEWED)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
@@ -206,7 +245,7 @@ def _locked(model: type[Found], object_id: UUID) -> Found:
     return found
 
 
-def _store(found: AdObject, action: Action, actor: str, before: dict[str, Any] | None) -> None:
+def _store(found: AdObject, action: Action, actor: str, before: dict[str, Any] | None, *, person: str = "") -> None:
     found.version += 1
     found.updated_by = actor
     found.save()
@@ -216,6 +255,7 @@ def _store(found: AdObject, action: Action, actor: str, before: dict[str, Any] |
         version=found.version,
         action=action,
         actor=actor,
+        person=person,
         before=before,
         after=snapshot(found),
     )

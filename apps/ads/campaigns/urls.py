@@ -5,7 +5,7 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
-from apps.ads.campaigns.api import VIEWS, PauseFlightView, StartFlightView
+from apps.ads.campaigns.api import VIEWS, ApproveCreativeView, PauseFlightView, RejectCreativeView, StartFlightView
 
 
 def object_paths(name: str, views: tuple[Callable[..., Any], ...]) -> list[URLPattern]:
@@ -21,6 +21,8 @@ def object_paths(name: str, views: tuple[Callable[..., Any], ...]) -> list[URLPa
 urlpatterns: list[URLPattern] = [
     path("flights/<uuid:id>/start", StartFlightView.as_view(), name="start-ad-flight"),
     path("flights/<uuid:id>/pause", PauseFlightView.as_view(), name="pause-ad-flight"),
+    path("creatives/<uuid:id>/approve", ApproveCreativeView.as_view(), name="approve-ad-creative"),
+    path("creatives/<uuid:id>/reject", RejectCreativeView.as_view(), name="reject-ad-creative"),
 ]
 for name, views in VIEWS.items():
     urlpatterns += object_paths(name, views)
