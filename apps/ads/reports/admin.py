@@ -41,7 +41,11 @@ class AdReportAdmin(PageAdmin):
     def export_view(self, request: HttpRequest) -> HttpResponse:
         if not (self.has_view_permission(request) and self.has_analyst_permission(request)):
             raise PermissionDenied
-        rows = report_rows(request.GET.get("by"), request.GET.get("days"))
+        try:
+            rows = report_rows(request.GET.get("by"), request.GET.get("days"))
+        except ValidationError:
+            # The page says why.
+            return HttpResponseRedirect(f"{reverse('admin:ads_adreport_changelist')}?{request.GET.urlencode()}")
         return csv_of([row.to_dict() for row in rows])
 
 

@@ -17,7 +17,7 @@ from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import ObjectField, QueryParameters
 from apps.ads.budgets.selectors import flight_accounts
-from apps.ads.reports.selectors import COLUMNS, CUTS, filtered_traffic, report
+from apps.ads.reports.selectors import COLUMNS, CUTS, ReportRow, filtered_traffic, report
 from apps.ads.settings import change_settings, current_settings
 
 READ, WRITE = "ads:read", "ads:write"
@@ -47,7 +47,9 @@ EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 class AdReportRowSerializer(serializers.Serializer):
-    key = serializers.CharField(help_text="id, country, device, or the day or hour in the tenant's time zone")
+    key = serializers.CharField(
+        help_text="id, country, device, or a day or an hour of the tenant's time zone, such as 2026-10-25 02:00+01:00"
+    )
     name = serializers.CharField(help_text="of what the key names")
     currency = serializers.CharField()
     placed = serializers.IntegerField()
@@ -55,6 +57,7 @@ class AdReportRowSerializer(serializers.Serializer):
     viewable = serializers.IntegerField()
     clicks = serializers.IntegerField()
     conversions = serializers.IntegerField()
+    filtered = serializers.IntegerField(help_text="events that counted for nothing")
     revenue_micros = serializers.IntegerField()
     spend_micros = serializers.IntegerField()
     ctr = serializers.FloatField(allow_null=True, help_text="clicks / impressions")
@@ -71,7 +74,9 @@ class AdFilteredSerializer(serializers.Serializer):
 
 class AdReportSerializer(serializers.Serializer):
     rows = AdReportRowSerializer(many=True)
-    filtered = AdFilteredSerializer(many=True, help_text="traffic that counted for nothing and was not billed")
+    filtered = AdFilteredSerializer(
+        many=True, help_text="traffic that counted for nothing and was not billed, by whole hours"
+    )
 
 
 class AdAccountSerializer(serializers.Serializer):
@@ -99,10 +104,10 @@ class AdReportView(APIView):
         responses=AdReportSerializer,
     )
     def get(self, request: Request) -> Response:
-        wanted = _wanted(request)
-        rows = [row.to_dict() for row in report(**wanted, zone=current_settings().timezone)]
-        filtered = filtered_traffic(since=wanted["since"], until=wanted["until"], flight_id=wanted.get("flight_id"))
-        return Response({"rows": rows, "filtered": filtered})
+        rows = [row.to_dict() for row in _rows(request)]
+        span = AdReportParameters.of(request)
+        del span["by"]
+        return Response({"rows": rows, "filtered": filtered_traffic(**span)})
 
 
 class AdReportFileView(APIView):
@@ -116,7 +121,7 @@ class AdReportFileView(APIView):
         responses={(200, "text/csv"): OpenApiTypes.STR},
     )
     def get(self, request: Request) -> HttpResponse:
-        return csv_of([row.to_dict() for row in report(**_wanted(request), zone=current_settings().timezone)])
+        return csv_of([row.to_dict() for row in _rows(request)])
 
 
 class AdAccountsView(APIView):
@@ -159,5 +164,5 @@ def csv_of(rows: list[dict[str, Any]]) -> HttpResponse:
     return csv_response(rows, COLUMNS, name="ads.csv")
 
 
-def _wanted(request: Request) -> dict[str, Any]:
-    return AdReportParameters.of(request)
+def _rows(request: Request) -> list[ReportRow]:
+    return report(**AdReportParameters.of(request), zone=current_settings().timezone)

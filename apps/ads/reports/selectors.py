@@ -1,13 +1,16 @@
 """Delivery and spend by any of CUTS, read from the deliveries and the ledger themselves.
 
 An event counts in the hour in which it happened; a conversion in that of its purchase, however late the log has it.
+Traffic that counts for nothing is kept by the hour, so that of the first hour counts whole.
 """
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.core.exceptions import ValidationError
 from django.db import connection
 
 from tenancy.scope import current_tenant_id
@@ -26,7 +29,8 @@ PARTS = {
     "country": "country",
     "device": "device",
     "day": "to_char(moment AT TIME ZONE %(zone)s, 'YYYY-MM-DD')",
-    "hour": "to_char(date_trunc('hour', moment, %(zone)s) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:00')",
+    # As a moment: at the end of summer time two hours have one name.
+    "hour": "date_trunc('hour', moment, %(zone)s)",
 }
 UNNAMED = "SELECT NULL::text, NULL::text LIMIT 0"
 NAMES = {
@@ -46,33 +50,37 @@ REPORT = """
     WITH happened AS (
         SELECT flight_id, creative_id, placement_id, country, device, event.*
         FROM ads_delivery CROSS JOIN LATERAL (VALUES
-            (placed_at, 1, 0, 0, 0, 0, 0::bigint, 0::bigint),
-            (impression_at, 0, 1, 0, 0, 0, 0, 0),
-            (viewable_at, 0, 0, 1, 0, 0, 0, 0),
-            (clicked_at, 0, 0, 0, 1, 0, 0, 0)
-        ) AS event (moment, placed, seen, viewable, clicked, converted, revenue, spent)
+            (placed_at, 1, 0, 0, 0, 0, 0::bigint, 0::bigint, 0::bigint),
+            (impression_at, 0, 1, 0, 0, 0, 0, 0, 0),
+            (viewable_at, 0, 0, 1, 0, 0, 0, 0, 0),
+            (clicked_at, 0, 0, 0, 1, 0, 0, 0, 0)
+        ) AS event (moment, placed, seen, viewable, clicked, converted, revenue, spent, filtered)
         WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days' AND placed_at < %(until)s
             AND moment >= %(since)s AND moment < %(until)s
         UNION ALL
         SELECT delivery.flight_id, creative_id, placement_id, country, device,
-            moment, 0, 0, 0, 0, converted, revenue, spent
+            moment, 0, 0, 0, 0, converted, revenue, spent, filtered
         FROM (
-            SELECT delivery_id, occurred_at, 1, value_micros, 0
+            SELECT delivery_id, occurred_at, 1, value_micros, 0, 0
             FROM ads_attributedconversion
             WHERE tenant_id = %(tenant)s AND occurred_at >= %(since)s AND occurred_at < %(until)s
             UNION ALL
-            SELECT delivery_id, billed_at, 0, 0, amount_micros
+            SELECT delivery_id, billed_at, 0, 0, amount_micros, 0
             FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
-        ) AS event (delivery_id, moment, converted, revenue, spent)
+            UNION ALL
+            SELECT delivery_id, hour, 0, 0, 0, count FROM ads_filteredevent
+            WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
+        ) AS event (delivery_id, moment, converted, revenue, spent, filtered)
             JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
                 AND delivery.delivery_id = event.delivery_id
     ), counted AS MATERIALIZED (
         SELECT flight_id, {part} AS part, sum(placed) AS placed, sum(seen) AS seen, sum(viewable) AS viewable,
-            sum(clicked) AS clicked, sum(converted) AS converted, sum(revenue) AS revenue, sum(spent) AS spent
+            sum(clicked) AS clicked, sum(converted) AS converted, sum(revenue) AS revenue, sum(spent) AS spent,
+            sum(filtered) AS filtered
         FROM happened WHERE %(flight)s::uuid IS NULL OR flight_id = %(flight)s GROUP BY 1, 2
     )
     SELECT {key} AS key, currency, sum(placed)::bigint, sum(seen)::bigint, sum(viewable)::bigint,
-        sum(clicked)::bigint, sum(converted)::bigint, sum(revenue)::bigint, sum(spent)::bigint
+        sum(clicked)::bigint, sum(converted)::bigint, sum(filtered)::bigint, sum(revenue)::bigint, sum(spent)::bigint
     FROM counted
         JOIN ads_flight AS flight ON flight.tenant_id = %(tenant)s AND flight.id = flight_id
         JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
@@ -82,14 +90,17 @@ REPORT = """
     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s"""
 FILTERED = """
     SELECT kind, reason, sum(count)::bigint FROM ads_filteredevent
-    WHERE tenant_id = %(tenant)s AND last_at >= %(since)s AND first_at < %(until)s
+    WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
         AND (%(flight)s::uuid IS NULL OR flight_id = %(flight)s)
+        AND (%(campaign)s::uuid IS NULL OR flight_id IN (
+            SELECT id FROM ads_flight WHERE tenant_id = %(tenant)s AND campaign_id = %(campaign)s))
     GROUP BY kind, reason ORDER BY kind, reason"""
 
 
 @dataclass(frozen=True)
 class ReportRow:
-    """Counts of one cut; amounts in micro-units of `currency`. Rates are None where there is nothing to divide by."""
+    """Counts of one cut; amounts in micro-units of `currency`; `filtered` are events that count for nothing. Rates are
+    None where there is nothing to divide by."""
 
     key: str
     name: str
@@ -99,6 +110,7 @@ class ReportRow:
     viewable: int
     clicks: int
     conversions: int
+    filtered: int
     revenue_micros: int
     spend_micros: int
 
@@ -134,7 +146,8 @@ def report(
     flight_id: UUID | None = None,
     campaign_id: UUID | None = None,
 ) -> list[ReportRow]:
-    """One row for each value of the cut `by` (of CUTS) and currency, from `since` until before `until`."""
+    """One row for each value of the cut `by` (of CUTS) and currency, from `since` until before `until`; hours and days
+    are those of `zone`. Raises ValidationError where there are more than MOST_ROWS."""
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": since,
@@ -142,26 +155,38 @@ def report(
         "zone": zone,
         "flight": flight_id,
         "campaign": campaign_id,
-        "limit": MOST_ROWS,
+        "limit": MOST_ROWS + 1,
     }
     with connection.cursor() as cursor:
         cursor.execute(NAMES[by], values)
         names = dict(cursor.fetchall())
         cursor.execute(REPORT.format(key=KEYS.get(by, "part"), part=PARTS.get(by, "NULL")), values)
-        return [ReportRow(key, names.get(key, key or "unknown"), *row) for key, *row in cursor.fetchall()]
+        rows = [(_key(key, zone), *row) for key, *row in cursor.fetchall()]
+    if len(rows) > MOST_ROWS:
+        problem = f"makes more than {MOST_ROWS:,} rows; choose a shorter time, another cut, or one campaign or flight"
+        raise ValidationError({"by": problem})
+    return [ReportRow(key, names.get(key, key or "unknown"), *row) for key, *row in rows]
 
 
-def filtered_traffic(*, since: datetime, until: datetime, flight_id: UUID | None = None) -> list[dict[str, Any]]:
+def filtered_traffic(
+    *, since: datetime, until: datetime, flight_id: UUID | None = None, campaign_id: UUID | None = None
+) -> list[dict[str, Any]]:
     """{kind, reason, count} of the traffic that counted for nothing."""
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": since,
         "until": until,
         "flight": flight_id,
+        "campaign": campaign_id,
     }
     with connection.cursor() as cursor:
         cursor.execute(FILTERED, values)
         return [{"kind": kind, "reason": reason, "count": count} for kind, reason, count in cursor.fetchall()]
+
+
+def _key(key: str | datetime, zone: str) -> str:
+    """An hour is told with its offset, such as 2026-10-25 02:00+01:00."""
+    return key if isinstance(key, str) else key.astimezone(ZoneInfo(zone)).isoformat(" ", "minutes")
 
 
 def _ratio(part: int, whole: int) -> float | None:

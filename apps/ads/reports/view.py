@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import timezone
 
@@ -47,18 +48,18 @@ def report_rows(by: str | None, days: str | None) -> list[ReportRow]:
 
 
 def report_context(by: str | None, days: str | None) -> dict[str, Any]:
-    rows = report_rows(by, days)
+    chosen = {"by": _cut(by), "cuts": CUTS, "days": _days(days), "ranges": RANGES}
+    try:
+        rows, hours = report_rows(by, days), report_rows("hour", days)
+    except ValidationError as error:
+        return chosen | {"problems": error.messages}
     until = timezone.now()
     filtered = filtered_traffic(since=until - timedelta(days=int(_days(days))), until=until)
-    return {
-        "by": _cut(by),
-        "cuts": CUTS,
-        "days": _days(days),
-        "ranges": RANGES,
+    return chosen | {
         "rows": [_shown(row) for row in rows],
         "goals": _goals(rows) if _cut(by) == "flight" else [],
         "filtered": filtered,
-        "chart": _chart(report_rows("hour", days)),
+        "chart": _chart(hours),
     }
 
 
@@ -165,6 +166,6 @@ def _chart(rows: list[ReportRow]) -> dict[str, str] | None:
     shown = [row for row in rows if row.currency == currency]
     return {
         "title": f"Spend by hour, {currency}",
-        "data": chart_data([row.key[5:] for row in shown], {"Spend": [row.spend_micros / MICROS for row in shown]}),
+        "data": chart_data([row.key[5:16] for row in shown], {"Spend": [row.spend_micros / MICROS for row in shown]}),
         "options": chart_options(x=f"Hour ({current_settings().timezone})", y=currency, legend=False),
     }

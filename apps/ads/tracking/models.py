@@ -85,21 +85,20 @@ TO_LOG = {EventKind.IMPRESSION: 1, EventKind.VIEWABLE: 0, EventKind.CLICK: 2}
 
 
 class FilteredEvent(models.Model):
-    """Traffic that counts for nothing, by delivery, kind and reason; repeats are counted and not stored anew. Of the
-    reason `budget` it counts and was not billed."""
+    """Traffic that counts for nothing, by delivery, kind, reason and hour; repeats are counted and not stored anew. Of
+    the reason `budget` it counts and was not billed."""
 
-    pk = models.CompositePrimaryKey("tenant_id", "delivery_id", "kind", "reason")
+    pk = models.CompositePrimaryKey("tenant_id", "delivery_id", "kind", "reason", "hour")
     tenant = tenant_of_log()
     delivery_id = models.UUIDField()
     kind = models.CharField(max_length=10, choices=[*EventKind.choices, (CONVERSION, "Conversion")])
     reason = models.CharField(max_length=20)
     flight_id = models.UUIDField()
     count = models.BigIntegerField(default=1)
-    first_at = models.DateTimeField()
-    last_at = models.DateTimeField()
+    hour = models.DateTimeField(help_text="its beginning, of UTC")
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "flight_id", "last_at"], name="filtered_event_flight")]
+        indexes = [models.Index(fields=["tenant", "hour"], name="filtered_event_hour")]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"

@@ -50,10 +50,9 @@ CLAIM = """
     WHERE tenant_id = %(tenant)s AND delivery_id = %(delivery)s AND {column} IS NULL AND status <> 'returned'"""
 SETTLE = "UPDATE ads_delivery SET status = %s WHERE tenant_id = %s AND delivery_id = %s"
 FILTER = """
-    INSERT INTO ads_filteredevent AS known (tenant_id, delivery_id, kind, reason, flight_id, count, first_at, last_at)
-    VALUES (%s, %s, %s, %s, %s, 1, %s, %s)
-    ON CONFLICT (tenant_id, delivery_id, kind, reason) DO UPDATE
-        SET count = known.count + 1, last_at = excluded.last_at"""
+    INSERT INTO ads_filteredevent AS known (tenant_id, delivery_id, kind, reason, flight_id, count, hour)
+    VALUES (%s, %s, %s, %s, %s, 1, date_trunc('hour', %s::timestamptz, 'UTC'))
+    ON CONFLICT (tenant_id, delivery_id, kind, reason, hour) DO UPDATE SET count = known.count + 1"""
 # A conversion that was credited in time is billed, however long that takes.
 EXPIRED = f"""
     UPDATE ads_delivery SET status = 'returned' FROM (
@@ -198,7 +197,7 @@ def _time_left(delivery: dict[str, Any], kind: EventKind, settings: AdSettings) 
 
 
 def _filter(delivery_id: UUID, flight_id: UUID, kind: str, reason: str, now: datetime) -> None:
-    row = (delivery_id, kind, reason, flight_id, now, now)
+    row = (delivery_id, kind, reason, flight_id, now)
     with connection.cursor() as cursor:
         cursor.execute(FILTER, [current_tenant_id(), *row])
 

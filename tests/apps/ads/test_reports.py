@@ -1,6 +1,6 @@
 """Every number of a report is one that the raw rows give, found by SQL of another shape."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
+from apps.ads.campaigns.models import Campaign
+from apps.ads.reports import selectors
 from apps.ads.reports.selectors import CUTS, filtered_traffic, report
 from apps.ads.tracking.conversions import settle_conversions
 from apps.ads.tracking.models import Delivery
@@ -18,6 +20,7 @@ from behavior.subjects import read_subject
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
+from tests.conftest import make_client
 
 COLUMN = {
     "advertiser": "(SELECT c.advertiser_id FROM ads_flight f JOIN ads_campaign c ON c.id = f.campaign_id "
@@ -66,6 +69,7 @@ def traffic(tenant: Tenant) -> Tenant:
         for delivery in placed[:24]:
             click(delivery)
         click(placed[0])
+        click(placed[0])
     with tenant_scope(tenant.id):
         events: list[dict[str, Any]] = [
             {
@@ -89,7 +93,7 @@ def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> No
     span = {"since": now - timedelta(hours=3), "until": now + timedelta(hours=1)}
 
     def hour(column: str) -> str:
-        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24') || ':00'"
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24') || ':00+00:00'"
 
     def day(column: str) -> str:
         return f"({column} AT TIME ZONE 'UTC')::date::text"
@@ -112,6 +116,8 @@ def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> No
             f"SELECT {{key}}, sum(t.amount_micros)::bigint {ledger} GROUP BY 1", key("t.billed_at")
         )
         counted["conversions"] = numbers(f"SELECT {{key}}, count(*) {bought} GROUP BY 1", key("t.occurred_at"))
+        filtered = joined.replace("{table}", "ads_filteredevent")
+        counted["filtered"] = numbers(f"SELECT {{key}}, sum(t.count)::bigint {filtered} GROUP BY 1", key("t.hour"))
         counted["revenue_micros"] = numbers(
             "SELECT {key}, sum(round(e.value * 1e6))::bigint "
             f"{bought} JOIN behavior_event e ON e.event_id = t.event_id GROUP BY 1",
@@ -120,6 +126,7 @@ def test_every_number_is_the_one_of_the_raw_rows(by: str, traffic: Tenant) -> No
 
     assert sum(row.placed for row in rows.values()) == 80
     assert sum(row.conversions for row in rows.values()) == 9
+    assert sum(row.filtered for row in rows.values()) == 2
     assert sum(row.spend_micros for row in rows.values()) > UNIT
     for name, expected in counted.items():
         assert {found: getattr(row, name) for found, row in rows.items() if getattr(row, name)} == expected, name
@@ -150,7 +157,7 @@ def test_a_purchase_that_the_log_hears_of_late_counts_in_its_own_hour(traffic: T
     with tenant_scope(traffic.id):
         settle_conversions()
         rows = {row.key: row for row in report(by="hour", since=now - timedelta(hours=6), until=now)}
-    row = rows[bought_at.strftime("%Y-%m-%d %H:00")]
+    row = rows[bought_at.strftime("%Y-%m-%d %H:00+00:00")]
     assert (row.conversions, row.revenue_micros) == (1, 55_500_000)
 
 
@@ -163,4 +170,48 @@ def test_rates_are_ratios_of_what_the_row_says(traffic: Tenant) -> None:
         assert row.ctr == row.clicks / row.impressions
         assert row.cvr == (row.conversions / row.clicks if row.clicks else None)
         assert row.roas == row.revenue_micros / row.spend_micros
-    assert {each["reason"]: each["count"] for each in filtered}["replayed"] == 1
+    assert {each["reason"]: each["count"] for each in filtered}["replayed"] == 2
+
+
+def test_replays_of_two_days_count_on_the_days_on_which_they_came(traffic: Tenant) -> None:
+    now, day = timezone.now(), timedelta(days=1)
+    with tenant_scope(traffic.id):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE ads_filteredevent SET hour = hour - interval '1 day'")
+        delivery = Delivery.objects.exclude(clicked_at=None).order_by("delivery_id").first()
+        assert delivery is not None
+        for _ in range(3):
+            assert click(delivery.delivery_id).filtered == "replayed"
+        campaign = Campaign.objects.get()
+        other = make_campaign()
+        spans = [{"since": now - 2 * day, "until": now - timedelta(hours=2)}, {"since": now, "until": now + day}]
+        counts = [[each["count"] for each in filtered_traffic(**span)] for span in spans]
+        assert counts == [[2], [3]]
+        assert [sum(row.filtered for row in report(by="day", **span)) for span in spans] == [2, 3]
+        assert filtered_traffic(**spans[1], campaign_id=campaign.id)[0]["count"] == 3
+        assert filtered_traffic(**spans[1], campaign_id=other.id) == []
+
+
+def test_the_two_hours_of_one_name_at_the_end_of_summer_time_are_two_rows(traffic: Tenant) -> None:
+    first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    with tenant_scope(traffic.id):
+        half = list(Delivery.objects.values_list("delivery_id", flat=True)[:30])
+        Delivery.objects.update(placed_at=first)
+        Delivery.objects.filter(delivery_id__in=half).update(placed_at=second)
+        rows = report(by="hour", since=first, until=second + timedelta(hours=1), zone="Europe/Berlin")
+    assert [(row.key, row.placed) for row in rows] == [("2026-10-25 02:00+02:00", 50), ("2026-10-25 02:00+01:00", 30)]
+
+
+def test_more_rows_than_an_answer_holds_are_refused_and_not_cut(
+    traffic: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "MOST_ROWS", 1)
+    now = timezone.now()
+    span = {"since": now - timedelta(hours=1), "until": now + timedelta(hours=1)}
+    with tenant_scope(traffic.id):
+        assert len(report(by="campaign", **span)) == 1
+    for path in ("ads/reports", "ads/reports.csv"):
+        answer = make_client(traffic).get(f"{path}?by=placement")
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["field"] == "by"
+        assert "choose a shorter time" in answer.json()["detail"]
