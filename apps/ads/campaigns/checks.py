@@ -121,13 +121,15 @@ def _check_placement(found: Any) -> None:
 def _check_experiment(found: Any) -> None:
     _check_parent("campaign_id", Campaign, found.campaign_id)
     found.arms = read_arms(found.arms)
-    if found.ends_at <= found.starts_at:
-        raise ValidationError({"ends_at": "must come after starts_at"})
+    now = timezone.now()
     before = Experiment.objects.filter(id=found.id).first()
-    if before is not None and before.starts_at <= timezone.now():
-        fixed = [name for name in ("arms", "starts_at") if getattr(before, name) != getattr(found, name)]
-        if fixed:
-            raise ValidationError(dict.fromkeys(fixed, "cannot change once the experiment has begun; make another"))
+    if before is None or before.starts_at > now:
+        # What was shown before now was not split, so none of it counts.
+        found.starts_at = max(found.starts_at, now)
+    else:
+        _check_begun(before, found)
+    if found.ends_at <= found.starts_at:
+        raise ValidationError({"ends_at": "must come after starts_at, and after now"})
     members = {UUID(member) for arm in found.arms for member in arm["members"]}
     of_campaign = Flight.objects.filter(campaign_id=found.campaign_id)
     flights = set(of_campaign.values_list("id", flat=True))
@@ -136,6 +138,14 @@ def _check_experiment(found: Any) -> None:
         raise refusal(f"name {strange[0]}, which is no flight or creative of the campaign")
     if nested := sorted(str(each) for each in members & creatives.keys() if creatives[each] in members):
         raise refusal(f"name the creative {nested[0]} and its flight, which has it already; name one of them")
+
+
+def _check_begun(before: Experiment, found: Experiment) -> None:
+    has_ended = before.ends_at <= timezone.now()
+    fixed = ("arms", "starts_at", "ends_at") if has_ended else ("arms", "starts_at")
+    if changed := [name for name in fixed if getattr(before, name) != getattr(found, name)]:
+        past = "ended" if has_ended else "begun"
+        raise ValidationError(dict.fromkeys(changed, f"cannot change once the experiment has {past}; make another"))
 
 
 def _check_audience(found: Any) -> None:

@@ -6,9 +6,9 @@ from apps.ads.campaigns.models import AdObject, Campaign
 
 
 class Experiment(AdObject):
-    """Runs between two dates. `arms` are [{"name", "share", "members"}]: members are ids of flights or creatives of the
-    campaign, which compete only for the readers of their arm; shares add up to 1. The first arm is what the others are
-    compared with. What no arm names is shown to everybody."""
+    """Runs between two dates, of which none moves once it has passed. `arms` are [{"name", "share", "members"}]:
+    members are ids of flights or creatives of the campaign, which compete only for the readers of their arm; shares add
+    up to 1. The first arm is what the others are compared with. What no arm names is shown to everybody."""
 
     campaign = models.ForeignKey(
         Campaign, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="experiments"

@@ -29,8 +29,8 @@ class ArmsField(serializers.JSONField):
 
 
 class ExperimentFieldsSerializer(NamedSerializer):
-    starts_at = serializers.DateTimeField()
-    ends_at = serializers.DateTimeField()
+    starts_at = serializers.DateTimeField(help_text="now where it has passed; fixed once it has begun")
+    ends_at = serializers.DateTimeField(help_text="fixed once it has passed")
     arms = ArmsField(
         help_text=f"2 to {MOST_ARMS}; the first is what the others are compared with; fixed once it has begun"
     )

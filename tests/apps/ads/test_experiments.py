@@ -138,6 +138,32 @@ def test_arms_are_fixed_once_it_has_begun(flight: Flight) -> None:
     assert change(Experiment, object_id=experiment.id, actor="test", changes={"ends_at": ends}).ends_at == ends
 
 
+def test_what_was_shown_before_it_was_made_does_not_count(flight: Flight) -> None:
+    creatives = [Creative.objects.get(), make_creative(flight)]
+    forget_snapshots()
+    see(shown_to("early").delivery_id)
+    made_at = timezone.now()
+    experiment = split(flight.campaign, *creatives, starts_at=made_at - timedelta(days=7))
+    assert experiment.starts_at >= made_at
+    see(shown_to("late").delivery_id)
+    assert sum(arm["impressions"] for arm in experiment_report(experiment)) == 1
+
+
+def test_an_experiment_that_has_ended_goes_on_no_more(flight: Flight) -> None:
+    experiment = split(flight.campaign, *[Creative.objects.get(), make_creative(flight)])
+    ended = timezone.now() - timedelta(hours=1)
+    Experiment.objects.update(starts_at=ended - timedelta(days=1), ends_at=ended)
+    with pytest.raises(ValidationError, match="has ended") as refused:
+        change(Experiment, object_id=experiment.id, actor="test", changes={"ends_at": ended + timedelta(days=3)})
+    assert refused.value.message_dict.keys() == {"ends_at"}
+    assert change(Experiment, object_id=experiment.id, actor="test", changes={"name": "Banners, May"}).name
+
+
+def test_an_experiment_lies_in_the_future(flight: Flight) -> None:
+    with pytest.raises(ValidationError, match="and after now"):
+        split(flight.campaign, Creative.objects.get(), make_creative(flight), ends_at=timezone.now())
+
+
 def test_the_interval_is_that_of_the_bootstrap_over_readers() -> None:
     rng = np.random.default_rng(1)
     seen = rng.integers(1, 30, 4_000)
