@@ -1,21 +1,24 @@
 """What a flight would have got of the last week's requests, had it bid in them: a forecast of its delivery.
 
-Each sampled request is an auction against the score that won it then. Rates are those that the flight's auctions would
-start from; caps and budgets cut what is won. Pacing and the answers of others to a new bidder are left out.
+Each sampled request is an auction against the score that won it then, the flight's own left out. Rates are those that
+the flight's auctions would start from; caps and what is left of the budgets cut what is won. Pacing and the answers of
+others to a new bidder are left out.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.ads.auctions.index import TargetingIndex
 from apps.ads.audiences.selectors import audiences_of_subjects
+from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
 from apps.ads.campaigns.targeting import named_in, needs_identity, normal
 from apps.ads.engine import Prior, clearing_price, smoothed_rates
@@ -71,7 +74,7 @@ class Forecast:
 
 @dataclass
 class _Day:
-    """What was won on one day of the sample."""
+    """What was won on one day of the week."""
 
     impressions: float = 0.0
     clicks: float = 0.0
@@ -91,14 +94,17 @@ def forecast(flight: Flight, now: datetime | None = None) -> Forecast:
     """For a flight of any status, from the requests of the last week. Raises ValidationError where there were none, or
     where the flight has nothing to show."""
     now, settings = now or timezone.now(), current_settings()
-    asked = sample_requests(now)
+    asked = sample_requests(flight.id, now)
     if not asked:
         raise ValidationError({"requests": f"there were none in the last {DAYS} days, so nothing can be foretold"})
     offers = _offers(flight, settings, now)
     matching = _match(flight, asked, offers, settings)
     starts = max(flight.starts_at, now)
     days = max((flight.ends_at - starts) / timedelta(days=1), 0.0)
-    outlooks = [_outlook(flight, max(int(flight.bid_micros * each), 1), matching.found, days) for each in BIDS]
+    budget = FlightBudget.objects.get(flight_id=flight.id)
+    left = budget.budget_micros - budget.spent_micros - budget.reserved_micros
+    bids = [max(int(flight.bid_micros * each), 1) for each in BIDS]
+    outlooks = [outlook_of(flight, bid, matching.found, days=days, left=left, zone=settings.zone) for bid in bids]
     return Forecast(
         days=days,
         requests=round(sum(each.weight for each in asked)),
@@ -173,16 +179,27 @@ def _match(
     return matching
 
 
-def _outlook(flight: Flight, bid: int, matching: Sequence[tuple[Asked, Placement, Offer]], days: float) -> Outlook:
+def outlook_of(
+    flight: Flight,
+    bid: int,
+    matching: Sequence[tuple[Asked, Placement, Offer]],
+    *,
+    days: float,
+    left: int,
+    zone: ZoneInfo,
+) -> Outlook:
+    """What one bid gets in `days` days of which a week was like the matching requests, with `left` micro-units of the
+    budget; days of the daily budget are those of `zone`."""
     won = [
         (asked, offer, price)
         for asked, placement, offer in matching
         if (price := _price(bid, asked, placement, offer)) is not None
     ]
-    shares = _allowed_by_cap(flight, [(asked, offer) for asked, offer, _ in won])
-    by_day: dict[date, _Day] = defaultdict(_Day)
+    shares = _allowed_by_caps(flight, [(asked, offer) for asked, offer, _ in won])
+    # The sample begins and ends within a day: these two are parts of one weekday.
+    by_day: dict[int, _Day] = defaultdict(_Day)
     for (asked, offer, price), share in zip(won, shares, strict=True):
-        day = by_day[asked.asked_at.date()]
+        day = by_day[asked.asked_at.astimezone(zone).weekday()]
         impressions = asked.weight * offer.seen * share
         day.impressions += impressions
         day.clicks += impressions * offer.click_rate
@@ -191,8 +208,8 @@ def _outlook(flight: Flight, bid: int, matching: Sequence[tuple[Asked, Placement
     total, is_cut = _within_daily_budget(by_day.values(), flight.daily_budget_micros)
     scale = days / DAYS
     limited = "daily_budget" if is_cut else "cap" if any(share < 1 for share in shares) else None
-    if total.spend * scale > flight.budget_micros:
-        scale, limited = flight.budget_micros / total.spend, "budget"
+    if total.spend * scale > left:
+        scale, limited = left / total.spend, "budget"
     asked_for = sum(asked.weight for asked, _, _ in matching)
     return Outlook(
         bid_micros=bid,
@@ -215,15 +232,23 @@ def _price(bid: int, asked: Asked, placement: Placement, offer: Offer) -> int | 
     return min(bid, int(bid * price / value))
 
 
-def _allowed_by_cap(flight: Flight, won: Sequence[tuple[Asked, Offer]]) -> list[float]:
-    """The share of each that the cap leaves: of what a subject would see in one stretch of `cap_hours`."""
-    if flight.cap_impressions is None:
-        return [1.0] * len(won)
-    stretches = [(asked.subject_key, int(asked.asked_at.timestamp() // (3600 * flight.cap_hours))) for asked, _ in won]
+def _allowed_by_caps(flight: Flight, won: Sequence[tuple[Asked, Offer]]) -> list[float]:
+    """The share of each that the cap and the least time between two leave."""
+    shares = [1.0] * len(won)
+    if flight.cap_impressions is not None:
+        shares = _allowed(flight.cap_impressions, 3600 * flight.cap_hours, won)
+    if flight.recency_seconds:
+        shares = list(map(min, shares, _allowed(1, flight.recency_seconds, won)))
+    return shares
+
+
+def _allowed(most: int, seconds: int, won: Sequence[tuple[Asked, Offer]]) -> list[float]:
+    """The share of each that is left where a subject sees at most so many in one stretch of so many seconds."""
+    stretches = [(asked.subject_key, int(asked.asked_at.timestamp() // seconds)) for asked, _ in won]
     seen: dict[tuple[bytes | None, int], float] = defaultdict(float)
     for stretch, (asked, offer) in zip(stretches, won, strict=True):
         seen[stretch] += asked.weight * offer.seen
-    return [min(1.0, flight.cap_impressions / max(seen[stretch], 1e-9)) for stretch in stretches]
+    return [min(1.0, most / max(seen[stretch], 1e-9)) for stretch in stretches]
 
 
 def _within_daily_budget(days: Iterable[_Day], limit: int | None) -> tuple[_Day, bool]:

@@ -19,9 +19,13 @@ OF_AN_HOUR = 100
 HOUR = timedelta(hours=1)
 SEEN_OF = 20_000  # newest deliveries that say how many of the placed ads are seen
 
+# Where the flight itself won, it must beat whoever would have won without it.
 SAMPLE = """
     SELECT hour.number, request ->> 'placement', request -> 'facts', coalesce((request ->> 'consent')::boolean, false),
-        subject_key, decided_at, coalesce((items -> 0 ->> 'score')::float8, 0), decision_id
+        subject_key, decided_at, coalesce(CASE WHEN request ->> 'flight' = %(flight)s THEN (
+            SELECT max((other ->> 'score')::float8) FROM jsonb_array_elements(request -> 'participants') AS other
+            WHERE other ->> 'flight' <> %(flight)s AND other ->> 'lost' = 'score'
+        ) ELSE (items -> 0 ->> 'score')::float8 END, 0), decision_id
     FROM unnest(%(starts)s::uuid[], %(ends)s::uuid[]) WITH ORDINALITY AS hour(starts, ends, number)
         CROSS JOIN LATERAL (
             SELECT request, subject_key, decided_at, items, decision_id FROM decisions_decision
@@ -39,7 +43,7 @@ SEEN = """
 
 @dataclass(frozen=True)
 class Asked:
-    """One request for one placement, which stands for `weight` of them; `best` is the score that won it, 0 for none."""
+    """One request for one placement, which stands for `weight` of them; `best` is the score to beat, 0 for none."""
 
     placement: str
     facts: Mapping[str, list[str]]
@@ -50,8 +54,9 @@ class Asked:
     weight: float
 
 
-def sample_requests(until: datetime) -> list[Asked]:
-    """Requests of the DAYS before `until`, in order of time; reads the same on a log of any size."""
+def sample_requests(flight_id: UUID, until: datetime) -> list[Asked]:
+    """Requests of the DAYS before `until`, in order of time, as they would have been without the flight; reads the
+    same on a log of any size."""
     first = until - timedelta(days=DAYS)
     moments = [first + number * HOUR for number in range(DAYS * 24 + 1)]
     ids = [first_id_since(moment) for moment in moments]
@@ -61,6 +66,7 @@ def sample_requests(until: datetime) -> list[Asked]:
         "starts": ids[:-1],
         "ends": ids[1:],
         "limit": OF_AN_HOUR,
+        "flight": str(flight_id),
     }
     with connection.cursor() as cursor:
         cursor.execute(SAMPLE, values)

@@ -1,7 +1,9 @@
 """A forecast: the last week's requests played again with a flight that is not live yet."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -11,10 +13,12 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
+from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import create
 from apps.ads.forecasts import selectors
-from apps.ads.forecasts.replay import Forecast, flight_of, forecast
+from apps.ads.forecasts.replay import Forecast, Offer, flight_of, forecast, outlook_of
+from apps.ads.forecasts.selectors import Asked
 from apps.ads.models import Delivery
 from behavior.subjects import read_subject
 from tenancy.models import Tenant
@@ -88,6 +92,51 @@ def test_targeting_caps_and_budgets_cut_what_is_won(week: Tenant) -> None:
     assert (round(daily.spend_micros), daily.limited_by) == (20_000, "daily_budget")
 
 
+def test_a_flight_that_won_all_the_week_is_not_its_own_competitor(scope: Tenant) -> None:
+    make_placement(auction="second_price")
+    make_live_flight(bid_micros=1 * UNIT)
+    live = make_live_flight(bid_micros=3 * UNIT)
+    for number in range(REQUESTS):
+        ask(number)
+    assert Delivery.objects.filter(flight_id=live.id).count() == REQUESTS
+    found = forecast(flight_of(live.id))
+    assert [round(each.won_share) for each in found.outlooks] == [1, 1, 1, 1, 1]
+    week = (live.ends_at - timezone.now()) / timedelta(days=7)
+    assert at_its_bid(found).spend_micros == pytest.approx(week * REQUESTS * 1000, rel=0.01)
+
+
+def test_what_is_spent_already_is_not_spent_again(week: Tenant) -> None:
+    flight = draft(bid_micros=3 * UNIT, budget_micros=20_000)
+    FlightBudget.objects.filter(flight_id=flight.id).update(spent_micros=14_000, reserved_micros=2_000)
+    outlook = at_its_bid(forecast(flight_of(flight.id)))
+    assert (round(outlook.spend_micros), outlook.limited_by) == (4_000, "budget")
+
+
+def test_the_least_time_between_two_cuts_what_is_won(week: Tenant) -> None:
+    # Five readers in one moment.
+    outlook = at_its_bid(forecast(flight_of(draft(bid_micros=3 * UNIT, recency_seconds=30 * 86400).id)))
+    assert (round(outlook.impressions), outlook.limited_by) == (5, "cap")
+
+
+def test_daily_budgets_are_those_of_the_tenants_days(scope: Tenant) -> None:
+    # One auction an hour before midnight in Tokyo and one an hour after it; in UTC that is one day.
+    placement = make_placement(auction="second_price")
+    flight = draft(bid_micros=3 * UNIT, daily_budget_micros=3_000)
+    offer = Offer(quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
+    midnight = datetime(2026, 5, 20, 15, tzinfo=UTC)
+    matching = [
+        (Asked("top", {}, True, None, midnight + timedelta(hours=hours), 2.0 * UNIT, 1.0), placement, offer)
+        for hours in (-1, 1)
+    ]
+
+    def spend(zone: str) -> float:
+        found = outlook_of(flight, 3 * UNIT, matching, days=7, left=100 * UNIT, zone=ZoneInfo(zone))
+        return found.spend_micros
+
+    assert spend("UTC") == pytest.approx(3_000)
+    assert spend("Asia/Tokyo") == pytest.approx(4_000)
+
+
 def test_ads_that_are_not_seen_cost_nothing_in_the_forecast_either(week: Tenant) -> None:
     placed = list(Delivery.objects.order_by("delivery_id").values_list("delivery_id", flat=True))
     for each in placed[: REQUESTS // 4]:
@@ -118,7 +167,7 @@ def test_a_busy_hour_is_read_in_part_and_counts_in_full(week: Tenant, monkeypatc
     monkeypatch.setattr(selectors, "OF_AN_HOUR", 10)
     until = timezone.now() + timedelta(minutes=1)
     with CaptureQueriesContext(connection) as queries:
-        sampled = selectors.sample_requests(until)
+        sampled = selectors.sample_requests(uuid4(), until)
     assert len(queries) == 1
     assert len(sampled) in (10, 20)  # the requests of this test lie in one hour, or in two
     assert sum(each.weight for each in sampled) >= 10
