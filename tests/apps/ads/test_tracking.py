@@ -20,7 +20,8 @@ from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import Flight
 from apps.ads.settings import change_settings
 from apps.ads.tracking.conversions import bill_conversions, settle_conversions
-from apps.ads.tracking.models import AttributedConversion, Delivery, EventKind, FilteredEvent
+from apps.ads.tracking.counting import count_creatives
+from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, EventKind, FilteredEvent
 from apps.ads.tracking.services import Outcome, Visitor, record, return_expired
 from apps.ads.tracking.tokens import BadToken, make_token, read_token
 from apps.ads.tracking.traffic import device_of, is_bot
@@ -537,3 +538,14 @@ def test_revenue_is_added_up_in_one_currency(tenant: Tenant) -> None:
         found = Delivery.objects.get()
         assert (found.conversions, found.revenue_micros) == (3, 85 * UNIT)
         assert AttributedConversion.objects.filter(value_micros=0).count() == 1
+
+
+def test_rates_are_learnt_from_two_weeks_and_what_was_seen_before_is_forgotten(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    make_live_flight()
+    (placed,) = decide(Ask(("top",), read_subject({"user_id": "u1"}), user_agent=BROWSER, has_consent=True))
+    see(placed.decision_id)
+    count_creatives()
+    assert [each.impressions for each in CreativeCount.objects.all()] == [1]
+    count_creatives(timezone.now() + timedelta(days=15))
+    assert not CreativeCount.objects.exists()
