@@ -12,7 +12,12 @@ from apps.ads.experiments.api import AdExperimentReportView
 from apps.ads.forecasts.api import AdForecastView
 from apps.ads.pacing.api import AdFlightProgressView
 from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
-from apps.ads.tracking.api import AdImpressionsView, AdOwnPeopleView, AdvertiserOwnPeopleView
+from apps.ads.tracking.api import (
+    AdImpressionsView,
+    AdOwnPeopleChangesView,
+    AdOwnPeopleView,
+    AdvertiserOwnPeopleView,
+)
 from apps.ads.tracking.models import EventKind
 from apps.ads.tracking.public import click, pixel
 
@@ -26,6 +31,7 @@ urlpatterns: list[URLPattern] = [
     *object_paths("experiments", experiments),
     path("experiments/<uuid:id>/report", AdExperimentReportView.as_view(), name="ad-experiment-report"),
     path("own-people", AdOwnPeopleView.as_view(), name="ad-own-people"),
+    path("own-people/changes", AdOwnPeopleChangesView.as_view(), name="ad-own-people-changes"),
     path("advertisers/<uuid:id>/own-people", AdvertiserOwnPeopleView.as_view(), name="ad-advertiser-own-people"),
     path("flights/<uuid:id>/progress", AdFlightProgressView.as_view(), name="ad-flight-progress"),
     path("flights/<uuid:id>/forecast", AdForecastView.as_view(), name="ad-flight-forecast"),

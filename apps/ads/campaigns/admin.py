@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from apps.ads.campaigns import services
 from apps.ads.campaigns.form import AdObjectForm, ApprovalForm, RejectionForm
 from apps.ads.campaigns.models import (
+    BUSINESS,
     AdObject,
     Advertiser,
     Campaign,
@@ -21,6 +22,7 @@ from apps.ads.campaigns.models import (
     Placement,
     ReviewStatus,
 )
+from apps.ads.campaigns.selectors import changes_of
 from apps.ads.campaigns.subjects_form import OwnPeopleForm
 from apps.ads.campaigns.view import flight_context, money, object_context
 from apps.ads.forecasts.view import forecast_context
@@ -155,7 +157,9 @@ class AdvertiserAdmin(AdObjectAdmin):
         context = extra_context or {}
         if found is not None and request.method == "GET":
             counts = (own_subjects(found.id).count(), own_subjects(None).count())
-            context |= {"account": [("Own people", counts[0]), ("Own people of the business", counts[1])]}
+            newest = changes_of(BUSINESS).first()
+            of_business = f"{counts[1]}, by {newest.actor}" if newest else counts[1]
+            context |= {"account": [("Own people", counts[0]), ("Own people of the business", of_business)]}
         return super().changeform_view(request, object_id, form_url, context)
 
     @action(
@@ -176,7 +180,7 @@ class AdvertiserAdmin(AdObjectAdmin):
             emails = Membership.objects.filter(tenant_id=advertiser.tenant_id).values_list("user__email", flat=True)
             subjects += [{"user_id": email} for email in emails if email]
         of = None if form.cleaned_data["whose"] == OwnPeopleForm.BUSINESS else advertiser.id
-        named = put_own_subjects(advertiser_id=of, subjects=subjects)
+        named = put_own_subjects(advertiser_id=of, subjects=subjects, actor=actor_name(request))
         messages.success(request, f"What {named} subjects see and click counts for nothing.")
         return go_to(self.page_of(advertiser))
 

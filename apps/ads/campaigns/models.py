@@ -1,5 +1,7 @@
 """Who advertises what, where, for how much, and the history of all of it."""
 
+from uuid import UUID
+
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
@@ -187,6 +189,11 @@ class ObjectKind(models.TextChoices):
     PLACEMENT = "placement", "Placement"
     EXPERIMENT = "experiment", "Experiment"
     AUDIENCE = "audience", "Audience"
+    BUSINESS = "business", "Business"
+
+
+# What stands for the business itself in the history.
+BUSINESS = UUID(int=0)
 
 
 class AdChange(TenantOwned):
@@ -200,6 +207,7 @@ class AdChange(TenantOwned):
         APPROVED = "approved", "Approved"
         REJECTED = "rejected", "Rejected"
         ARCHIVED = "archived", "Archived"
+        PEOPLE = "people", "Own people replaced"
 
     kind = models.CharField(max_length=10, choices=ObjectKind.choices)
     object_id = models.UUIDField()

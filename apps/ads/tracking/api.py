@@ -2,18 +2,23 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.idempotency import IdempotentWrites
+from api.model_actions import actor_of, person_of
 from api.serializers import StrictSerializer
 from api.subjects import SubjectIdsField
 from apps.ads.campaigns.api import READ, TAGS, WRITE, refusals
-from apps.ads.campaigns.models import Advertiser
+from apps.ads.campaigns.models import BUSINESS, AdChange, Advertiser
+from apps.ads.campaigns.selectors import changes_of
+from apps.ads.campaigns.serializers import AdChangeSerializer
 from apps.ads.tracking.models import EventKind
 from apps.ads.tracking.own import MOST_OWN_SUBJECTS, own_subjects, put_own_subjects
 from apps.ads.tracking.public import LONGEST_AGENT
@@ -89,7 +94,12 @@ class OwnPeopleView(IdempotentWrites):
     def replace(self, request: Request, advertiser_id: UUID | None) -> Response:
         body = AdOwnPeopleBodySerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        known = put_own_subjects(advertiser_id=advertiser_id, subjects=body.validated_data["subjects"])
+        known = put_own_subjects(
+            advertiser_id=advertiser_id,
+            subjects=body.validated_data["subjects"],
+            actor=actor_of(request),
+            person=person_of(request),
+        )
         return Response({"subjects": known})
 
 
@@ -113,6 +123,25 @@ class AdOwnPeopleView(OwnPeopleView):
     )
     def put(self, request: Request) -> Response:
         return self.replace(request, None)
+
+
+class AdOwnPeopleChangesView(GenericAPIView):
+    required_scopes = {"GET": READ}
+    serializer_class = AdChangeSerializer
+    page_ordering = "-version"
+
+    def get_queryset(self) -> QuerySet[AdChange]:
+        return changes_of(BUSINESS)
+
+    @extend_schema(
+        operation_id="list_ad_own_people_changes",
+        tags=TAGS,
+        summary="Who replaced the list of the business, newest first; no change names the people",
+        responses=AdChangeSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
 class AdvertiserOwnPeopleView(OwnPeopleView):

@@ -6,13 +6,15 @@ Addresses of readers are compared and never stored.
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from apps.ads.campaigns.models import Advertiser
+from apps.ads.campaigns.models import BUSINESS, AdChange, Advertiser, ObjectKind
+from apps.ads.campaigns.selectors import changes_of
 from apps.ads.tracking.models import OwnSubject
 from apps.ads.tracking.traffic import is_within
 from behavior.judging import SUBJECT_IDS
@@ -45,16 +47,18 @@ def is_own(flight_id: UUID, subject_key: bytes | None, address: str) -> bool:
 
 
 @transaction.atomic
-def put_own_subjects(*, advertiser_id: UUID | None, subjects: Sequence[Mapping[str, str]]) -> int:
+def put_own_subjects(
+    *, advertiser_id: UUID | None, subjects: Sequence[Mapping[str, str]], actor: str, person: str = ""
+) -> int:
     """Replace an advertiser's own people, or with None those of the business, who are nobody's readers; how many there
-    are. Each of `subjects` holds user_id, anonymous_id or both.
+    are. Each of `subjects` holds user_id, anonymous_id or both. The history keeps who did it, and how many there were
+    and are; `person` is the member behind an API key.
 
     Raises Advertiser.DoesNotExist, BadSubject, and ValidationError for too many.
     """
     if len(subjects) > MOST_OWN_SUBJECTS:
         raise ValidationError({"subjects": f"at most {MOST_OWN_SUBJECTS:,}; there are {len(subjects):,}"})
-    if advertiser_id is not None:
-        Advertiser.objects.select_for_update().get(id=advertiser_id, archived_at=None)
+    advertiser = _locked(advertiser_id)
     for subject in subjects:
         read_subject(dict(subject))
     named = {
@@ -68,11 +72,40 @@ def put_own_subjects(*, advertiser_id: UUID | None, subjects: Sequence[Mapping[s
         kind: {raw: f"\\x{key.hex()}" for (each, raw), key in named.items() if each == kind} for kind in SUBJECT_IDS
     }
     remember(seal_unknown(identities))
+    keys = sorted(set(named.values()))
+    before = own_subjects(advertiser_id).count()
     own_subjects(advertiser_id).delete()
-    OwnSubject.objects.bulk_create(
-        [OwnSubject(advertiser_id=advertiser_id, subject_key=key) for key in sorted(set(named.values()))]
+    OwnSubject.objects.bulk_create([OwnSubject(advertiser_id=advertiser_id, subject_key=key) for key in keys])
+    _keep_change(advertiser, before=before, after=len(keys), actor=actor, person=person)
+    return len(keys)
+
+
+def _locked(advertiser_id: UUID | None) -> Advertiser | None:
+    """Until the commit nobody else replaces the same list."""
+    if advertiser_id is not None:
+        return Advertiser.objects.select_for_update().get(id=advertiser_id, archived_at=None)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext('own people'))", [current_tenant_id()])
+    return None
+
+
+def _keep_change(advertiser: Advertiser | None, *, before: int, after: int, actor: str, person: str) -> None:
+    of: dict[str, Any]
+    if advertiser is None:
+        of = {"kind": ObjectKind.BUSINESS, "object_id": BUSINESS, "version": changes_of(BUSINESS).count() + 1}
+    else:
+        advertiser.version += 1
+        advertiser.updated_by = actor
+        advertiser.save()
+        of = {"kind": ObjectKind.ADVERTISER, "object_id": advertiser.id, "version": advertiser.version}
+    AdChange.objects.create(
+        **of,
+        action=AdChange.Action.PEOPLE,
+        actor=actor,
+        person=person,
+        before={"own_people": before},
+        after={"own_people": after},
     )
-    return len(set(named.values()))
 
 
 def own_subjects(advertiser_id: UUID | None) -> QuerySet[OwnSubject]:

@@ -48,7 +48,7 @@ def spent() -> int:
 
 
 def test_an_advertisers_own_people_are_told_by_subject(campaign: Campaign) -> None:
-    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}])
+    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}], actor="test")
     assert see(place("boss")).filtered == "self_click"
     assert (spent(), LedgerEntry.objects.count()) == (0, 0)
     assert see(place("reader")).filtered is None
@@ -60,7 +60,7 @@ def test_a_click_of_ones_own_is_not_billed_and_still_leads_on(scope: Tenant) -> 
     flight = make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=50 * UNIT)
     delivery = place("boss")
     see(delivery)
-    put_own_subjects(advertiser_id=flight.campaign.advertiser_id, subjects=[{"user_id": "boss"}])
+    put_own_subjects(advertiser_id=flight.campaign.advertiser_id, subjects=[{"user_id": "boss"}], actor="test")
     outcome = click(delivery)
     assert (outcome.filtered, outcome.billed_micros) == ("self_click", 0)
     assert outcome.click_url == "https://tents.example/autumn"
@@ -78,19 +78,19 @@ def test_they_are_told_by_network_and_the_readers_address_is_not_kept(campaign: 
 
 def test_people_of_one_advertiser_are_readers_of_another(campaign: Campaign) -> None:
     other = create(Advertiser, actor="test", name="Boots Ltd", currency="EUR", own_networks=["2001:db8:7::/48"])
-    put_own_subjects(advertiser_id=other.id, subjects=[{"user_id": "boss"}])
+    put_own_subjects(advertiser_id=other.id, subjects=[{"user_id": "boss"}], actor="test")
     assert see(place("boss"), AT_DESK).filtered is None
     assert spent() == 1000
 
 
 def test_people_of_the_business_count_for_no_advertiser(campaign: Campaign) -> None:
-    put_own_subjects(advertiser_id=None, subjects=[{"user_id": "clerk"}])
-    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[])
+    put_own_subjects(advertiser_id=None, subjects=[{"user_id": "clerk"}], actor="test")
+    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[], actor="test")
     assert see(place("clerk")).filtered == "self_click"
 
 
 def test_they_are_the_same_people_on_another_device(campaign: Campaign) -> None:
-    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}])
+    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}], actor="test")
     phone = {"anonymous_id": "phone"}
     store_events(events=[{"message_id": "m", "type": "view", "subject": phone, "item_id": "i"}], source="test")
     link(user_id="boss", anonymous_id="phone", actor="test")
@@ -100,7 +100,7 @@ def test_they_are_the_same_people_on_another_device(campaign: Campaign) -> None:
 
 def test_an_erasure_takes_them_out(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
-        put_own_subjects(advertiser_id=None, subjects=[{"user_id": "clerk"}, {"user_id": "boss"}])
+        put_own_subjects(advertiser_id=None, subjects=[{"user_id": "clerk"}, {"user_id": "boss"}], actor="test")
     with connected_as("owner"), tenant_scope(tenant.id), connection.cursor() as cursor:
         key = subject_key("user_id", "clerk")
         cursor.execute("DELETE FROM behavior_subjectidentity WHERE subject_key = %s", [key])
@@ -109,11 +109,13 @@ def test_an_erasure_takes_them_out(tenant: Tenant) -> None:
 
 
 def test_lists_and_networks_that_cannot_be_used_change_nothing(campaign: Campaign) -> None:
-    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}])
+    put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "boss"}], actor="test")
     with pytest.raises(BadSubject):
-        put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{}])
+        put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{}], actor="test")
     with pytest.raises(ValidationError, match="at most 10,000"):
-        put_own_subjects(advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "a"}] * (MOST_OWN_SUBJECTS + 1))
+        put_own_subjects(
+            advertiser_id=campaign.advertiser_id, subjects=[{"user_id": "a"}] * (MOST_OWN_SUBJECTS + 1), actor="test"
+        )
     with pytest.raises(ValidationError, match="'somewhere' is no network"):
         change(Advertiser, object_id=campaign.advertiser_id, actor="test", changes={"own_networks": ["somewhere"]})
     assert OwnSubject.objects.count() == 1
@@ -133,3 +135,17 @@ def test_the_api_keeps_the_lists(tenant: Tenant, api: ApiClient, other_api: ApiC
     refused = api.patch(f"ads/advertisers/{made['id']}", {"own_networks": ["203.0.113.0/99"]})
     assert refused.json()["errors"][0]["field"] == "own_networks"
     assert api.get(address).json() == {"subjects": 2}
+
+
+def test_the_history_says_who_replaced_a_list_and_names_nobody(tenant: Tenant, api: ApiClient) -> None:
+    made = api.post("ads/advertisers", {"name": "Tents", "currency": "EUR"}).json()
+    for address in ("ads/own-people", f"ads/advertisers/{made['id']}/own-people"):
+        api.put(address, {"subjects": [{"user_id": "boss"}, {"user_id": "clerk"}]})
+        api.put(address, {"subjects": []})
+    for address in ("ads/own-people/changes", f"ads/advertisers/{made['id']}/changes"):
+        emptied, named = api.get(address).json()["results"][:2]
+        assert emptied["actor"].startswith("API key ")
+        assert [emptied["action"], named["action"]] == ["people", "people"]
+        assert emptied["differences"] == [{"name": "own_people", "before": 2, "after": 0}]
+        assert "boss" not in str(named)
+    assert api.get(f"ads/advertisers/{made['id']}").json()["version"] == 3
