@@ -197,7 +197,7 @@ def test_acknowledged_events_and_billed_ads_survive_a_killed_database(suite: tup
     assert ads.acknowledged <= set(billed), "nothing billed is lost"
     code, content = ask(f"{address}/api/v1/ads/accounts", key=key[0])
     assert code == 200
-    accounts = json.loads(content)["accounts"]
+    accounts = json.loads(content)["results"]
     assert len(accounts) == 2
     assert [each["problems"] for each in accounts] == [[], []], "counters, ledger and deliveries say the same"
 

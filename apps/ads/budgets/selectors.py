@@ -1,5 +1,6 @@
 """Whether the counters, the ledger and the deliveries say the same, to the micro-unit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,21 +18,23 @@ RECONCILE = """
         LEFT JOIN (
             SELECT flight_id, sum(amount_micros)::bigint AS amount, count(*) AS events,
                 sum(price_micros * CASE bid_kind WHEN 'cpm' THEN 1 ELSE 1000 END)::bigint AS thousandths
-            FROM ads_ledgerentry WHERE tenant_id = %(tenant)s GROUP BY flight_id
+            FROM ads_ledgerentry WHERE tenant_id = %(tenant)s {of_flights} GROUP BY flight_id
         ) AS ledger USING (flight_id)
         LEFT JOIN (
             SELECT flight_id, coalesce(sum(reserved_micros) FILTER (WHERE status = 'open'), 0)::bigint AS reserved,
                 count(*) FILTER (WHERE status = 'billed') AS billed
-            FROM ads_delivery WHERE tenant_id = %(tenant)s GROUP BY flight_id
+            FROM ads_delivery WHERE tenant_id = %(tenant)s {of_flights} GROUP BY flight_id
         ) AS open USING (flight_id)
         LEFT JOIN (
             SELECT flight_id, max(amount)::bigint AS amount FROM (
                 SELECT flight_id, day, sum(amount_micros) AS amount FROM ads_ledgerentry
-                WHERE tenant_id = %(tenant)s GROUP BY flight_id, day
+                WHERE tenant_id = %(tenant)s {of_flights} GROUP BY flight_id, day
             ) AS days GROUP BY flight_id
         ) AS worst USING (flight_id)
-    WHERE budget.tenant_id = %(tenant)s AND (%(flight)s::uuid IS NULL OR budget.flight_id = %(flight)s)
+    WHERE tenant_id = %(tenant)s {of_flights}
     ORDER BY budget.flight_id"""
+# In each part, since the planner carries no list of flights from one into another.
+OF_FLIGHTS = "AND flight_id = ANY(%(flights)s)"
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,11 @@ class FlightAccount:
         return [problem for problem, holds in checks.items() if not holds]
 
 
-def flight_accounts(flight_id: UUID | None = None) -> list[FlightAccount]:
-    """The account of each flight, or of one."""
-    values: dict[str, Any] = {"tenant": current_tenant_id(), "flight": flight_id}
+def flight_accounts(flight_ids: Sequence[UUID] | None = None) -> list[FlightAccount]:
+    """The account of each of the flights, or of all, by id."""
+    values: dict[str, Any] = {"tenant": current_tenant_id()}
+    if flight_ids is not None:
+        values["flights"] = list(flight_ids)
     with connection.cursor() as cursor:
-        cursor.execute(RECONCILE, values)
+        cursor.execute(RECONCILE.format(of_flights="" if flight_ids is None else OF_FLIGHTS), values)
         return [FlightAccount(*row) for row in cursor.fetchall()]

@@ -72,7 +72,7 @@ def flight_context(flight: Flight) -> dict[str, Any]:
     budget = FlightBudget.objects.filter(flight_id=flight.id).first()
     if budget is None:
         return {}
-    (account,) = flight_accounts(flight.id)
+    (account,) = flight_accounts([flight.id])
     pacing = FlightPacing.objects.filter(flight_id=flight.id).first()
     steps = steps_of(flight.id)
     amounts = {

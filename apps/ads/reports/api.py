@@ -8,6 +8,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,6 +18,7 @@ from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import ObjectField, QueryParameters
 from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.campaigns.models import Flight
 from apps.ads.reports.selectors import COLUMNS, CUTS, ReportRow, filtered_traffic, report
 from apps.ads.settings import change_settings, current_settings
 
@@ -89,10 +91,6 @@ class AdAccountSerializer(serializers.Serializer):
     problems = serializers.ListField(child=serializers.CharField(), help_text="what does not agree; empty")
 
 
-class AdAccountsSerializer(serializers.Serializer):
-    accounts = AdAccountSerializer(many=True)
-
-
 class AdReportView(APIView):
     required_scopes = {"GET": READ}
 
@@ -124,17 +122,21 @@ class AdReportFileView(APIView):
         return csv_of([row.to_dict() for row in _rows(request)])
 
 
-class AdAccountsView(APIView):
+class AdAccountsView(GenericAPIView):
     required_scopes = {"GET": READ}
+    serializer_class = AdAccountSerializer
+    queryset = Flight.objects.only("id")
 
     @extend_schema(
         operation_id="list_ad_accounts",
         tags=TAGS,
-        summary="Each flight's counters beside the sum of its ledger",
-        responses=AdAccountsSerializer,
+        summary="A page of flights' counters beside the sums of their ledgers, newest flights first",
+        responses=AdAccountSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        return Response(AdAccountsSerializer({"accounts": flight_accounts()}).data)
+        page = [flight.id for flight in self.paginate_queryset(self.get_queryset()) or ()]
+        accounts = {each.flight_id: each for each in flight_accounts(page)}
+        return self.get_paginated_response(self.get_serializer([accounts[each] for each in page], many=True).data)
 
 
 class AdSettingsView(IdempotentWrites):
