@@ -81,6 +81,8 @@ FIXED: dict[type[AdObject], tuple[str, ...]] = {
 }
 # Set by services of their own; a history row holds them too.
 STATES: dict[type[AdObject], tuple[str, ...]] = {Flight: ("status",), Creative: ("review", "review_note")}
+# What is live of an archived object must not look so.
+FLIGHTS_OF = {Campaign: "campaign_id", Advertiser: "campaign__advertiser_id"}
 REVIEWED = ("width", "height", "text", "image_url", "click_url")
 MOST_OF_A_KIND = 10_000
 CHANGED = """
@@ -115,7 +117,8 @@ def create(model: type[Found], *, actor: str, person: str = "", **fields: Any) -
         raise ValidationError({"name": f"there are {MOST_OF_A_KIND:,} of them already; archive some first"})
     made = model(created_by=actor, **fields)
     check(made)
-    if isinstance(made, Placement | Audience) and model._default_manager.filter(key=made.key).exists():
+    # Targeting compares keys without regard to case.
+    if isinstance(made, Placement | Audience) and model._default_manager.filter(key__iexact=made.key).exists():
         kind = model._meta.verbose_name
         raise ValidationError({"key": f"'{made.key}' is or was the key of another {kind}; choose another one"})
     _store(made, Action.CREATED, actor, before=None, person=person)
@@ -150,13 +153,16 @@ def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[
 
 @transaction.atomic
 def archive(model: type[Found], *, object_id: UUID, actor: str) -> Found:
-    """The object serves nothing any more; its history stays. Raises the model's DoesNotExist and Archived."""
+    """The object serves nothing any more, and what is live of it is paused; its history stays. Raises the model's
+    DoesNotExist and Archived."""
     found = _locked(model, object_id)
     before = snapshot(found)
     found.archived_at = timezone.now()
     if isinstance(found, Flight):
         found.status = FlightStatus.PAUSED
     _store(found, Action.ARCHIVED, actor, before)
+    if model in FLIGHTS_OF:
+        _pause_flights(actor, **{FLIGHTS_OF[model]: found.id})
     return found
 
 
@@ -215,6 +221,14 @@ def announce_change() -> None:
     """Tell all deciding processes that what they remember is out of date."""
     with connection.cursor() as cursor:
         cursor.execute(CHANGED, [current_tenant_id()])
+
+
+def _pause_flights(actor: str, **of: UUID) -> None:
+    live = Flight.objects.select_for_update(of=("self",)).filter(status=FlightStatus.LIVE, **of).order_by("id")
+    for flight in live:
+        before = snapshot(flight)
+        flight.status = FlightStatus.PAUSED
+        _store(flight, Action.PAUSED, actor, before)
 
 
 def _authors(creative: Creative) -> set[str]:
