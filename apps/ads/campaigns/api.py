@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, person_of
-from api.serializers import ListParameters
+from api.serializers import ListParameters, QueryParameters
 from apps.ads.campaigns import serializers as shapes
 from apps.ads.campaigns.models import (
     AdChange,
@@ -213,6 +213,7 @@ class FlightStateView(IdempotentWrites):
     status: ClassVar[FlightStatus]
 
     def put_in_state(self, request: Request, id: UUID) -> Response:
+        QueryParameters.of(request)  # there are none
         with refusals(Flight, id):
             flight = set_status(flight_id=id, status=self.status, actor=actor_of(request))
         return Response(shapes.FlightSerializer(flight).data)

@@ -123,11 +123,13 @@ def _check_experiment(found: Any) -> None:
     found.arms = read_arms(found.arms)
     now = timezone.now()
     before = Experiment.objects.filter(id=found.id).first()
-    if before is None or before.starts_at > now:
+    fixed = fixed_by_time(before) if before else ()
+    if changed := [name for name in fixed if getattr(before, name) != getattr(found, name)]:
+        past = "ended" if "ends_at" in fixed else "begun"
+        raise ValidationError(dict.fromkeys(changed, f"cannot change once the experiment has {past}; make another"))
+    if not fixed:
         # What was shown before now was not split, so none of it counts.
         found.starts_at = max(found.starts_at, now)
-    else:
-        _check_begun(before, found)
     if found.ends_at <= found.starts_at:
         raise ValidationError({"ends_at": "must come after starts_at, and after now"})
     members = {UUID(member) for arm in found.arms for member in arm["members"]}
@@ -140,12 +142,12 @@ def _check_experiment(found: Any) -> None:
         raise refusal(f"name the creative {nested[0]} and its flight, which has it already; name one of them")
 
 
-def _check_begun(before: Experiment, found: Experiment) -> None:
-    has_ended = before.ends_at <= timezone.now()
-    fixed = ("arms", "starts_at", "ends_at") if has_ended else ("arms", "starts_at")
-    if changed := [name for name in fixed if getattr(before, name) != getattr(found, name)]:
-        past = "ended" if has_ended else "begun"
-        raise ValidationError(dict.fromkeys(changed, f"cannot change once the experiment has {past}; make another"))
+def fixed_by_time(experiment: Experiment) -> tuple[str, ...]:
+    """Fields that change no more: once it has begun what it splits, once it has ended its end too."""
+    now = timezone.now()
+    if experiment.ends_at <= now:
+        return ("arms", "starts_at", "ends_at")
+    return ("arms", "starts_at") if experiment.starts_at <= now else ()
 
 
 def _check_audience(found: Any) -> None:
@@ -180,7 +182,7 @@ def check_can_start(flight: Flight) -> None:
     if flight.ends_at <= timezone.now():
         raise ValidationError({"ends_at": "has passed; choose a later end before the flight goes live"})
     if not flight.creatives.filter(archived_at=None, review="approved").exists():
-        raise ValidationError({"status": "no creative of the flight is approved; have one reviewed first"})
+        raise ValidationError({"creatives": "no creative of the flight is approved; have one reviewed first"})
 
 
 CHECKS: dict[type[AdObject], Callable[[Any], None]] = {

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404
 
 from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Creative, Flight
 from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
+from apps.ads.experiments.form import ArmsField
 from console.forms import PrettyJSONField, ServiceForm
 from console.theme import BaseDialogForm, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -26,13 +27,10 @@ MONEY = {
 MOST_FLIGHTS = 1_000
 TARGETING = (
     "Who and where, such as "
-    '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
+    '{"include": {"countries": ["DE"], "keywords": ["tent"]}, "attributes": {"<name>": ["<value>"]}, '
+    '"hours": [{"days": [0, 1], "from": 8, "to": 20}]}.'
 )
 OWN_NETWORKS = 'Where its own people sit, such as ["203.0.113.0/24"]. What they see and click counts for nothing.'
-ARMS = (
-    'Such as [{"name": "low bid", "share": 0.5, "members": ["<id of a flight or creative>"]}, ...]; the first is what '
-    "the others are compared with. The ids stand in the addresses of their pages."
-)
 
 
 class MoneyField(forms.DecimalField):
@@ -69,7 +67,7 @@ class AdObjectForm(ServiceForm):
                     min_value=0,
                 )
         if "arms" in self.fields:
-            self.fields["arms"] = PrettyJSONField(help_text=ARMS)
+            self.fields["arms"] = ArmsField(campaign_id=getattr(self.instance, "campaign_id", None))
         if "seed_flight_id" in self.fields:
             self.fields["seed_flight_id"] = _flight_field()
         if "own_networks" in self.fields:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from apps.ads.campaigns.admin import AdObjectAdmin
+from apps.ads.campaigns.checks import fixed_by_time
 from apps.ads.experiments.models import Experiment
 from apps.ads.experiments.view import report_context
 from console.site import register
@@ -21,6 +22,12 @@ class ExperimentAdmin(AdObjectAdmin):
     empty_text = (
         "An experiment shows flights or creatives of a campaign to different readers, and says which did better."
     )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fixed = super().get_readonly_fields(request, obj)
+        if obj is None:
+            return fixed
+        return [*dict.fromkeys([*fixed, *fixed_by_time(obj)])]
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None

@@ -8,13 +8,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.ads.auctions.asking import Ask
+from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import LedgerEntry
 from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement
 from apps.ads.campaigns.services import review
 from apps.ads.tracking.models import Delivery
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.ads.world import BROWSER, UNIT
+from tests.apps.ads.world import BROWSER, UNIT, make_live_flight, make_placement, see
 from tests.conftest import ApiClient, make_client
 
 ADVERTISER = {"name": "Tents Ltd", "currency": "EUR"}
@@ -62,6 +64,8 @@ def test_an_advertisers_way_from_campaign_to_report(tenant: Tenant, api: ApiClie
     refused = api.post(f"ads/flights/{flown['id']}/start", None)
     assert refused.status_code == 400
     assert "no creative of the flight is approved" in refused.json()["detail"]
+    assert refused.json()["errors"][0]["field"] == "creatives"
+    assert api.post(f"ads/flights/{flown['id']}/start?at=noon", None).json()["errors"][0]["field"] == "at"
     with tenant_scope(tenant.id):
         review(creative_id=creative["id"], approve=True, actor="operator")
     assert api.post(f"ads/flights/{flown['id']}/start", None).json()["status"] == "live"
@@ -77,8 +81,23 @@ def test_an_advertisers_way_from_campaign_to_report(tenant: Tenant, api: ApiClie
     changes = api.get(f"ads/flights/{flown['id']}/changes").json()["results"]
     assert [each["action"] for each in changes] == ["paused", "started", "created"]
     assert changes[0]["differences"] == [{"name": "status", "before": "live", "after": "paused"}]
-    (account,) = api.get("ads/accounts").json()["accounts"]
+    (account,) = api.get("ads/accounts").json()["results"]
     assert (account["spent_micros"], account["ledger_micros"], account["problems"]) == (1, 1, [])
+
+
+def test_accounts_come_in_pages_and_each_flight_has_its_own(tenant: Tenant, api: ApiClient) -> None:
+    with tenant_scope(tenant.id):
+        flights = [make_live_flight(bid_micros=bid * UNIT) for bid in (1, 2, 3)]
+        make_placement(auction="first_price")
+        for _ in range(3):
+            for placed in decide(Ask(("top",), user_agent=BROWSER)):
+                see(placed.decision_id)
+    first = api.get("ads/accounts?limit=2").json()
+    second = api.get(f"ads/accounts?limit=2&cursor={first['next_cursor']}").json()
+    found = [*first["results"], *second["results"]]
+    assert [each["flight_id"] for each in found] == [str(each.id) for each in reversed(flights)]
+    assert [(each["spent_micros"], each["ledger_micros"]) for each in found] == [(9000, 9000), (0, 0), (0, 0)]
+    assert [each["problems"] for each in found] == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -217,11 +236,27 @@ def test_what_is_archived_stays_with_its_history(api: ApiClient, campaign: dict[
     assert [each["action"] for each in api.get(f"{path}/changes").json()["results"]] == ["archived", "created"]
 
 
+@pytest.mark.parametrize("parent", ["campaigns", "advertisers"])
+def test_what_is_archived_pauses_its_live_flights(
+    parent: str, tenant: Tenant, api: ApiClient, campaign: dict[str, Any]
+) -> None:
+    with tenant_scope(tenant.id):
+        of_it = make_live_flight(Campaign.objects.get())
+        other = make_live_flight()
+    gone = campaign["id"] if parent == "campaigns" else campaign["advertiser_id"]
+    assert api.delete(f"ads/{parent}/{gone}").status_code == 204
+    assert api.get(f"ads/flights/{of_it.id}").json()["status"] == "paused"
+    assert api.get(f"ads/flights/{other.id}").json()["status"] == "live"
+    newest = api.get(f"ads/flights/{of_it.id}/changes").json()["results"][0]
+    assert newest["differences"] == [{"name": "status", "before": "live", "after": "paused"}]
+
+
 def test_keys_of_placements_are_theirs_for_ever(api: ApiClient) -> None:
     placement = made(api, "placements", PLACEMENT)
     api.delete(f"ads/placements/{placement['id']}")
-    answer = api.post("ads/placements", PLACEMENT)
-    assert answer.json()["errors"][0]["field"] == "key"
+    for key in ("top", "Top"):  # targeting could not tell them apart
+        answer = api.post("ads/placements", PLACEMENT | {"key": key})
+        assert answer.json()["errors"][0]["field"] == "key"
 
 
 def test_scopes_and_tenants_are_kept_apart(

@@ -8,12 +8,12 @@ from django.test import Client
 from apps.ads.audiences.models import Audience, AudienceBuild, AudienceSeed, BuildStatus
 from apps.ads.campaigns.models import Creative, ReviewStatus
 from apps.ads.campaigns.services import change, create
-from apps.ads.models import OwnSubject
+from apps.ads.models import Experiment, OwnSubject
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
 from tests.database import connected_as
-from tests.platform.console.furnishing import Furnished, send, view
+from tests.platform.console.furnishing import Furnished, make_creative, send, view
 
 REPORT = {
     "members": 0,
@@ -122,3 +122,55 @@ def test_what_changes_after_an_operator_has_looked_at_it_is_not_approved(
     assert "https://elsewhere.example/" in operator.get(f"{address}/approve/").content.decode()
     operator.post(f"{address}/approve/", seen | {"version": str(int(seen["version"]) + 1)})
     assert furnished.fresh(furnished.creative).review == ReviewStatus.APPROVED
+
+
+def test_arms_of_an_experiment_are_rows_of_inputs_with_names_to_choose_from(
+    furnished: Furnished, tenant: Tenant, operator: Client
+) -> None:
+    flight, creative = furnished.flight, furnished.creative
+    address = "/console/ads/experiment/add/"
+    page = operator.get(address).content.decode()
+    assert f'<option value="{creative.pk}">{flight.name}: {creative.name}</option>' in page
+    with connected_as("app"), tenant_scope(tenant.id):
+        second = make_creative(flight, "Second banner")
+    form = {
+        "campaign": str(flight.campaign_id),
+        "name": "Two banners by form",
+        "starts_at_0": "2040-10-01",
+        "starts_at_1": "08:00:00",
+        "ends_at_0": "2040-10-15",
+        "ends_at_1": "08:00:00",
+        "arms-0-name": "first",
+        "arms-0-percent": "33.4",
+        "arms-0-members": [str(creative.pk)],
+        "arms-1-name": "second",
+        "arms-1-percent": "66.6",
+        "arms-1-members": [str(second.pk)],
+    }
+    wrong = operator.post(address, form | {"arms-1-percent": "much"}).content.decode()
+    assert "Each share must be a number, such as 50." in wrong
+    assert 'value="much"' in wrong
+    assert f'<option value="{second.pk}" selected>' in wrong
+    assert "do not add up to 1" in operator.post(address, form | {"arms-1-percent": "50"}).content.decode()
+
+    assert "The experiment is made." in operator.post(address, form, follow=True).content.decode()
+    with connected_as("app"), tenant_scope(tenant.id):
+        made = Experiment.objects.get(name="Two banners by form")
+    assert made.arms == [
+        {"name": "first", "share": 0.334, "members": [str(creative.pk)]},
+        {"name": "second", "share": 0.666, "members": [str(second.pk)]},
+    ]
+    shown = operator.get(f"/console/ads/experiment/{made.pk}/change/").content.decode()
+    assert 'value="33.4"' in shown
+    assert f'<option value="{creative.pk}" selected>' in shown
+
+
+def test_what_an_experiment_splits_is_read_only_once_it_has_begun(furnished: Furnished, operator: Client) -> None:
+    address = f"/console/ads/experiment/{furnished.experiment.pk}/change/"
+    shown = operator.get(address).content.decode()
+    assert 'name="arms-0-name"' not in shown
+    assert 'name="ends_at_0"' in shown
+    form = {"name": "Banners, renamed", "ends_at_0": "2040-10-15", "ends_at_1": "08:00:00"}
+    operator.post(address, form)
+    assert furnished.fresh(furnished.experiment).name == "Banners, renamed"
+    assert furnished.fresh(furnished.experiment).arms == furnished.experiment.arms

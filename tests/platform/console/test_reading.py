@@ -53,13 +53,13 @@ def test_an_empty_list_offers_the_first_row_to_whoever_may_add_it(as_role: Calla
 
 
 def test_a_word_in_angle_brackets_is_seen_in_the_help(as_role: Callable[[Role], Client]) -> None:
-    page = as_role(Role.OPERATOR).get("/console/ads/experiment/add/").content.decode()
-    assert "&lt;id of a flight or creative&gt;" in page
+    page = as_role(Role.OPERATOR).get("/console/ads/flight/add/").content.decode()
+    assert "&lt;name&gt;" in page
 
 
 def test_an_empty_field_of_json_is_empty(as_role: Callable[[Role], Client]) -> None:
-    page = as_role(Role.OPERATOR).get("/console/ads/experiment/add/").content.decode()
-    assert re.search(r'<textarea name="arms"[^>]*>\s*</textarea>', page)
+    page = as_role(Role.OPERATOR).get("/console/recommendation/rule/add/").content.decode()
+    assert re.search(r'<textarea name="context"[^>]*>\s*</textarea>', page)
 
 
 def test_a_history_names_what_an_object_belongs_to(furnished: Furnished, as_role: Callable[[Role], Client]) -> None:
