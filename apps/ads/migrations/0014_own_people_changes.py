@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ads", "0032_forget_counts")]
+    dependencies = [("ads", "0013_forget_counts")]
 
     operations = [
         migrations.AlterField(

@@ -28,7 +28,7 @@ ALL_HOURS = (
 class Migration(migrations.Migration):
     """Traffic that counts for nothing is counted by the hour. Django cannot change such a key itself."""
 
-    dependencies = [("ads", "0030_people_of_changes")]
+    dependencies = [("ads", "0011_people_of_changes")]
 
     operations = [
         migrations.RemoveIndex("filteredevent", "filtered_event_flight"),

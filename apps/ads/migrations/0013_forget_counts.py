@@ -7,7 +7,7 @@ APP = settings.DATABASE_ROLES["app"]
 class Migration(migrations.Migration):
     """Counts of what was not seen for two weeks are deleted."""
 
-    dependencies = [("ads", "0031_filtered_hours")]
+    dependencies = [("ads", "0012_filtered_hours")]
 
     operations = [
         migrations.RunSQL(

@@ -25,7 +25,7 @@ RETURN_EXPECTED = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ads", "0010_unpaid_conversions")]
+    dependencies = [("ads", "0008_unpaid_conversions")]
 
     operations = [
         migrations.AlterField(

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ads", "0007_placed_before")]
+    dependencies = [("ads", "0010_conversion_event")]
 
     operations = [
         migrations.AddField(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """With a default in the database: no row is rewritten, and processes of the release before go on writing."""
 
-    dependencies = [("ads", "0011_expected_costs")]
+    dependencies = [("ads", "0009_expected_costs")]
 
     operations = [
         migrations.AddField(
