@@ -24,7 +24,7 @@ SAMPLE = """
     SELECT hour.number, request ->> 'placement', request -> 'facts', coalesce((request ->> 'consent')::boolean, false),
         subject_key, decided_at, coalesce(CASE WHEN request ->> 'flight' = %(flight)s THEN (
             SELECT max((other ->> 'score')::float8) FROM jsonb_array_elements(request -> 'participants') AS other
-            WHERE other ->> 'flight' <> %(flight)s AND other ->> 'lost' = 'score'
+            WHERE other ->> 'flight' <> %(flight)s AND other ->> 'lost' IN ('score', 'draw')
         ) ELSE (items -> 0 ->> 'score')::float8 END, 0), decision_id
     FROM unnest(%(starts)s::uuid[], %(ends)s::uuid[]) WITH ORDINALITY AS hour(starts, ends, number)
         CROSS JOIN LATERAL (
