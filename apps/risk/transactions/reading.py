@@ -119,6 +119,13 @@ def parse_country(value: Any) -> str:
     return value
 
 
+def parse_object(value: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise Invalid("wrong_type", f"must be an object, not {json_type(value)}")
+    parse_properties(value)
+    return value
+
+
 def _degrees(most: float) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         degrees = parse_number(value)
@@ -140,6 +147,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "address": parse_id,
     "country": parse_country,
     "occurred_at": parse_time,
+    "properties": parse_object,
 }
 NESTED: dict[str, dict[str, Callable[[Any], Any]]] = {
     "subject": {name: PARSERS[name] for name in SUBJECT_FIELDS},
@@ -151,7 +159,7 @@ REQUIRED = {
     "amount": "is missing: send a number that is not negative",
     "currency": "is missing: send an ISO 4217 code, e.g. 'EUR'",
 }
-KNOWN = frozenset({*FIELDS, *NESTED, "properties"})
+KNOWN = frozenset({*FIELDS, *NESTED})
 
 
 def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
@@ -166,8 +174,6 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
             _read(values, name, value, FIELDS[name], name, reasons)
         elif name in NESTED:
             _read_nested(nested[name], name, value, reasons)
-        elif name == "properties":
-            _check(value, parse_properties, name, reasons)
         else:
             reasons.append(_unknown(name, KNOWN))
     blamed = {reason["field"] for reason in reasons}
@@ -187,7 +193,6 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
         **nested["location"],
         subject=nested["subject"],
         consent=int(CONSENT[consent.get("personalisation"), consent.get("training")]),
-        properties=raw.get("properties") or {},
         occurred_at=occurred_at,
         given_at=None if given_at is None else EPOCH + timedelta(microseconds=given_at),
         time_quality=quality,

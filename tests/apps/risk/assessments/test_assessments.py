@@ -93,6 +93,7 @@ def test_the_same_call_again_gets_the_stored_answer_and_another_one_is_refused(a
         ({"transaction_id": ""}, "transaction_id", "length"),
         ({"transaction_id": "x" * 196}, "transaction_id", "length"),
         ({"properties": {"a": float("nan")}}, "properties", "not_finite"),
+        ({"properties": '{"channel":"web"}'}, "properties", "wrong_type"),
         ({"device": "\0"}, "device", "nul_byte"),
         ({"occurred_at": "yesterday"}, "occurred_at", "not_a_time"),
         ({"occurred_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}, "occurred_at", "in_future"),
