@@ -131,6 +131,27 @@ def test_a_severe_case_is_released_by_two(api: ApiClient, client_with_scopes: An
 
 
 @pytest.mark.usefixtures("watching")
+def test_a_new_alert_ends_a_release_that_was_asked_for_without_it(api: ApiClient, client_with_scopes: Any) -> None:
+    other = client_with_scopes("risk-cases:read", "risk-cases:write")
+    api.post("risk/assessments", transaction(1, amount=9_000.0))
+    asked_by = change(api, only_case(api), status="false_alarm").json()["release_asked_by"]
+    api.post("risk/assessments", transaction(2, amount=9_500.0))
+
+    case = only_case(api)
+    assert case["release_asked_by"] == ""
+    approved = other.post(f"risk/cases/{case['id']}/release", {"version": case["version"], "approve": True})
+    assert approved.status_code == 400
+    newest = api.get(f"risk/cases/{case['id']}/events").json()["results"][0]
+    assert (newest["kind"], newest["note"]) == (
+        "alerted",
+        f"the release that {asked_by} asked for must be asked for anew",
+    )
+    again = change(api, case, status="false_alarm").json()
+    released = other.post(f"risk/cases/{case['id']}/release", {"version": again["version"], "approve": True})
+    assert released.json()["status"] == "false_alarm"
+
+
+@pytest.mark.usefixtures("watching")
 def test_who_saw_an_older_version_is_told_so_and_loses_nothing(api: ApiClient) -> None:
     api.post("risk/assessments", transaction(1, amount=900.0))
     seen = only_case(api)
