@@ -18,7 +18,8 @@ from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of, person_of
 from apps.risk.cases import services
 from apps.risk.cases.merging import linked_cases, merge
-from apps.risk.cases.models import Case, CaseEvent
+from apps.risk.cases.models import UNDER_WAY, Case, CaseEvent
+from apps.risk.cases.raising import lock_cases
 from apps.risk.cases.selectors import cases, events_of
 from apps.risk.cases.serializers import (
     CaseChangesSerializer,
@@ -90,6 +91,9 @@ class CaseView(IdempotentWrites):
         actor, version = actor_of(request), asked["version"]
         # Both changes, or none.
         with case_refusals(id), transaction.atomic():
+            if asked.get("status") in UNDER_WAY:
+                # Before the case itself, as everybody does who takes both.
+                lock_cases()
             if "assignee" in asked:
                 case = services.assign(case_id=id, assignee=asked["assignee"], actor=actor, version=version)
                 version = case.version

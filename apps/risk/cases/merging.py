@@ -55,7 +55,7 @@ def merge(*, case_id: UUID, other_id: UUID, actor: str, version: int | None = No
         raise ValidationError({"case": "a case cannot be merged into itself; name another one"})
     with transaction.atomic():
         lock_cases()
-        found = Case.objects.select_for_update().filter(id__in=[case_id, other_id]).order_by("id")
+        found = Case.objects.select_for_update().filter(id__in=[case_id, other_id]).order_by("subject_key", "id")
         locked = {each.id: each for each in found}
         if len(locked) < 2:
             raise Case.DoesNotExist

@@ -181,8 +181,9 @@ def keep_event(case: Case, kind: str, actor: str, *, before: str = "", after: st
 def change_many(*, case_ids: Iterable[UUID], change: Callable[..., Case], **values: Any) -> tuple[int, list[str]]:
     """`change` each of them (`move`, `assign`); how many were, and why the others were not."""
     changed, problems = 0, []
-    # In one order, so that two who change the same cases wait for each other and not both for ever.
-    for case_id in sorted(case_ids):
+    # In one order, that in which alerts join their cases, so that nobody holds a case that another waits for.
+    found = Case.objects.filter(id__in=list(case_ids)).order_by("subject_key", "id")
+    for case_id in found.values_list("id", flat=True):
         try:
             change(case_id=case_id, **values)
             changed += 1

@@ -10,12 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from apps.risk.cases.deciding import change_alerts
 from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Alert, Case, CaseEvent
-from apps.risk.cases.raising import NewAlert, raise_alerts
-from apps.risk.cases.services import move
+from apps.risk.cases.raising import NewAlert, lock_cases, raise_alerts
+from apps.risk.cases.services import add_note, change_many, move
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tests.conftest import ApiClient
 from tests.waiting import until
 
 
@@ -105,6 +107,56 @@ def test_a_case_that_is_reopened_while_an_alert_opens_another_stays_closed(tenan
             wait_until_somebody_waits()
         with pytest.raises(ValidationError, match="another case under way"):
             reopened.result()
+
+
+@pytest.mark.parametrize("work", ["alerts that join them", "decisions on their alerts", "moves"])
+def test_several_cases_are_locked_in_one_order(tenant: Tenant, work: str) -> None:
+    """However the caller orders them, nobody holds one case while waiting for one that comes before it."""
+    with tenant_scope(tenant.id):
+        raise_alerts([alert("t-1"), alert("t-2", "ben")])
+        anna, ben = case_of("anna"), case_of("ben")
+        ids = {each.transaction_id: each.id for each in Alert.objects.all()}
+
+    def work_on_both() -> None:
+        if work == "alerts that join them":
+            raise_alerts([alert("t-3", "ben"), alert("t-4")])
+        elif work == "moves":
+            change_many(case_ids=[ben.id, anna.id], change=move, to="confirmed", actor="desk")
+        else:
+            change_alerts(alert_ids=[ids["t-2"], ids["t-1"]], status="confirmed", actor="desk")
+
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            add_note(case_id=anna.id, note="first", actor="desk")
+            working = pool.submit(elsewhere, tenant, work_on_both)
+            wait_until_somebody_waits()
+            add_note(case_id=ben.id, note="second", actor="desk")
+        working.result()
+    with tenant_scope(tenant.id):
+        assert set(Case.objects.values_list("version", flat=True)) == {3}
+
+
+def test_a_case_is_given_away_and_moved_while_an_alert_joins_it(api: ApiClient, tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        raise_alerts([alert("t-1")])
+        case = case_of("anna")
+    both = {"version": 1, "assignee": "anna@desk.example", "status": "in_review"}
+
+    def change() -> int:
+        try:
+            return api.patch(f"risk/cases/{case.id}", both).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            lock_cases()
+            changed = pool.submit(change)
+            wait_until_somebody_waits()
+            raise_alerts([alert("t-2")])
+        assert changed.result() == 409
+    with tenant_scope(tenant.id):
+        assert case_of("anna").alert_count == 2
 
 
 def elsewhere(tenant: Tenant, work: Callable[[], object]) -> None:

@@ -1,20 +1,25 @@
-"""A release that was asked for before a new alert came must be asked for anew: nobody has seen the alert then."""
+"""What comes of a case that an alert joins: a release that was asked for must be asked for anew, since nobody has seen
+this alert then. Cases are joined in the order in which everybody locks several, by their subjects."""
 
 from importlib import import_module
 
 from django.db import migrations
 
 BEFORE = import_module("apps.risk.migrations.0010_raise_alerts").RAISE.replace("CREATE", "CREATE OR REPLACE", 1)
-JOINED = "version = known.version + 1"
-NOTE = "'assessment', '', told, '', moment"
 # The statement sees the case as it was before.
 ASKED = """coalesce((
                         SELECT 'the release that ' || release_asked_by || ' asked for must be asked for anew'
                         FROM risk_case AS seen
                         WHERE tenant_id = tenant AND seen.id = held.id AND release_asked_by <> ''), '')"""
-AFTER = BEFORE.replace(JOINED, f"{JOINED}, release_asked_by = '', release_person = ''").replace(
-    NOTE, f"'assessment', '', told, {ASKED}, moment"
-)
+JOINS = "bool_or(under_way OR case_key <> subject_key)"
+CHANGES = {
+    "known.version + 1": "known.version + 1, release_asked_by = '', release_person = ''",
+    "'assessment', '', told, ''": f"'assessment', '', told, {ASKED}",
+    f"{JOINS}, min(place)": f"{JOINS}, CASE WHEN {JOINS} THEN case_key END, min(place)",
+}
+AFTER = BEFORE
+for was, becomes in CHANGES.items():
+    AFTER = AFTER.replace(was, becomes)
 
 
 class Migration(migrations.Migration):
