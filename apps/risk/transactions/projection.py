@@ -17,12 +17,12 @@ from apps.risk.assessments.settings import current_settings
 from apps.risk.labels.services import NewLabel, record_labels
 from apps.risk.transactions.amounts import SQL_AMOUNT, SQL_GIVEN_AMOUNT
 from apps.risk.transactions.models import Label
-from apps.risk.transactions.reading import thing_key
+from apps.risk.transactions.reading import MAX_TRANSACTION_ID, thing_key
 from apps.risk.transactions.selectors import as_bytea
 from apps.risk.transactions.services import SOURCE
 from behavior.clock import EPOCH
 from behavior.models import LogPosition
-from behavior.parsing import Invalid, parse_time
+from behavior.parsing import MAX_ID, Invalid, parse_time
 from behavior.storing import settle_log, try_settle_log
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import subject_secret
@@ -42,17 +42,26 @@ END_OF_SLICE = f"""
     SELECT max(received_at) FROM (
         SELECT received_at FROM behavior_event WHERE {WINDOW} ORDER BY received_at LIMIT %(slice)s
     ) AS first"""
+# What `parse_id` takes away at both ends.
+SPACE = "".join(filter(str.isspace, map(chr, range(0x10000))))
+
+
+def _name(name: str, most: int) -> str:
+    """A text from properties as `parse_id` reads it; NULL where it is none."""
+    text = f"btrim(properties ->> '{name}', %(space)s)"
+    return f"CASE WHEN length({text}) BETWEEN 1 AND {most} THEN {text} END"
+
+
 DISTINCT_THINGS = " UNION ALL ".join(
     f"SELECT DISTINCT '{thing}', properties ->> '{thing}' FROM behavior_event WHERE {WINDOW} "
-    f"AND length(properties ->> '{thing}') BETWEEN 1 AND 200"
+    f"AND {_name(thing, MAX_ID)} IS NOT NULL"
     for thing in THINGS
 )
 CREATE_KEYS = """
     CREATE TEMPORARY TABLE IF NOT EXISTS risk_thing (kind text, raw text COLLATE "C", key bytea)
     ON COMMIT DELETE ROWS"""
 # The transaction's id as the client names it, else that of its event.
-TRANSACTION_ID = """coalesce(CASE WHEN length(properties ->> 'transaction_id') BETWEEN 1 AND 200
-    THEN properties ->> 'transaction_id' END, event_id::text)"""
+TRANSACTION_ID = f"coalesce({_name('transaction_id', MAX_TRANSACTION_ID)}, event_id::text)"
 
 
 def _degrees(name: str, pattern: str, most: int) -> str:
@@ -70,8 +79,7 @@ PROJECT = f"""
         properties)
     SELECT DISTINCT ON (transaction_id) %(tenant)s, {TRANSACTION_ID} AS transaction_id, event_id, occurred_at,
         received_at, subject_key, type, {SQL_AMOUNT}, coalesce(currency, %(currency)s), {SQL_GIVEN_AMOUNT},
-        coalesce(item_id, CASE WHEN length(properties ->> 'counterparty') BETWEEN 1 AND 200
-            THEN properties ->> 'counterparty' END),
+        coalesce(item_id, {_name("counterparty", MAX_ID)}),
         device.key, card.key, address.key,
         CASE WHEN properties ->> 'country' ~ '^[A-Z]{{2}}$' THEN properties ->> 'country' END,
         {LATITUDE}, {LONGITUDE},
@@ -83,9 +91,14 @@ PROJECT = f"""
     WHERE {WINDOW}
     ORDER BY transaction_id, received_at, event_id
     ON CONFLICT (tenant_id, transaction_id) DO NOTHING"""
+# An event says what its own transaction was; of one that another event brought, or an assessment, labels say it.
 FRAUDS = f"""
-    SELECT {TRANSACTION_ID}, occurred_at, received_at, properties ->> 'fraud_known_at' FROM behavior_event
-    WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)"""
+    SELECT transaction_id, told.occurred_at, told.received_at, told.known_at FROM (
+        SELECT event_id, {TRANSACTION_ID} AS transaction_id, occurred_at, received_at,
+            properties ->> 'fraud_known_at' AS known_at
+        FROM behavior_event WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)
+    ) AS told JOIN risk_transaction USING (transaction_id, event_id)
+    WHERE tenant_id = %(tenant)s"""
 
 
 def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
@@ -113,6 +126,7 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
         "rates": json.dumps(dict(settings.exchange_rates)),
         "own": list(OWN),
         "true": list(TRUE),
+        "space": SPACE,
     }
     with connection.cursor() as cursor:
         cursor.execute(END_OF_SLICE, values)
@@ -151,7 +165,7 @@ def _copy_keys(cursor: Any, things: Sequence[tuple[str, str]]) -> None:
         cursor.copy("COPY risk_thing FROM STDIN") as copy,
     ):
         for kind, raw in things:
-            copy.write_row((kind, raw, as_bytea(thing_key(kind, raw, secret=secret))))
+            copy.write_row((kind, raw, as_bytea(thing_key(kind, raw.strip(), secret=secret))))
     cursor.execute("ANALYZE risk_thing")
 
 
@@ -159,8 +173,8 @@ def _label(
     transaction_id: str, occurred_at: datetime, received_at: datetime, given: str | None, *, label_delay: timedelta
 ) -> NewLabel:
     """A fraud that the log tells of was known when it says, else after the usual delay, and by its receipt at last."""
-    known_at = min(occurred_at + label_delay, received_at)
+    known_at = occurred_at + label_delay
     if given is not None:
         with suppress(Invalid):
             known_at = EPOCH + timedelta(microseconds=parse_time(given))
-    return NewLabel(transaction_id, Label.Kind.FRAUD, max(known_at, occurred_at))
+    return NewLabel(transaction_id, Label.Kind.FRAUD, max(min(known_at, received_at), occurred_at))

@@ -91,6 +91,40 @@ def test_fraud_in_the_log_is_known_after_the_delay_or_when_it_says(
         assert Label.objects.count() == 3
 
 
+def test_an_event_speaks_of_no_transaction_but_its_own(api: ApiClient, tenant: Tenant) -> None:
+    """Whoever may send events may not say by them what an assessed or another payment was."""
+    body = {"transaction_id": "assessed", "subject": {"user_id": "u-1"}, "amount": 12.5, "currency": "EUR"}
+    api.post("risk/assessments", body)
+    store(tenant, event(properties={"transaction_id": "told"}))
+    project(tenant)
+    store(tenant, *(event(properties={"transaction_id": name, "fraud": True}) for name in ("assessed", "told", "own")))
+    project(tenant)
+    with tenant_scope(tenant.id):
+        assert [label.transaction_id for label in Label.objects.all()] == ["own"]
+
+
+def test_names_are_read_as_the_api_reads_them(api: ApiClient, tenant: Tenant) -> None:
+    padded = {"transaction_id": " t-9\u00a0", "device": "phone ", "card": "\t4711", "counterparty": " shop "}
+    store(tenant, event(item_id=None, properties=padded), event(properties={"transaction_id": "x" * 196}))
+    project(tenant)
+    body = {"transaction_id": "t-10", "subject": {"user_id": "u-1"}, "amount": 12.5, "currency": "EUR"}
+    api.post("risk/assessments", body | {name: padded[name] for name in ("device", "card", "counterparty")})
+    parties = ("device_key", "card_key", "counterparty")
+    with tenant_scope(tenant.id):
+        found = {each["transaction_id"]: each for each in Transaction.objects.values("transaction_id", *parties)}
+    assert {name for name in found if len(name) < 36} == {"t-9", "t-10"}
+    assert all(found["t-9"][party] == found["t-10"][party] is not None for party in parties)
+    assert api.post("risk/labels", {"transaction_id": "t-9", "kind": "fraud"}).status_code == 200
+
+
+def test_a_fraud_is_not_known_before_the_log_was_told(tenant: Tenant) -> None:
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    store(tenant, event(properties={"transaction_id": "f", "fraud": True, "fraud_known_at": later}))
+    project(tenant)
+    with tenant_scope(tenant.id):
+        assert START < Transaction.objects.get().fraud_known_at <= datetime.now(UTC)
+
+
 def test_bad_values_are_left_out_and_stop_nothing(tenant: Tenant) -> None:
     store(
         tenant,
