@@ -17,7 +17,12 @@ def read_copied(file: IO[bytes], kinds: Mapping[str, pa.DataType]) -> pa.Table:
         file,
         pyarrow.csv.ReadOptions(column_names=list(kinds)),
         pyarrow.csv.ParseOptions(newlines_in_values=True),
-        pyarrow.csv.ConvertOptions(
-            column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
+        copied_as(kinds),
+    )
+
+
+def copied_as(kinds: Mapping[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
+    """What COPY writes means; the text NA, of which Arrow would make nothing, is Namibia."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
     )

@@ -19,6 +19,7 @@ from apps.risk.rules.fields import TRANSACTION
 from apps.risk.rules.language.columns import FactColumns
 from apps.risk.rules.language.syntax import Node, Type, lists, names
 from apps.risk.rules.language.vectorised import Booleans, Texts
+from behavior.copied import copied_as
 from tenancy.scope import current_tenant_id
 
 LOOK_BACK = timedelta(seconds=engine.HISTORY_SECONDS)
@@ -166,9 +167,7 @@ def _copy(selected: str, where: str, values: Mapping[str, Any]) -> pa.Table:
     return pyarrow.csv.read_csv(
         file,
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=READ_TYPES, strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
+        convert_options=copied_as(READ_TYPES),
     )
 
 

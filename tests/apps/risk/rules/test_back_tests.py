@@ -147,6 +147,18 @@ def test_a_dry_run_of_a_stored_transaction_sees_the_same_features(history: Tenan
     assert parts["customer_amount_mean_7d"] == pytest.approx(float(column[row]))
 
 
+def test_a_text_that_looks_like_nothing_is_a_text(tenant: Tenant, api: ApiClient) -> None:
+    """NA is Namibia, and somebody's ids may read NULL or nan."""
+    at = FIRST + timedelta(hours=12)
+    texts = ("NA", "NULL", "nan")
+    store(tenant, *({"at": at, "amount": 9.0, "id": text, "counterparty": text, "country": "NA"} for text in texts))
+    done = run(api, tenant, expression='country == "NA" and counterparty in ["NA", "NULL", "nan"]')
+    assert {each["transaction_id"] for each in done["report"]["sample"]} == set(texts)
+    for text in texts:
+        answer = api.post("risk/rules/dry-run", {"expression": 'country == "NA"', "transaction_id": text})
+        assert (answer.status_code, answer.json()["holds"]) == (200, True)
+
+
 def test_chunks_give_what_one_piece_gives(history: Tenant, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     expression = "customer_count_7d >= 4 and amount > customer_amount_mean_30d"
     whole = run(api, history, expression=expression)["report"]
