@@ -9,14 +9,17 @@ from apps.risk.rules.models import RiskAction
 from apps.risk.rules.serializers import RuleOrExpressionSerializer
 
 
+def _first_day(**options: Any) -> serializers.DateField:
+    """Of the field `from`, which cannot be the name of an attribute."""
+    return serializers.DateField(source="from_day", help_text="first day (UTC)", **options)
+
+
 class BackTestRequestSerializer(RuleOrExpressionSerializer):
     action = serializers.ChoiceField(RiskAction.choices, required=False, help_text="of a rule its own")
     to = serializers.DateField(help_text="last day (UTC)")
 
     def get_fields(self) -> dict[str, Any]:
-        # `from` cannot be the name of an attribute.
-        first = serializers.DateField(source="from_day", help_text="first day (UTC)")
-        return super().get_fields() | {"from": first}
+        return super().get_fields() | {"from": _first_day()}
 
 
 class BackTestDaySerializer(serializers.Serializer):
@@ -67,6 +70,7 @@ class BackTestSerializer(serializers.ModelSerializer):
     rule = serializers.UUIDField(source="rule_id", allow_null=True, read_only=True)
     progress = serializers.FloatField(read_only=True, help_text="from 0 to 1")
     report = BackTestReportSerializer(allow_null=True, read_only=True)
+    to = serializers.DateField(source="to_day", read_only=True, help_text="last day (UTC)")
 
     class Meta:
         model = BackTest
@@ -75,8 +79,7 @@ class BackTestSerializer(serializers.ModelSerializer):
             "rule",
             "expression",
             "action",
-            "from_day",
-            "to_day",
+            "to",
             "status",
             "progress",
             "error",
@@ -86,3 +89,6 @@ class BackTestSerializer(serializers.ModelSerializer):
             "finished_at",
         )
         read_only_fields = fields
+
+    def get_fields(self) -> dict[str, Any]:
+        return super().get_fields() | {"from": _first_day(read_only=True)}

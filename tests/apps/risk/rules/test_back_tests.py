@@ -81,7 +81,9 @@ def history(tenant: Tenant) -> Tenant:
 def test_alerts_precision_recall_and_money_are_those_of_the_mature_days(history: Tenant, api: ApiClient) -> None:
     live = api.post("risk/rules", {"name": "Larger", "expression": "amount > 310", "action": "review"}).json()
     api.post(f"risk/rules/{live['id']}/publish", {})
-    report = run(api, history, expression="amount > 305", action="decline")["report"]
+    done = run(api, history, expression="amount > 305", action="decline")
+    assert (done["from"], done["to"]) == (FIRST.date().isoformat(), (FIRST + timedelta(days=20)).date().isoformat())
+    report = done["report"]
 
     # Alerts are days 6 to 19; days 0 to 12 are mature, and hold frauds on 0, 2, 6, 8, 10 and 12.
     assert (report["transactions"], report["alerts"]) == (40, 14)
