@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
 
-from decisions.editing import change_scenario
+from decisions.editing import change_settings_of
 from decisions.models import Scenario
 from decisions.policies import Policy
 from tenancy.kept import Kept
@@ -140,10 +140,9 @@ def obtain_scenario() -> Scenario:
 
 def change_settings(changes: Mapping[str, Any], *, actor: str) -> AdSettings:
     """Replace some settings. Raises ValidationError that names each one that cannot be used."""
-    scenario = obtain_scenario()
-    values = {**scenario.settings, **changes}
-    settings = AdSettings.from_dict(values)
-    change_scenario(scenario_id=scenario.id, values={"settings": values}, actor=actor)
+    settings = change_settings_of(
+        scenario_id=obtain_scenario().id, changes=changes, check=AdSettings.from_dict, actor=actor
+    )
     _kept.forget("settings")
     return settings
 

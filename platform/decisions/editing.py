@@ -1,8 +1,8 @@
 """Changes of scenarios by operators: each one is kept with who made it, and can be undone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from decisions.models import Scenario, ScenarioChange
 
 EDITED = ("name", "model", "settings", "is_active")
+Settings = TypeVar("Settings")
 IN_USE = "There is a scenario with this key; choose another one."
 
 
@@ -67,6 +68,21 @@ def change_scenario(
             f"{who} changed this scenario since you opened it. Load the page anew, and change it there."
         )
     return _write(scenario, values, ScenarioChange.Action.CHANGED, actor)
+
+
+@transaction.atomic
+def change_settings_of(
+    *, scenario_id: UUID, changes: Mapping[str, Any], check: Callable[[Mapping[str, Any]], Settings], actor: str
+) -> Settings:
+    """Replace some of a scenario's settings; whoever replaces others at that moment loses nothing.
+
+    Returns what `check` makes of all of them; it raises ValidationError for those that cannot be used.
+    """
+    scenario = Scenario.objects.select_for_update().get(id=scenario_id)
+    values = {**scenario.settings, **changes}
+    settings = check(values)
+    _write(scenario, {"settings": values}, ScenarioChange.Action.CHANGED, actor)
+    return settings
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from apps.risk.transactions.reading import parse_known_currency
 from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
-from decisions.editing import change_scenario
+from decisions.editing import change_settings_of
 from decisions.models import Scenario
 from serving.schedules import RETRAIN
 from tenancy.kept import Kept
@@ -179,8 +179,6 @@ def obtain_scenario() -> Scenario:
 
 def change_settings(changes: Mapping[str, Any], *, actor: str) -> RiskSettings:
     """Replace some settings. Raises ValidationError that names each one that cannot be used."""
-    scenario = obtain_scenario()
-    settings = RiskSettings.from_dict({**scenario.settings, **changes})
-    change_scenario(scenario_id=scenario.id, values={"settings": {**scenario.settings, **changes}}, actor=actor)
+    settings = change_settings_of(scenario_id=obtain_scenario().id, changes=changes, check=RiskSettings.from_dict, actor=actor)
     _settings.forget(None)
     return settings

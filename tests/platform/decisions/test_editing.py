@@ -1,14 +1,17 @@
 """Changes of scenarios: kept with their author, undone, and never lost to somebody else's."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
-from decisions.editing import change_scenario, create_scenario, scenario_changes, undo_change
+from decisions.editing import change_scenario, change_settings_of, create_scenario, scenario_changes, undo_change
 from decisions.models import Scenario, ScenarioChange
 from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.waiting import until
 
 
 def make(**values: Any) -> Scenario:
@@ -64,6 +67,37 @@ def test_two_operators_do_not_overwrite_each_other(scope: Tenant) -> None:
     with pytest.raises(ValidationError, match="bob has changed"):
         change_scenario(scenario_id=home.id, values={"name": "Start"}, actor="ada", seen_at=home.updated_at)
     assert Scenario.objects.get().name == "Front"
+
+
+def test_settings_that_are_replaced_at_once_are_all_replaced(tenant: Tenant) -> None:
+    """While one change waits for its commit, the other waits for it."""
+    with tenant_scope(tenant.id):
+        home = make(settings={"kept": 0})
+
+    def put(**changes: int) -> dict[str, Any]:
+        return dict(change_settings_of(scenario_id=home.id, changes=changes, check=dict, actor="bob"))
+
+    def elsewhere() -> None:
+        try:
+            with tenant_scope(tenant.id):
+                put(second=2)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            put(first=1)
+            other = pool.submit(elsewhere)
+            until(somebody_waits, every=0.01)
+        other.result()
+    with tenant_scope(tenant.id):
+        assert Scenario.objects.get().settings == {"kept": 0, "first": 1, "second": 2}
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_key_is_used_once(scope: Tenant) -> None:
