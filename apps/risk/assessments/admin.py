@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.risk.assessments.picture import picture_of
-from apps.risk.assessments.settings import APPLICATION, RiskSettings
+from apps.risk.assessments.settings import APPLICATION, RiskSettings, check_settings
 from apps.risk.assessments.thresholds import TooFewAssessments, scored_of_late, thresholds_of
 from console.scenario_applications import ScenarioApplication, register_application
 from console.setting_fields import Words
@@ -71,7 +71,7 @@ register_application(
         title="Risk",
         kinds=(),
         defaults=lambda kind: RiskSettings(),
-        check=RiskSettings.from_dict,
+        check=check_settings,
         picture=picture,
         words=WORDS,
     )

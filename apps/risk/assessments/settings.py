@@ -5,13 +5,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from apps.risk.transactions.reading import parse_known_currency
 from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_settings_of
 from decisions.models import Scenario
+from serving.models import ModelVersion, VersionStatus
 from serving.schedules import RETRAIN
+from serving.selectors import model_versions
 from tenancy.kept import Kept
 
 APPLICATION = "risk"
@@ -146,6 +149,25 @@ def _problem_of_rates(value: Any) -> str | None:
     return None
 
 
+def check_settings(values: Mapping[str, Any]) -> RiskSettings:
+    """Settings as somebody wants them; a challenger that is newly named must be one. Raises ValidationError."""
+    settings = RiskSettings.from_dict(values)
+    number = settings.challenger_version
+    if number in (0, current_settings().challenger_version):
+        return settings
+    known = possible_challengers().order_by("-number").values_list("number", flat=True)
+    if number not in known:
+        named = ", ".join([*(str(each) for each in known[:10]), "0 (the newest candidate)"])
+        problem = f"{number} is no version that can be asked; choose one of {named}"
+        raise ValidationError({"challenger_version": problem})
+    return settings
+
+
+def possible_challengers() -> QuerySet[ModelVersion]:
+    """Versions that are not live, and that the gate has not refused."""
+    return model_versions(MODEL).exclude(status__in=[VersionStatus.REFUSED, VersionStatus.LIVE])
+
+
 def live_settings() -> RiskSettings:
     """`current_settings` as they were at most SETTINGS_SECONDS ago, for the path of an answer."""
     return _settings.get(None, current_settings)
@@ -179,6 +201,6 @@ def obtain_scenario() -> Scenario:
 
 def change_settings(changes: Mapping[str, Any], *, actor: str) -> RiskSettings:
     """Replace some settings. Raises ValidationError that names each one that cannot be used."""
-    settings = change_settings_of(scenario_id=obtain_scenario().id, changes=changes, check=RiskSettings.from_dict, actor=actor)
+    settings = change_settings_of(scenario_id=obtain_scenario().id, changes=changes, check=check_settings, actor=actor)
     _settings.forget(None)
     return settings

@@ -10,14 +10,14 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.risk import engine
-from apps.risk.assessments.settings import APPLICATION, MODEL, RiskSettings, current_settings
+from apps.risk.assessments.settings import APPLICATION, MODEL, RiskSettings, current_settings, possible_challengers
 from apps.risk.monitoring.models import ShadowScore
 from apps.risk.monitoring.selectors import SLACK
 from apps.risk.transactions.selectors import find_transactions, histories
 from behavior.models import LogPosition
 from decisions.counting import first_id_since
 from serving.models import ModelVersion, VersionStatus
-from serving.selectors import live_version, model_versions
+from serving.selectors import live_version
 from tenancy.scope import current_tenant_id
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class StoredTransaction:
 def find_challenger(settings: RiskSettings) -> ModelVersion | None:
     """The version that the settings name, or else the newest candidate made after the live version; never the live one
     and never one that the gate refused."""
-    usable = model_versions(MODEL).exclude(status__in=[VersionStatus.REFUSED, VersionStatus.LIVE])
+    usable = possible_challengers()
     if settings.challenger_version:
         return usable.filter(number=settings.challenger_version).first()
     live = live_version(MODEL)

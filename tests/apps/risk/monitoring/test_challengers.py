@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.risk.assessments.settings import change_settings, current_settings
@@ -124,7 +125,12 @@ def test_the_challenger_is_the_newest_that_passed_or_the_one_that_is_named(desk:
         assert find_challenger(current_settings()) == third
         change_settings({"challenger_version": 2}, actor="test")
         assert find_challenger(current_settings()) == second
-        change_settings({"challenger_version": 4}, actor="test")
+        for number in (4, 9):
+            with pytest.raises(ValidationError, match="choose one of 3, 2, 0"):
+                change_settings({"challenger_version": number}, actor="test")
+        # Named before, and made live meanwhile: other settings are changed all the same.
+        ModelVersion.objects.filter(id=second.id).update(status=VersionStatus.LIVE)
+        assert change_settings({"daily_capacity": 7}, actor="test").challenger_version == 2
         assert find_challenger(current_settings()) is None
 
 
