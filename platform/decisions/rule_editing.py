@@ -24,6 +24,10 @@ class RuleRemoved(Exception):
     """The rule has been removed; only restoring a version brings it back."""
 
 
+class RuleChanged(Exception):
+    """Somebody else was faster: the rule is no longer as it was seen."""
+
+
 @dataclass(frozen=True)
 class RuleEditor(Generic[Rule]):
     """The writes of one application's rules.
@@ -52,9 +56,17 @@ class RuleEditor(Generic[Rule]):
         return self._store(rule, "created", actor, before=None)
 
     @transaction.atomic
-    def change(self, *, rule_id: UUID, actor: str, changes: Mapping[str, Any]) -> Rule:
-        """Change the named fields. Raises DoesNotExist, RuleRemoved and ValidationError."""
+    def change(self, *, rule_id: UUID, actor: str, changes: Mapping[str, Any], version: int | None = None) -> Rule:
+        """Change the named fields. `version` is the one that was seen, where the caller says it.
+
+        Raises DoesNotExist, RuleRemoved, RuleChanged and ValidationError.
+        """
         rule = self._locked(rule_id)
+        if version is not None and rule.version != version:
+            raise RuleChanged(
+                f"{rule.updated_by} has changed this rule since: it is at version {rule.version}, not {version}; "
+                "load it anew, and change it there"
+            )
         before = self.snapshot(rule)
         for name, value in changes.items():
             setattr(rule, name, value)

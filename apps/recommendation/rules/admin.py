@@ -93,7 +93,7 @@ class RuleAdmin(TenantModelAdmin):
         values = ("position", "factor", "share", "attribute", "limit", "within")
         named = ("name", "kind", *values, "scenarios", "priority", "notes")
         return [
-            ("Rule", {"fields": (*named, "key") if obj else named}),
+            ("Rule", {"fields": (*named, "key", "seen_version") if obj else named}),
             ("Items", {"fields": ("target_ids", "target_categories", "target_brands", "target")}),
             ("When", {"fields": ("starts_at", "ends_at", "weekdays", "hour_from", "hour_until")}),
             ("For which requests", {"fields": ("query", "category", "context")}),

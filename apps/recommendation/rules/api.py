@@ -22,7 +22,7 @@ from apps.recommendation.rules.serializers import (
     RestoreSerializer,
     RuleBodySerializer,
     RuleChangeSerializer,
-    RuleFieldsSerializer,
+    RuleEditSerializer,
     RuleListParameters,
     RulePreviewRequestSerializer,
     RulePreviewSerializer,
@@ -110,15 +110,17 @@ class RuleView(IdempotentWrites):
     @extend_schema(
         operation_id="change_rule",
         summary="Change some fields of a rule; a published one acts by them at once",
-        request=RuleFieldsSerializer(partial=True),
+        request=RuleEditSerializer(partial=True),
         responses=RuleWithWarningsSerializer,
         examples=[OpenApiExample("further down", {"values": {"position": 3}}, request_only=True)],
     )
     def patch(self, request: Request, id: UUID) -> Response:
-        body = RuleFieldsSerializer(data=request.data, partial=True)
+        body = RuleEditSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
+        changes = body.validated_data
+        version = changes.pop("version", None)
         with rule_refusals(EDITOR, id):
-            rule = change_rule(rule_id=id, actor=actor_of(request), changes=body.validated_data)
+            rule = change_rule(rule_id=id, actor=actor_of(request), changes=changes, version=version)
         return Response(RuleWithWarningsSerializer(rule).data)
 
     @extend_schema(

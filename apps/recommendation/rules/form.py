@@ -9,7 +9,8 @@ from apps.recommendation.models import Rule
 from apps.recommendation.rules.kinds import VALUES
 from apps.recommendation.rules.services import change_rule, create_rule
 from apps.recommendation.selectors import scenarios
-from console.forms import PrettyJSONField, ServiceForm
+from console.forms import PrettyJSONField
+from console.rule_forms import RuleFormBase
 from console.theme import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -17,7 +18,7 @@ from console.theme import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
-from decisions.rule_editing import RuleRemoved
+from decisions.rule_editing import RuleChanged, RuleRemoved
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 # Inputs that list values of one field of an item, and that field.
@@ -58,9 +59,7 @@ def _integer(help_text: str) -> forms.IntegerField:
     return forms.IntegerField(required=False, help_text=help_text, widget=UnfoldAdminIntegerFieldWidget)
 
 
-class RuleForm(ServiceForm):
-    actor = ""  # set by the page
-
+class RuleForm(RuleFormBase):
     scenarios = forms.MultipleChoiceField(
         required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text="None means all."
     )
@@ -129,8 +128,13 @@ class RuleForm(ServiceForm):
         try:
             if self.instance._state.adding:
                 return create_rule(actor=self.actor, **fields)
-            return change_rule(rule_id=self.instance.pk, actor=self.actor, changes=fields)
-        except RuleRemoved as error:
+            return change_rule(
+                rule_id=self.instance.pk,
+                actor=self.actor,
+                changes=fields,
+                version=self.cleaned_data["seen_version"],
+            )
+        except (RuleRemoved, RuleChanged) as error:
             raise ValidationError(str(error)) from error
         except ValidationError as error:
             raise ValidationError(self._at_inputs(error)) from error

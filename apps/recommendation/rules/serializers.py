@@ -48,6 +48,12 @@ class RuleFieldsSerializer(StrictSerializer):
     notes = serializers.CharField(required=False, allow_blank=True, max_length=2000)
 
 
+class RuleEditSerializer(RuleFieldsSerializer):
+    version = serializers.IntegerField(
+        required=False, min_value=1, help_text="that you saw: a rule that has changed since is refused with 409"
+    )
+
+
 class RuleBodySerializer(RuleFieldsSerializer):
     """A rule as it is made: always a draft."""
 

@@ -33,12 +33,12 @@ def create_rule(*, actor: str, key: str = "", **fields: Any) -> Rule:
     return EDITOR.create(actor=actor, key=key, **fields)
 
 
-def change_rule(*, rule_id: UUID, actor: str, changes: Mapping[str, Any]) -> Rule:
+def change_rule(*, rule_id: UUID, actor: str, changes: Mapping[str, Any], version: int | None = None) -> Rule:
     """Change the named fields; a published rule acts by them at once.
 
-    Raises Rule.DoesNotExist, RuleRemoved and ValidationError.
+    `version` is the one that was seen. Raises Rule.DoesNotExist, RuleRemoved, RuleChanged and ValidationError.
     """
-    return EDITOR.change(rule_id=rule_id, actor=actor, changes=changes)
+    return EDITOR.change(rule_id=rule_id, actor=actor, changes=changes, version=version)
 
 
 def publish_rule(*, rule_id: UUID, actor: str) -> Rule:

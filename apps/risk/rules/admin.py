@@ -78,7 +78,8 @@ class RiskRuleAdmin(TenantModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         what = ("name", "expression", "action", "severity", "priority", "description")
-        return [("Rule", {"fields": what}), ("When", {"fields": ("starts_at", "ends_at")})]
+        seen = ("seen_version",) if obj is not None and self.has_change_permission(request, obj) else ()
+        return [("Rule", {"fields": (*what, *seen)}), ("When", {"fields": ("starts_at", "ends_at")})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return () if obj is None or self.has_change_permission(request, obj) else FIELDS

@@ -25,7 +25,7 @@ from apps.risk.rules.serializers import (
     RiskFieldsSerializer,
     RiskRuleBodySerializer,
     RiskRuleChangeSerializer,
-    RiskRuleFieldsSerializer,
+    RiskRuleEditSerializer,
     RiskRuleListParameters,
     RiskRuleRestoreSerializer,
     RiskRuleSerializer,
@@ -114,15 +114,17 @@ class RiskRuleView(IdempotentWrites):
     @extend_schema(
         operation_id="change_risk_rule",
         summary="Change some fields of a rule; a live one judges by them within seconds",
-        request=RiskRuleFieldsSerializer(partial=True),
+        request=RiskRuleEditSerializer(partial=True),
         responses=RiskRuleSerializer,
         examples=[OpenApiExample("a higher bar", {"expression": "amount > 1000"}, request_only=True)],
     )
     def patch(self, request: Request, id: UUID) -> Response:
-        body = RiskRuleFieldsSerializer(data=request.data, partial=True)
+        body = RiskRuleEditSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
+        changes = body.validated_data
+        version = changes.pop("version", None)
         with rule_refusals(EDITOR, id):
-            rule = change_rule(rule_id=id, actor=actor_of(request), changes=body.validated_data)
+            rule = change_rule(rule_id=id, actor=actor_of(request), changes=changes, version=version)
         return Response(RiskRuleSerializer(rule).data)
 
     @extend_schema(

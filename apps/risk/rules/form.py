@@ -10,16 +10,14 @@ from django.utils import timezone
 
 from apps.risk.rules.models import RiskRule
 from apps.risk.rules.services import FIELDS, change_rule, create_rule
-from console.forms import ServiceForm
+from console.rule_forms import RuleFormBase
 from console.theme import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
-from decisions.rule_editing import RuleRemoved
+from decisions.rule_editing import RuleChanged, RuleRemoved
 
 BACK_TEST_DAYS = 28
 
 
-class RiskRuleForm(ServiceForm):
-    actor = ""  # set by the page
-
+class RiskRuleForm(RuleFormBase):
     class Meta:
         model = RiskRule
         fields = FIELDS
@@ -47,8 +45,13 @@ class RiskRuleForm(ServiceForm):
         try:
             if self.instance._state.adding:
                 return create_rule(actor=self.actor, **fields)
-            return change_rule(rule_id=self.instance.pk, actor=self.actor, changes=fields)
-        except RuleRemoved as error:
+            return change_rule(
+                rule_id=self.instance.pk,
+                actor=self.actor,
+                changes=fields,
+                version=self.cleaned_data["seen_version"],
+            )
+        except (RuleRemoved, RuleChanged) as error:
             raise ValidationError(str(error)) from error
         except ValidationError as error:
             known = error.message_dict.items()

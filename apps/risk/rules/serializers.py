@@ -49,6 +49,12 @@ class RiskRuleFieldsSerializer(StrictSerializer):
     ends_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
+class RiskRuleEditSerializer(RiskRuleFieldsSerializer):
+    version = serializers.IntegerField(
+        required=False, min_value=1, help_text="that you saw: a rule that has changed since is refused with 409"
+    )
+
+
 class RiskRuleBodySerializer(RiskRuleFieldsSerializer):
     """A rule as it is made: always a draft."""
 

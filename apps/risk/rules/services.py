@@ -30,12 +30,12 @@ def create_rule(*, actor: str, key: str = "", **fields: Any) -> RiskRule:
     return EDITOR.create(actor=actor, key=key, **fields)
 
 
-def change_rule(*, rule_id: UUID, actor: str, changes: Mapping[str, Any]) -> RiskRule:
+def change_rule(*, rule_id: UUID, actor: str, changes: Mapping[str, Any], version: int | None = None) -> RiskRule:
     """Change the named fields; a live rule judges by them within a second or two.
 
-    Raises RiskRule.DoesNotExist, RuleRemoved and ValidationError.
+    `version` is the one that was seen. Raises RiskRule.DoesNotExist, RuleRemoved, RuleChanged and ValidationError.
     """
-    return EDITOR.change(rule_id=rule_id, actor=actor, changes=changes)
+    return EDITOR.change(rule_id=rule_id, actor=actor, changes=changes, version=version)
 
 
 def set_mode(*, rule_id: UUID, mode: RiskRuleMode, actor: str) -> RiskRule:

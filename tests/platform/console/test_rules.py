@@ -61,6 +61,16 @@ def press(client: Client, rule: Rule, action: str) -> Any:
     return client.post(f"{RULES}{rule.id}/{action}/", {"_form_submitted": "on"})
 
 
+def test_a_form_that_was_opened_before_a_change_undoes_nothing(shop: Tenant, operator: Client) -> None:
+    one = made(shop)
+    address = f"{RULES}{one.id}/change/"
+    assert '<input type="hidden" name="seen_version" value="1"' in operator.get(address).content.decode()
+    operator.post(address, FORM | {"seen_version": "1"})
+    refused = operator.post(address, FORM | {"name": "Again", "seen_version": "1"})
+    assert "has changed this rule since" in refused.content.decode()
+    assert rule(shop).name == "Lamp first"
+
+
 def test_a_rule_is_written_previewed_published_changed_and_restored(shop: Tenant, operator: Client) -> None:
     assert "No rules yet" in operator.get(RULES).content.decode()
     page = operator.post(f"{RULES}add/", FORM | {"scenarios": ["popular"], "weekdays": ["1"]}, follow=True)

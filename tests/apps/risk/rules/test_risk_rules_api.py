@@ -153,6 +153,17 @@ def test_each_change_is_kept_and_a_version_can_be_restored(tenant: Tenant, api: 
         RiskRuleChange.objects.update(actor="nobody")
 
 
+def test_who_saw_an_older_version_undoes_nothing(api: ApiClient) -> None:
+    rule = make(api)
+    path = f"risk/rules/{rule['id']}"
+    assert api.patch(path, {"version": 1, "expression": "amount > 1000"}).json()["version"] == 2
+    late = api.patch(path, {"version": 1, "priority": 7})
+    assert late.status_code == 409
+    assert "at version 2, not 1" in late.json()["detail"]
+    assert api.patch(path, {"version": 2, "priority": 7}).json()["expression"] == "amount > 1000"
+    assert api.patch(path, {"version": "two"}).json()["errors"][0]["field"] == "version"
+
+
 def test_the_fields_are_named_with_type_and_words(api: ApiClient) -> None:
     fields = {field["name"]: field for field in api.get("risk/fields").json()["fields"]}
     assert fields["amount"]["type"] == "number"

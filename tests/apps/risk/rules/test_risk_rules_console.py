@@ -115,6 +115,22 @@ def test_a_rule_is_written_checked_published_and_restored(
     assert "Restore" in get(client, f"{address}change/")
 
 
+def test_a_form_that_was_opened_before_a_change_undoes_nothing(
+    tenant: Tenant, console: Callable[[Tenant, Role], Client]
+) -> None:
+    rule = make(tenant)
+    client = console(tenant, Role.OPERATOR)
+    address = f"{RULES}{rule.id}/change/"
+    assert '<input type="hidden" name="seen_version" value="1"' in get(client, address)
+    with tenant_scope(tenant.id):
+        change_rule(rule_id=rule.id, actor="bob", changes={"expression": "amount > 900"})
+    refused = post(client, address, **FORM | {"seen_version": "1"}).content.decode()
+    assert "bob has changed this rule since" in refused
+    assert fresh(tenant, rule).expression == "amount > 900"
+    post(client, address, **FORM | {"seen_version": "2"})
+    assert fresh(tenant, rule).expression == FORM["expression"]
+
+
 def test_the_check_answers_while_the_expression_is_written(
     tenant: Tenant, console: Callable[[Tenant, Role], Client]
 ) -> None:
