@@ -1,7 +1,9 @@
 """Whether a repeated call tells of the same transaction as the one that is stored."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
 from apps.risk.assessments.selectors import Answer
@@ -45,10 +47,15 @@ def difference(transaction: NewTransaction, stored: Mapping[str, Any], answer: A
             return SHOWN.get(name, name)
     if answer is None or answer.was_imported:
         return None if transaction.given_at in (None, stored["occurred_at"]) else "occurred_at"
-    if dict(transaction.properties) != stored["properties"]:
+    if _as_stored(transaction.properties) != _as_stored(stored["properties"]):
         return "properties"
     given = None if transaction.given_at is None else transaction.given_at.isoformat()
     return None if given == answer.given_at else "occurred_at"
+
+
+def _as_stored(properties: Mapping[str, Any]) -> Any:
+    """With the numbers that the database makes of it, which are decimal: it gives 1e23 back as a whole number."""
+    return json.loads(json.dumps(properties), parse_int=Decimal, parse_float=Decimal)
 
 
 def difference_within(first: NewTransaction, second: NewTransaction) -> str | None:

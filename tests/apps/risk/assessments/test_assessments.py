@@ -75,6 +75,14 @@ def test_the_same_call_again_gets_the_stored_answer_and_another_one_is_refused(a
         assert Event.objects.count() == Decision.objects.count() == Transaction.objects.count() == 1
 
 
+@pytest.mark.parametrize("number", [1e23, 10**23, 0.1, 5e-324, -0.0, 2**53 + 1, [{"deep": 1e300}]])
+def test_the_same_numbers_are_the_same_however_they_are_stored(api: ApiClient, number: Any) -> None:
+    body = PAYMENT | {"properties": {"n": number}}
+    assert [api.post("risk/assessments", body).status_code for _ in range(2)] == [201, 200]
+    other = PAYMENT | {"properties": {"n": 2**53}}
+    assert api.post("risk/assessments", other).status_code == 409
+
+
 @pytest.mark.parametrize(
     ("change", "field", "code"),
     [
