@@ -21,7 +21,7 @@ from apps.risk.assessments.serializers import (
     BatchBodySerializer,
     TransactionBodySerializer,
 )
-from apps.risk.assessments.services import Outcome, assess
+from apps.risk.assessments.services import Outcome, assess, assess_each
 from apps.risk.bodies import read_json, read_list, refusal
 from apps.risk.transactions.reading import BadTransaction, NewTransaction, read_transaction
 from apps.risk.transactions.services import MessageIdTaken
@@ -88,7 +88,10 @@ class AssessmentsView(APIView):
             transaction = read_transaction(read_json(request), now=timezone.now())
         except BadTransaction as error:
             raise refusal(error.reasons) from error
-        (outcome,) = _assess([transaction])
+        try:
+            (outcome,) = assess([transaction])
+        except MessageIdTaken as error:
+            raise Conflict(str(error)) from error
         if outcome.answer is None:
             assert outcome.reason is not None
             if outcome.conflict:
@@ -108,7 +111,7 @@ class AssessmentBatchView(APIView):
         "before and has the answer that it got then, `invalid` is not stored and says why. Those of one call are part "
         "of each other's history by their times.",
         request=BatchBodySerializer,
-        responses={200: BatchAnswerSerializer, (409, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, CONFLICT)},
+        responses=BatchAnswerSerializer,
         examples=[
             OpenApiExample("two payments", {"transactions": [TRANSACTION, TRANSACTION | {"transaction_id": "t-1002"}]})
         ],
@@ -123,7 +126,7 @@ class AssessmentBatchView(APIView):
                 good[number] = read_transaction(raw, now=now)
             except BadTransaction as error:
                 results[number] = _invalid(_name(raw), error.reasons)
-        for number, outcome in zip(good, _assess(list(good.values())) if good else [], strict=True):
+        for number, outcome in zip(good, assess_each(list(good.values())), strict=True):
             results[number] = _result(outcome)
         found = Counter(result["result"] for result in results)
         return Response({"counts": {name: found[name] for name in RESULTS}, "results": results})
@@ -143,13 +146,6 @@ class AssessmentView(APIView):
             return Response(find_answer(transaction_id).to_dict())
         except UnknownTransaction as error:
             raise NotFound(str(error)) from error
-
-
-def _assess(transactions: list[NewTransaction]) -> list[Outcome]:
-    try:
-        return assess(transactions)
-    except MessageIdTaken as error:
-        raise Conflict(str(error)) from error
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

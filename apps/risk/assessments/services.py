@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from django.db.transaction import atomic
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -22,7 +23,7 @@ from apps.risk.rules.models import RiskAction
 from apps.risk.transactions.amounts import as_given, in_desk_currency
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories, histories_of_new
-from apps.risk.transactions.services import claim_transactions, store_transactions
+from apps.risk.transactions.services import MessageIdTaken, claim_transactions, store_transactions
 from behavior.judging import Reason, reason_of
 from behavior.models import TimeQuality
 from decisions.models import Decision
@@ -85,6 +86,27 @@ def assess(transactions: Sequence[NewTransaction]) -> list[Outcome]:
         results.append(replace(found, is_new=False) if transaction.transaction_id in seen else found)
         seen.add(transaction.transaction_id)
     return results
+
+
+def assess_each(transactions: Sequence[NewTransaction]) -> list[Outcome]:
+    """`assess`, but for those whose message ids are taken, which get that as their reason and cost the others nothing.
+
+    Takes a savepoint, which a single transaction does without.
+    """
+    if not transactions:
+        return []
+    try:
+        with atomic():
+            return assess(transactions)
+    except MessageIdTaken as error:
+        taken = error.transaction_ids
+    others = iter(assess_each([each for each in transactions if each.transaction_id not in taken]))
+    return [_taken(each.transaction_id) if each.transaction_id in taken else next(others) for each in transactions]
+
+
+def _taken(name: str) -> Outcome:
+    reason = reason_of("transaction_id", "message_id_taken", str(MessageIdTaken([name])))
+    return Outcome(name, reason=reason, conflict=True)
 
 
 def _assess_if_new(

@@ -1,7 +1,7 @@
 """Writes of transactions: those that are assessed, with their events in the behaviour log and their decisions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -52,7 +52,12 @@ CLAIM = """
 
 
 class MessageIdTaken(ValueError):
-    """The log holds another event under the message id that the transaction's event would have."""
+    """The log holds other events under the message ids that the events of these transactions would have."""
+
+    def __init__(self, transaction_ids: Collection[str]) -> None:
+        named = ", ".join(f"'{MESSAGE_PREFIX}{each}'" for each in sorted(transaction_ids)[:3])
+        super().__init__(f"the log holds another event with the message id {named}; give the transaction another id")
+        self.transaction_ids = transaction_ids
 
 
 def store_transactions(transactions: Sequence[NewTransaction], decisions: Sequence[Decision]) -> set[str]:
@@ -79,10 +84,8 @@ def store_transactions(transactions: Sequence[NewTransaction], decisions: Sequen
     with prepared_cursor() as cursor:
         cursor.execute(STORE, values)
         logged: dict[str, bool] = dict(cursor.fetchall())
-    for transaction_id, is_logged in logged.items():
-        if not is_logged:
-            message_id = events[transaction_id].message_id
-            raise MessageIdTaken(f"another event has the message id '{message_id}'; give the transaction another id")
+    if taken := {transaction_id for transaction_id, is_logged in logged.items() if not is_logged}:
+        raise MessageIdTaken(taken)
     store_logins_of([events[transaction_id] for transaction_id in logged], source=SOURCE)
     return set(logged)
 

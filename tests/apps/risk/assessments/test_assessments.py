@@ -13,6 +13,7 @@ from apps.risk.assessments.services import assess
 from apps.risk.transactions.models import Transaction
 from apps.risk.transactions.reading import read_transaction
 from behavior.models import Event
+from behavior.services import store_events
 from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -169,6 +170,28 @@ def test_a_batch_answers_each_on_its_own_and_its_items_see_each_other(api: ApiCl
     with tenant_scope(tenant.id):
         last = Decision.objects.get(decision_id=results[2]["assessment"]["decision_id"])
     assert last.request["features"]["customer_count_1h"] == 3.0
+
+
+def test_a_transaction_whose_message_id_is_taken_costs_the_others_nothing(api: ApiClient, tenant: Tenant) -> None:
+    event = {"message_id": "risk:t-1", "type": "view", "subject": {"user_id": "u-1"}}
+    with tenant_scope(tenant.id):
+        store_events(events=[event], source="test")
+    now = datetime.now(UTC)
+    sent = [
+        PAYMENT | {"transaction_id": f"t-{number}", "occurred_at": (now - timedelta(minutes=9 - number)).isoformat()}
+        for number in range(3)
+    ]
+    results = api.post("risk/assessments/batch", {"transactions": sent}).json()["results"]
+    assert [result["result"] for result in results] == ["ok", "invalid", "ok"]
+    (error,) = results[1]["errors"]
+    assert (error["field"], error["code"]) == ("transaction_id", "message_id_taken")
+    assert "'risk:t-1'" in error["message"]
+    with tenant_scope(tenant.id):
+        kept = set(Transaction.objects.values_list("transaction_id", flat=True))
+        features = Decision.objects.get(decision_id=results[2]["assessment"]["decision_id"]).request["features"]
+    assert (kept, features["customer_count_1d"]) == ({"t-0", "t-2"}, 2.0)
+    alone = api.post("risk/assessments", sent[1])
+    assert (alone.status_code, "'risk:t-1'" in alone.json()["detail"]) == (409, True)
 
 
 def test_known_frauds_show_in_score_verdict_and_reasons(api: ApiClient) -> None:
