@@ -21,6 +21,7 @@ from apps.risk.transactions.reading import MAX_TRANSACTION_ID, thing_key
 from apps.risk.transactions.selectors import as_bytea
 from apps.risk.transactions.services import SOURCE
 from behavior.clock import EPOCH
+from behavior.countries import COUNTRIES
 from behavior.models import LogPosition
 from behavior.parsing import MAX_ID, Invalid, parse_time
 from behavior.storing import settle_log, try_settle_log
@@ -81,7 +82,7 @@ PROJECT = f"""
         received_at, subject_key, type, {SQL_AMOUNT}, coalesce(currency, %(currency)s), {SQL_GIVEN_AMOUNT},
         coalesce(item_id, {_name("counterparty", MAX_ID)}),
         device.key, card.key, address.key,
-        CASE WHEN properties ->> 'country' ~ '^[A-Z]{{2}}$' THEN properties ->> 'country' END,
+        CASE WHEN properties ->> 'country' = ANY(%(countries)s) THEN properties ->> 'country' END,
         {LATITUDE}, {LONGITUDE},
         nullif(properties - %(own)s::text[], '{{}}'::jsonb)
     FROM behavior_event
@@ -126,6 +127,7 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
         "rates": json.dumps(dict(settings.exchange_rates)),
         "own": list(OWN),
         "true": list(TRUE),
+        "countries": list(COUNTRIES),
         "space": SPACE,
     }
     with connection.cursor() as cursor:

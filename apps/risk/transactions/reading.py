@@ -1,6 +1,5 @@
 """One transaction as a client sends it: each field judged, and what it becomes."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from behavior.clock import EPOCH
+from behavior.countries import COUNTRIES
 from behavior.currencies import CURRENCIES
 from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason, reason_of
 from behavior.models import TimeQuality
@@ -32,7 +32,6 @@ DEFAULT_TYPE = "payment"
 MESSAGE_PREFIX = "risk:"
 MAX_TRANSACTION_ID = MAX_ID - len(MESSAGE_PREFIX)
 MAX_AHEAD = timedelta(minutes=5)
-_COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 class BadTransaction(ValueError):
@@ -114,9 +113,12 @@ def parse_known_currency(value: Any) -> str:
 
 
 def parse_country(value: Any) -> str:
-    if type(value) is not str or not _COUNTRY.fullmatch(value):
-        raise Invalid("pattern", "must be an ISO 3166 code of two upper-case letters, e.g. 'DE'")
-    return value
+    if type(value) is str and value in COUNTRIES:
+        return value
+    shown = f"'{value}' is" if type(value) is str and value.isascii() and value.isalpha() and len(value) < 9 else "is"
+    example = "GB" if value == "UK" else "DE"
+    message = f"{shown} no country of ISO 3166; send its code of two upper-case letters, e.g. '{example}'"
+    raise Invalid("unknown_country", message)
 
 
 def parse_object(value: Any) -> dict[str, Any]:

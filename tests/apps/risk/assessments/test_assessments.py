@@ -94,6 +94,8 @@ def test_the_same_numbers_are_the_same_however_they_are_stored(api: ApiClient, n
         ({"amount": None}, "amount", "required"),
         ({"currency": "EUO"}, "currency", "unknown_currency"),
         ({"currency": "eur"}, "currency", "unknown_currency"),
+        ({"country": "UK"}, "country", "unknown_country"),
+        ({"country": ["DE"]}, "country", "unknown_country"),
         ({"subject": {}}, "subject", "required"),
         ({"subject": {"user_id": "null"}}, "subject.user_id", "illegal_id"),
         ({"location": {"latitude": 91, "longitude": 0}}, "location.latitude", "out_of_range"),
