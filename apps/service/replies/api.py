@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from api.authentication import caller_of
 from api.errors import Conflict, Unprocessable
-from api.idempotency import IdempotentWrites
+from api.idempotency import HEADER, IdempotentWrites
 from api.model_actions import actor_of
 from apps.service.conversations.api import READ, WRITE, conversation_refusals
 from apps.service.conversations.events import CustomerUnknown
@@ -43,7 +43,8 @@ TAGS = ["replies"]
 STREAM = (
     "With `Accept: text/event-stream` the answer is a stream of server-sent events: `understood`, `evidence`, a "
     "`text` for each sentence that its source backs, perhaps `reset` where another model begins anew, and `done` with "
-    "the whole reply, or `superseded`. Show a customer nothing before `done` says `send`."
+    "the whole reply, or `superseded`. Show a customer nothing before `done` says `send`. A stream takes no "
+    "Idempotency-Key."
 )
 ANSWER = {
     "id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",
@@ -129,6 +130,9 @@ class RepliesView(IdempotentWrites, GenericAPIView):
     )
     def post(self, request: Request) -> HttpResponseBase:
         asked = AskReplySerializer.read(request.data)
+        is_streamed = request.accepted_renderer.media_type == EventStreamRenderer.media_type
+        if is_streamed and HEADER in request.headers:
+            raise ValidationError({HEADER: "a stream is not kept, so leave it out; a message has one reply anyway"})
         if "messages" in asked:
             decision_id, made = answer_once(asked=_inline(asked))
             return Response(_answer_of_made(decision_id, made), status=201)
@@ -138,7 +142,7 @@ class RepliesView(IdempotentWrites, GenericAPIView):
                 outcome = reply_to(conversation_id=conversation_id)
         except NothingToAnswer as error:
             raise Unprocessable(str(error)) from error
-        if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
+        if is_streamed:
             return event_stream(caller_of(request).tenant_id, outcome.reply)
         return Response(answer_of(outcome.reply), status=_status_of(outcome))
 

@@ -41,6 +41,15 @@ def test_a_stream_of_what_cannot_be_answered_is_a_problem_in_json(desk: Desk) ->
     assert answer.json()["detail"].startswith("the customer has not written")
 
 
+def test_a_stream_takes_no_idempotency_key_since_it_is_not_kept(desk: Desk) -> None:
+    desk.say("Where is my order?")
+    answer = desk.reply(**STREAM, **{"Idempotency-Key": "k-1"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert desk.read()["message_count"] == 1
+    assert desk.reply(**{"Idempotency-Key": "k-1"}).status_code == 201
+
+
 def test_a_generated_reply_is_followed_and_unbacked_sentences_never_pass(
     desk: Desk, model: StubServer, write: Callable[[dict[str, Any]], None]
 ) -> None:
