@@ -105,7 +105,9 @@ def _question(learned: LearnedReply, said: Sequence[tuple[UUID, str]]) -> Questi
     """None where nothing says which source answers it."""
     reply = learned.reply
     is_kept = reply.status == ReplyStatus.ACCEPTED or (reply.edit_distance or 0.0) <= MOST_CHANGED
-    answers = {UUID(each["source"]): each["quote"] for each in reply.citations} if is_kept else {}
+    # A citation of the customer's order names no source of knowledge.
+    cited = [each for each in reply.citations if is_kept and each["kind"] in SourceKind.values]
+    answers = {UUID(each["source"]): each["quote"] for each in cited}
     if learned.source_id is not None:
         answers.setdefault(learned.source_id, "")
     place = next((place for place, (id, _) in enumerate(said) if id == reply.message_id), None)

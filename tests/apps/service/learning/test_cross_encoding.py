@@ -1,7 +1,7 @@
 """A cross-encoder learns from what agents accept which passages answer, and re-orders searches once it is live."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -35,8 +35,13 @@ POLITE = ["", "please ", "the days ", "see hours ", "working about "]
 Publish = Callable[..., Source]
 
 
-def answered(questions: list[str], cited: list[Source], *, status: str = ReplyStatus.ACCEPTED) -> None:
-    """Conversations a minute apart, each with a reply that rests on the source."""
+ORDER = {"source": "order:A-1029", "version": 0, "kind": "order", "quote": "status: shipped", "sentences": [2]}
+
+
+def answered(
+    questions: list[str], cited: list[Source], *, status: str = ReplyStatus.ACCEPTED, others: Sequence[Any] = ()
+) -> None:
+    """Conversations a minute apart, each with a reply that rests on the source, and on `others` beside it."""
     began = timezone.now() - timedelta(minutes=len(questions) + 1)
     for number, (text, source) in enumerate(zip(questions, cited, strict=True)):
         at = began + timedelta(minutes=number)
@@ -52,7 +57,8 @@ def answered(questions: list[str], cited: list[Source], *, status: str = ReplySt
             event_id=uuid7(),
             created_at=at,
         )
-        citation = {"source": str(source.id), "version": source.version, "quote": source.body, "sentences": [1]}
+        named = {"source": str(source.id), "version": source.version, "kind": source.kind}
+        citation = named | {"quote": source.body, "sentences": [1]}
         Reply.objects.create(
             conversation=conversation,
             message=message,
@@ -62,7 +68,7 @@ def answered(questions: list[str], cited: list[Source], *, status: str = ReplySt
             text=source.body,
             final_text=source.body,
             edit_distance=0.0,
-            citations=[citation],
+            citations=[citation, *others],
             confidence=0.5,
             backend="selection",
             created_at=at,
@@ -159,6 +165,16 @@ def test_lists_hold_masked_questions_and_right_passages_though_the_search_missed
     assert lists.passages[1][-1] == "Zebra\nNothing in common."
     assert lists.found[1] == len(lists.passages[1]) - 1
     assert lists.right[1][-1]
+
+
+def test_what_rests_on_the_customers_order_as_well_names_the_passage_alone(
+    tenant: Tenant, publish: Publish, tmp_path: Path
+) -> None:
+    returns = publish("Sending back", "Items go back within 30 days.")
+    with tenant_scope(tenant.id):
+        answered(["May I send items back, and where is my parcel?"], [returns], others=[ORDER])
+        lists = open_passage_lists(take_snapshot({}, tmp_path))
+    assert [sum(right) for right in lists.right] == [1, 1]
 
 
 def test_titles_ask_where_agents_have_not_answered_and_are_not_shown(
