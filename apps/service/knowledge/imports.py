@@ -37,7 +37,7 @@ def import_files(
     hashes = _known_hashes(rows)
     written: list[Written] = []
     results = []
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         result = {"file": row.file, "line": row.line, "reasons": [], "source_id": None, "stripped": row.stripped}
         result["external_id"] = str(row.fields.get("external_id", ""))[:200]
@@ -78,7 +78,7 @@ def _judge(
     row: Row,
     known: Mapping[tuple[str, str], Source],
     hashes: dict[bytes, Source],
-    seen: dict[tuple[str, str], int],
+    seen: dict[tuple[str, str], Row],
     *,
     actor: str,
     publish: bool,
@@ -91,8 +91,9 @@ def _judge(
     if kind not in SourceKind.values:
         raise ValidationError({"kind": f"must be one of {', '.join(SourceKind.values)}"})
     if external_id:
-        if (first := seen.setdefault((kind, external_id), row.line)) != row.line:
-            raise ValidationError({"id": f"'{external_id[:50]}' is the id of line {first} already"})
+        if (first := seen.setdefault((kind, external_id), row)) is not row:
+            where = f"line {first.line}" if first.file == row.file else f"{first.file[:100]}, line {first.line},"
+            raise ValidationError({"id": f"'{external_id[:50]}' is the id of {where} already"})
         if source := known.get((kind, external_id)):
             return source, Action.CHANGED if apply_changes(source, fields) else None
     source = new_source(kind=kind, actor=actor, publish=publish, external_id=external_id, **fields)

@@ -101,6 +101,13 @@ def test_markdown_and_html_are_read_as_a_reader_sees_them(api: ApiClient, tenant
     assert bring(api, ("delivery.md", MARKDOWN), ("warranty.html", HTML))["counts"]["duplicate"] == 2
 
 
+def test_an_id_that_stands_in_two_files_rejects_the_second(api: ApiClient) -> None:
+    first, second = "---\nid: r-1\n---\n# Returns\n30 days.", "---\nid: r-1\n---\n# Returns again\n60 days."
+    made = bring(api, ("a.md", first), ("b.md", second))
+    assert [row["result"] for row in made["results"]] == ["ok", "rejected"]
+    assert made["results"][1]["reasons"] == ["id: 'r-1' is the id of a.md, line 1, already"]
+
+
 def test_a_file_that_cannot_be_read_is_one_rejected_row(api: ApiClient) -> None:
     made = bring(
         api,
