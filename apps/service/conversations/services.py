@@ -16,6 +16,7 @@ from apps.service.conversations.events import message_event_type, store_event
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
 from apps.service.conversations.outbox import tell_hand_off, tell_message
 from apps.service.replies.models import Reply, ReplyStatus
+from apps.service.replies.summaries import summary_of
 from behavior.judging import SUBJECT_IDS
 from behavior.parsing import Invalid
 from tenancy.secrets import subject_key
@@ -219,7 +220,7 @@ def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | N
 def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = None, note: str = "") -> Conversation:
     """Bring the conversation to another status; replies in one that is closed are superseded.
 
-    Raises ValidationError for a move that there is not.
+    Raises ValidationError for a move that there is not, and CustomerUnknown for a hand-off.
     """
 
     def change(conversation: Conversation) -> None:
@@ -229,7 +230,9 @@ def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = No
             allowed = ", ".join(MOVES[conversation.status])
             raise ValidationError({"status": f"from {conversation.status} it can become {allowed}; not {to}"})
         if to == ConversationStatus.HANDED_OFF:
-            hand_over(conversation, {"reasons": [{"code": "asked", "text": note or "an agent was asked for"}]}, actor)
+            reasons = [{"code": "asked", "text": note or "an agent was asked for"}]
+            event = hand_over(conversation, {"reasons": reasons, "summary": summary_of(conversation)}, actor)
+            store_event(conversation, "hand_off", of=event.id, at=timezone.now())
             return
         _tell(conversation, ConversationEvent.Kind.MOVED, actor, before=conversation.status, after=to, note=note)
         conversation.status = to
@@ -264,18 +267,19 @@ def rate(*, conversation_id: UUID, satisfaction: int, actor: str) -> Conversatio
     return _change(conversation_id, None, change)
 
 
-def hand_over(conversation: Conversation, hand_off: Mapping[str, object], actor: str) -> None:
+def hand_over(conversation: Conversation, hand_off: Mapping[str, object], actor: str) -> ConversationEvent:
     """Leave the conversation to the agents with what they need to know; its row must be locked, and is saved by the
     caller with `status`, `hand_off` and `handed_off_at`."""
     reasons = hand_off["reasons"]
     assert isinstance(reasons, list)
     note = "; ".join(str(reason["text"]) for reason in reasons)
-    _tell(conversation, ConversationEvent.Kind.HANDED_OFF, actor, before=conversation.status, note=note)
+    event = _tell(conversation, ConversationEvent.Kind.HANDED_OFF, actor, before=conversation.status, note=note)
     conversation.status = ConversationStatus.HANDED_OFF
     conversation.hand_off = dict(hand_off)
     conversation.handed_off_at = timezone.now()
     conversation.closed_at = None
     tell_hand_off(conversation)
+    return event
 
 
 def _change(conversation_id: UUID, version: int | None, change: Callable[[Conversation], None]) -> Conversation:

@@ -30,13 +30,11 @@ from apps.service.replies.grounding.wording import words_of
 from apps.service.replies.models import ReplyAction
 from apps.service.replies.ranking import Ranking, rank_templates
 from apps.service.replies.settings import ServiceSettings
+from apps.service.replies.summaries import MESSAGES_READ, summarise
 from apps.service.replies.wishes import asks_for_human, blocked_topic
 
-# Of the customer's last messages so many say what is asked.
-MESSAGES_READ = 3
 LONGEST_QUERY = 2_000
 SHORT = 40  # characters
-LONGEST_WANT = 300
 TEMPLATES_READ = 8
 ARTICLES_READ = 5
 
@@ -202,7 +200,11 @@ def judge(
         candidate=candidate,
         confidence=confidence,
         suggestions=suggestions_of(candidates, None if is_handed_off else candidate),
-        summary=_summary(gathered, candidate) if is_handed_off else None,
+        summary=summarise(
+            gathered.asked.texts[0], understood, gathered.facts, chosen, candidate.missing if candidate else ()
+        )
+        if is_handed_off
+        else None,
         degraded=degraded or understood.degraded,
         notes={"order": chosen.how, **gathered.ranking.notes(), **_experiment(gathered), **(notes or {})},
     )
@@ -246,17 +248,3 @@ def _is_in_language(text: str, gathered: Gathered) -> bool:
     spoken = gathered.understood.language
     named = re.split("[-_]", (gathered.asked.language or spoken).lower())[0]
     return spoken != evidence.OTHER and {spoken, named} == {evidence.detect_language(text)}
-
-
-def _summary(gathered: Gathered, candidate: Candidate | None) -> dict[str, Any]:
-    """What an agent needs to take over."""
-    want = " ".join(gathered.asked.texts[0].split())
-    return {
-        "wants": want if len(want) <= LONGEST_WANT else f"{want[: LONGEST_WANT - 1]}…",
-        "intent": gathered.understood.intent,
-        "entities": evidence.entities_as_json(gathered.asked.texts[0]),
-        "order": dict(gathered.chosen.values),
-        "orders": [order.order_id for order in gathered.facts.orders[:10]],
-        "missing": list(candidate.missing) if candidate else [],
-        "language": gathered.understood.language,
-    }

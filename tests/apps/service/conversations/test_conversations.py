@@ -208,6 +208,17 @@ def test_a_hand_off_by_hand_needs_no_worker_and_keeps_why(api: ApiClient, tenant
         assert ConversationEvent.objects.get().kind == "handed_off"
 
 
+@pytest.mark.usefixtures("shop")
+def test_a_hand_off_by_hand_says_what_is_wanted_and_joins_the_log(api: ApiClient, tenant: Tenant) -> None:
+    conversation = opened(api)
+    say(api, conversation, "Where is my order A-1029?")
+    moved = api.patch(f"conversations/{conversation}", {"status": "handed_off"}).json()
+    summary = moved["hand_off"]["summary"]
+    assert (summary["wants"], summary["order"]["status"]) == ("Where is my order A-1029?", "shipped")
+    with tenant_scope(tenant.id):
+        assert Event.objects.filter(type="hand_off").count() == 1
+
+
 def test_another_tenant_sees_and_writes_nothing(api: ApiClient, other_api: ApiClient, other_tenant: Tenant) -> None:
     conversation = opened(api)
     assert other_api.get(f"conversations/{conversation}").status_code == 404
