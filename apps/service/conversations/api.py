@@ -114,7 +114,7 @@ class ConversationView(IdempotentWrites):
         operation_id="change_conversation",
         summary="Assign a conversation, move it, or keep what the customer gave",
         description="`handed_off` leaves it to the agents. A conversation that has changed since `version` is refused "
-        "with 409.",
+        "with 409. `note` is kept with a change of status.",
         request=ConversationChangesSerializer,
         responses=ConversationSerializer,
         examples=[OpenApiExample("take it", {"version": 3, "assignee": "anna"}, request_only=True)],
@@ -126,13 +126,16 @@ class ConversationView(IdempotentWrites):
         with conversation_refusals(id), transaction.atomic():
             if "assignee" in asked:
                 changed = services.assign(conversation_id=id, assignee=asked["assignee"], actor=actor, version=version)
-                version = changed.version
+                version = None  # seen, and its row is locked from here on
             if "status" in asked:
                 changed = services.move(
                     conversation_id=id, to=asked["status"], actor=actor, version=version, note=asked.get("note", "")
                 )
+                version = None
             if "satisfaction" in asked:
-                changed = services.rate(conversation_id=id, satisfaction=asked["satisfaction"], actor=actor)
+                changed = services.rate(
+                    conversation_id=id, satisfaction=asked["satisfaction"], actor=actor, version=version
+                )
         return Response(ConversationSerializer(changed).data)
 
 

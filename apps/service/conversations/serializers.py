@@ -167,4 +167,6 @@ class ConversationChangesSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.keys() & {"status", "assignee", "satisfaction"}:
             raise serializers.ValidationError("name what shall change: status, assignee or satisfaction")
+        if "note" in attrs and "status" not in attrs:
+            raise serializers.ValidationError({"note": "is kept with a change of status; send status too, or no note"})
         return attrs

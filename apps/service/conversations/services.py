@@ -244,7 +244,7 @@ def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = No
     return _change(conversation_id, version, change)
 
 
-def rate(*, conversation_id: UUID, satisfaction: int, actor: str) -> Conversation:
+def rate(*, conversation_id: UUID, satisfaction: int, actor: str, version: int | None = None) -> Conversation:
     """Keep what the customer gave, 1 to 5; the last one counts. Raises ValidationError."""
     if not 1 <= satisfaction <= 5:
         raise ValidationError({"satisfaction": "must be a whole number from 1 to 5"})
@@ -264,7 +264,7 @@ def rate(*, conversation_id: UUID, satisfaction: int, actor: str) -> Conversatio
             decision_id=last.decision_id if last else None,
         )
 
-    return _change(conversation_id, None, change)
+    return _change(conversation_id, version, change)
 
 
 def hand_over(conversation: Conversation, hand_off: Mapping[str, object], actor: str) -> ConversationEvent:

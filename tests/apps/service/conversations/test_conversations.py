@@ -199,6 +199,19 @@ def test_agents_assign_move_and_close_and_all_of_it_is_kept(api: ApiClient, tena
         assert Event.objects.get(type="satisfaction").value == 4.0
 
 
+def test_what_a_change_names_is_done_or_refused(api: ApiClient) -> None:
+    conversation = opened(api)
+    api.patch(f"conversations/{conversation}", {"assignee": "anna"})
+    assert api.patch(f"conversations/{conversation}", {"version": 1, "satisfaction": 5}).status_code == 409
+    noted = api.patch(f"conversations/{conversation}", {"assignee": "ben", "note": "he knows her"})
+    assert noted.status_code == 400
+    assert noted.json()["errors"][0]["field"] == "note"
+    found = api.get(f"conversations/{conversation}").json()
+    assert (found["assignee"], found["satisfaction"]) == ("anna", None)
+    changes = {"version": 2, "assignee": "ben", "status": "closed", "note": "he knows her", "satisfaction": 5}
+    assert api.patch(f"conversations/{conversation}", changes).status_code == 200
+
+
 def test_a_hand_off_by_hand_needs_no_worker_and_keeps_why(api: ApiClient, tenant: Tenant) -> None:
     conversation = opened(api)
     moved = api.patch(f"conversations/{conversation}", {"status": "handed_off", "note": "a complaint"}).json()
