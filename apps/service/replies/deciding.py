@@ -14,12 +14,13 @@ WITHDRAWN = ("source_withdrawn", "a source that it cites is retired or changed s
 
 @dataclass(frozen=True)
 class Case:
-    """All that the decision rests on. `alarms` are codes and words of what in the customer's message is for a person,
-    `doubts` of what is not right with the text itself."""
+    """All that the decision rests on. `is_sendable_intent` says that the intent itself allows it, `alarms` are codes
+    and words of what in the customer's message is for a person, `doubts` of what is not right with the text itself."""
 
     has_text: bool
     confidence: float
     intent: str | None
+    is_sendable_intent: bool = False
     asks_for_human: bool = False
     blocked_topic: str | None = None
     alarms: Sequence[tuple[str, str]] = ()
@@ -82,6 +83,6 @@ def _why_draft(case: Case, settings: ServiceSettings) -> list[tuple[str, str]]:
     elif case.confidence < settings.send_above:
         words = f"the confidence of {case.confidence:.2f} is below {settings.send_above:.2f}"
         found.append(("below_threshold", words))
-    if case.intent not in settings.auto_send_intents and ANY_INTENT not in settings.auto_send_intents:
+    if not (case.is_sendable_intent or {case.intent, ANY_INTENT} & set(settings.auto_send_intents)):
         found.append(("intent_not_listed", f"the intent {case.intent or 'unknown'} is not answered without an agent"))
     return found

@@ -182,6 +182,7 @@ def judge(
         has_text=candidate is not None,
         confidence=confidence,
         intent=evidence.known_intent(understood),
+        is_sendable_intent=understood.may_be_sent and not understood.out_of_scope,
         asks_for_human=asks_for_human(gathered.asked.texts[0]),
         blocked_topic=blocked_topic(text, settings.blocked_topics),
         alarms=alarms_of(text),

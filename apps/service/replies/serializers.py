@@ -177,7 +177,7 @@ class ServiceSettingsSerializer(StrictSerializer):
         child=serializers.CharField(max_length=200),
         required=False,
         max_length=500,
-        help_text="intents that may be answered without an agent; * stands for all",
+        help_text="intents that may be answered without an agent, beside those with auto_send; * stands for all",
     )
     blocked_topics = serializers.ListField(
         child=serializers.CharField(max_length=200),

@@ -28,7 +28,8 @@ MOST_LABELS = 1_000_000
 @dataclass(frozen=True)
 class ServiceSettings:
     """A reply is sent by itself only where its confidence is at least `send_above`, which is off (None) until somebody
-    sets it, and its intent is one of `auto_send_intents`. Below `draft_above` the customer goes to an agent.
+    sets it, and its intent is one of `auto_send_intents` or allows it itself. Below `draft_above` the customer goes to
+    an agent.
 
     `error_rate` is the share of replies sent by themselves that may be wrong, for which thresholds are suggested. A
     message with one of `blocked_topics`, words or phrases, always goes to an agent. Events of `order_event_types` in

@@ -40,7 +40,7 @@ class ServiceSettingsView(IdempotentWrites):
         tags=["replies"],
         summary="Replace them; the change is kept with who made it",
         description="What is left out takes its default. Nothing is sent by itself until `send_above` is a number and "
-        "`auto_send_intents` names intents.",
+        "`auto_send_intents` names intents, or intents have `auto_send`.",
         request=ServiceSettingsSerializer,
         responses=ServiceSettingsSerializer,
         examples=[

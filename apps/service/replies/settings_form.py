@@ -22,7 +22,9 @@ WORDS = {
     ),
     "draft_above": Words("Draft from", "Below this confidence the customer goes to an agent."),
     "error_rate": Words("Wrong replies allowed", "Share of what is sent by itself; the picture finds the threshold."),
-    "auto_send_intents": Words("Intents answered without an agent", "Names separated by commas; * for all."),
+    "auto_send_intents": Words(
+        "Intents answered without an agent", "Names separated by commas, beside those that may be sent; * for all."
+    ),
     "blocked_topics": Words("Blocked topics", "Words or phrases, separated by commas; they always go to an agent."),
     "order_event_types": Words("Events of orders", "Types in the behaviour log that say how orders stand."),
     "answers_inbound": Words("Answer help desks", "What comes from one is answered without being asked."),

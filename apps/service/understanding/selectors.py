@@ -1,6 +1,6 @@
 """Reads of intents and examples, and what a message says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -25,7 +25,7 @@ LEAST_OVERLAP = 0.5
 ALTERNATIVES = 5
 NEAREST_READ = 20
 # Intents change by hand and seldom; examples are read whole, which a busy process does at most so often.
-_intent_names: Kept[frozenset[str]] = Kept(seconds=1.0)
+_intents: Kept[Mapping[str, bool]] = Kept(seconds=1.0)
 _examples: Kept["Examples"] = Kept(seconds=10.0, most=50)
 _order_patterns: Kept[list[str]] = Kept(seconds=1.0)
 
@@ -44,13 +44,15 @@ class Understanding:
 
     `confidence` in [0, 1] is the calibrated probability that `intent` is right, or with `degraded` "examples" the
     likeness to the nearest example, which is no probability. `intent` is None where the message is blank, nothing is
-    like it, or its intent was removed; `out_of_scope` says that no answer should rest on it. Entities stand in order of
-    place; there are none where they were not asked for. `language` is en, zh or other. `degraded` is None where the
-    live model answered, else "previous_version", "examples" or "no_intents".
+    like it, or its intent was removed; `may_be_sent` says that replies to it may go out without an agent,
+    `out_of_scope` that no answer should rest on it. Entities stand in order of place; there are none where they were
+    not asked for. `language` is en, zh or other. `degraded` is None where the live model answered, else
+    "previous_version", "examples" or "no_intents".
     """
 
     intent: str | None
     confidence: float
+    may_be_sent: bool
     out_of_scope: bool
     alternatives: list[Alternative]
     entities: list[Entity]
@@ -119,10 +121,12 @@ def understand_all(
         return []
     plain = [plain_text(text) for text in texts]
     found = _entities(plain, today or timezone.localdate()) if with_entities else [[] for _ in plain]
+    known = _intents.get("all", _read_intents)
     return [
         Understanding(
             intent=meant.intent,
             confidence=meant.confidence,
+            may_be_sent=known.get(meant.intent or "", False),
             out_of_scope=meant.out_of_scope,
             alternatives=meant.alternatives,
             entities=entities,
@@ -132,7 +136,7 @@ def understand_all(
             model_version=meant.model_version,
             degraded=meant.degraded,
         )
-        for text, meant, entities in zip(plain, _meant(plain), found, strict=True)
+        for text, meant, entities in zip(plain, _meant(plain, known), found, strict=True)
     ]
 
 
@@ -145,8 +149,7 @@ def _entities(plain: Sequence[str], today: date) -> list[list[Entity]]:
     return find_entities(plain, today=today, order_patterns=order_patterns())
 
 
-def _meant(texts: Sequence[str]) -> list[Meant]:
-    known = _intent_names.get("names", _read_intent_names)
+def _meant(texts: Sequence[str], known: Collection[str]) -> list[Meant]:
     if not known:
         return [Meant(None, 0.0, True, [], None, "no_intents") for _ in texts]
     # Markup has become white space, which says nothing to a model.
@@ -158,7 +161,7 @@ def _meant(texts: Sequence[str]) -> list[Meant]:
     ]
 
 
-def _by_model(answer: engine.Classified, known: frozenset[str]) -> Meant:
+def _by_model(answer: engine.Classified, known: Collection[str]) -> Meant:
     said = answer.prediction
     assert said is not None
     alternatives = [
@@ -189,8 +192,9 @@ def _by_examples(text: str) -> Meant:
     return Meant(nearest, similarity, outside, alternatives[:ALTERNATIVES], None, "examples")
 
 
-def _read_intent_names() -> frozenset[str]:
-    return frozenset(Intent.objects.values_list("name", flat=True))
+def _read_intents() -> dict[str, bool]:
+    """By name whether replies to it may go out without an agent."""
+    return dict(Intent.objects.values_list("name", "auto_send"))
 
 
 def read_examples() -> Examples:

@@ -1,5 +1,6 @@
 """Replies over the API: selected, quoted, decided on, sent once; what agents make of them."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -113,6 +114,18 @@ def test_an_intent_that_is_not_listed_is_not_sent(desk: Desk, shop: dict[str, An
 
     assert reply["action"] == "draft"
     assert "intent_not_listed" in codes(reply)
+
+
+def test_an_intent_that_allows_it_itself_is_sent(desk: Desk, shop: dict[str, Any], api: ApiClient) -> None:
+    api.put("service/settings", SENDING | {"auto_send_intents": []})
+    intent = api.post("intents", {"name": "order_status"}).json()
+    api.post("intent-examples", {"examples": [{"text": "Where is my order?", "intent": "order_status"}]})
+    assert "intent_not_listed" in codes(desk.ask("Where is my order?"))
+
+    api.patch(f"intents/{intent['id']}", {"auto_send": True})
+    time.sleep(1.1)  # until this process reads the intents again
+
+    assert desk.ask("Where is my order?")["action"] == "send"
 
 
 @pytest.mark.usefixtures("sending")

@@ -23,7 +23,7 @@ THINGS += ["master card", "black card", "joint card", "spare card", "virtual car
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
     """Each test sees its own rows at once."""
-    selectors._intent_names.clear()
+    selectors._intents.clear()
     selectors._examples.clear()
 
 

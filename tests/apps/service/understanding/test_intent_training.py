@@ -64,7 +64,7 @@ def test_a_tenants_examples_become_a_model_that_answers(bank: Tenant, settings: 
     # An intent that was removed is not answered, though the model still knows it.
     with tenant_scope(bank.id):
         remove_intent(intent_id=Intent.objects.get(name="card_lost").id)
-    selectors._intent_names.clear()
+    selectors._intents.clear()
     with tenant_scope(bank.id):
         gone = understand("my silver card was stolen")
     assert (gone.intent, gone.confidence, gone.out_of_scope) == (None, 0.0, True)
