@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -17,6 +17,7 @@ from apps.service.knowledge.html_text import text_of_html
 LISTS, TIMES = ("segments", "tags"), ("valid_from", "valid_until")
 COLUMNS = ("id", "kind", "title", "body", "language", "audience", *LISTS, *TIMES)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+QUOTED_OR_PLAIN = re.compile(r"""\s*("[^"]*"|'[^']*'|[^,;]+)""")
 FIRST_HEADING = re.compile(r"^#[ \t]+(.+)$", re.MULTILINE)
 
 
@@ -47,7 +48,7 @@ def _markdown(name: str, content: str) -> Iterator[Row]:
     content = content.replace("\r\n", "\n")
     front = FRONT_MATTER.match(content)
     if front:
-        told = dict(_front_matter(front[1], row))
+        told = _front_matter(front[1], row)
         content = content[front.end() :]
     heading = FIRST_HEADING.search(content)
     own = {"title": heading[1].strip() if heading else PurePath(name).stem}
@@ -57,16 +58,33 @@ def _markdown(name: str, content: str) -> Iterator[Row]:
     yield row
 
 
-def _front_matter(text: str, row: Row) -> Iterator[tuple[str, str]]:
-    """Lines such as 'language: en'."""
+def _front_matter(text: str, row: Row) -> dict[str, str | list[str]]:
+    """Lines such as 'language: en'; a list is '[a, "b"]', or has each value behind '- ' on a line of its own."""
+    told: dict[str, str | list[str]] = {}
+    name = ""
     for number, line in enumerate(text.splitlines(), start=2):
         if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if name in LISTS and line.lstrip().startswith("- "):
+            told[name] = [*(told[name] or ()), _unquoted(line.strip()[2:])]
             continue
         name, colon, value = line.partition(":")
         if not colon:
             row.problems.append(f"line {number} of the front matter is no 'name: value'")
             continue
-        yield name.strip().lower(), value.strip().strip("'\"").strip("[]")
+        name, value = name.strip().lower(), value.strip()
+        told[name] = _listed(value) if name in LISTS else _unquoted(value)
+    return told
+
+
+def _listed(value: str) -> list[str]:
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    return [_unquoted(each) for each in QUOTED_OR_PLAIN.findall(bare)]
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def _html(name: str, content: str) -> Iterator[Row]:
@@ -119,7 +137,7 @@ def _wrong_columns(columns: list[str]) -> str | None:
     return None
 
 
-def _fields(values: dict[str, str], row: Row) -> dict[str, Any]:
+def _fields(values: Mapping[str, str | list[str]], row: Row) -> dict[str, Any]:
     """Fields of a source; what is left empty is left out."""
     fields: dict[str, Any] = {}
     for name, value in values.items():
@@ -127,8 +145,9 @@ def _fields(values: dict[str, str], row: Row) -> dict[str, Any]:
             row.problems.append(f"'{name[:50]}' is not known; known are {', '.join(COLUMNS)}")
         elif name in ("title", "body"):
             fields[name] = value
-        elif name in LISTS:
-            fields[name] = [each.strip() for each in re.split("[,;]", value) if each.strip()]
+        elif isinstance(value, list) or name in LISTS:
+            parts = value if isinstance(value, list) else re.split("[,;]", value)
+            fields[name] = [each.strip() for each in parts if each.strip()]
         elif not value.strip():
             continue
         elif name in TIMES:

@@ -101,6 +101,17 @@ def test_markdown_and_html_are_read_as_a_reader_sees_them(api: ApiClient, tenant
     assert bring(api, ("delivery.md", MARKDOWN), ("warranty.html", HTML))["counts"]["duplicate"] == 2
 
 
+def test_front_matter_is_read_with_quotes_brackets_and_lists_of_lines(api: ApiClient, tenant: Tenant) -> None:
+    quoted = '---\ntitle: "[Beta] Refunds"\ntags: ["money, back", \'beta\', plain]\n---\nFive days.'
+    lines = '---\ntitle: Refunds: how long\ntags:\n  - money\n  - "a: b"\naudience: agents\n---\nFive days.'
+    made = bring(api, ("quoted.md", quoted), ("lines.md", lines))
+    assert made["counts"]["ok"] == 2, made["results"]
+    with tenant_scope(tenant.id):
+        first, second = Source.objects.order_by("id")
+    assert (first.title, first.tags) == ("[Beta] Refunds", ["money, back", "beta", "plain"])
+    assert (second.title, second.tags, second.audience) == ("Refunds: how long", ["money", "a: b"], "agents")
+
+
 def test_an_id_that_stands_in_two_files_rejects_the_second(api: ApiClient) -> None:
     first, second = "---\nid: r-1\n---\n# Returns\n30 days.", "---\nid: r-1\n---\n# Returns again\n60 days."
     made = bring(api, ("a.md", first), ("b.md", second))
