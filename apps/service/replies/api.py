@@ -36,7 +36,7 @@ from apps.service.replies.serializers import (
     ReplySerializer,
     answer_of,
 )
-from apps.service.replies.server_sent import EventStreamRenderer, event_stream
+from apps.service.replies.server_sent import EventStreamRenderer, event_stream, stream_of_answer
 from apps.service.replies.services import STATUS_OF, NothingToAnswer, Outcome, answer_once, reply_to
 
 TAGS = ["replies"]
@@ -135,7 +135,8 @@ class RepliesView(IdempotentWrites, GenericAPIView):
             raise ValidationError({HEADER: "a stream is not kept, so leave it out; a message has one reply anyway"})
         if "messages" in asked:
             decision_id, made = answer_once(asked=_inline(asked))
-            return Response(_answer_of_made(decision_id, made), status=201)
+            answer = _answer_of_made(decision_id, made)
+            return stream_of_answer(answer) if is_streamed else Response(answer, status=201)
         conversation_id = asked["conversation_id"]
         try:
             with conversation_refusals(conversation_id):

@@ -36,7 +36,17 @@ class EventStreamRenderer(BaseRenderer):
 
 def event_stream(tenant_id: int, reply: Reply) -> StreamingHttpResponse:
     """The reply's events, from the first on, whether it is under way or long settled."""
-    events = _under_way(tenant_id, reply) if reply.status == ReplyStatus.UNDER_WAY else _settled(reply)
+    if reply.status == ReplyStatus.UNDER_WAY:
+        return _stream(_under_way(tenant_id, reply))
+    return stream_of_answer(answer_of(reply))
+
+
+def stream_of_answer(answer: dict[str, Any]) -> StreamingHttpResponse:
+    """The events of a reply that is settled, from what the client hears of it."""
+    return _stream(_settled(answer))
+
+
+def _stream(events: Iterator[bytes]) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         events,
         content_type=EventStreamRenderer.media_type,
@@ -48,21 +58,21 @@ def server_sent(event: str, data: dict[str, Any]) -> bytes:
     return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
-def _opening(reply: Reply) -> Iterator[bytes]:
-    yield server_sent("understood", {"id": str(reply.id), "intent": reply.intent, "confidence": reply.confidence})
-    yield server_sent("evidence", {"citations": reply.citations})
+def _opening(answer: dict[str, Any]) -> Iterator[bytes]:
+    yield server_sent("understood", {name: answer[name] for name in ("id", "intent", "confidence")})
+    yield server_sent("evidence", {"citations": answer["citations"]})
 
 
-def _settled(reply: Reply) -> Iterator[bytes]:
-    yield from _opening(reply)
-    for number, sentence in enumerate(sentences_of(reply.text), start=1):
-        cited = [each["source"] for each in reply.citations if number in each["sentences"]]
+def _settled(answer: dict[str, Any]) -> Iterator[bytes]:
+    yield from _opening(answer)
+    for number, sentence in enumerate(sentences_of(answer["reply"]), start=1):
+        cited = [each["source"] for each in answer["citations"] if number in each["sentences"]]
         yield server_sent("text", {"text": sentence, "source": cited[0] if cited else None})
-    yield _ending(reply)
+    yield _ending(answer)
 
 
 def _under_way(tenant_id: int, reply: Reply) -> Iterator[bytes]:
-    yield from _opening(reply)
+    yield from _opening(answer_of(reply))
     looked = told = time.monotonic()
     for piece in follow(tenant_id, reply.id):
         now = time.monotonic()
@@ -78,13 +88,12 @@ def _under_way(tenant_id: int, reply: Reply) -> Iterator[bytes]:
         looked = now
         current = _look(tenant_id, reply.id)
         if current.status != ReplyStatus.UNDER_WAY:
-            yield _ending(current)
+            yield _ending(answer_of(current))
             return
 
 
-def _ending(reply: Reply) -> bytes:
-    name = "superseded" if reply.status == ReplyStatus.SUPERSEDED else "done"
-    return server_sent(name, answer_of(reply))
+def _ending(answer: dict[str, Any]) -> bytes:
+    return server_sent("superseded" if answer["status"] == ReplyStatus.SUPERSEDED else "done", answer)
 
 
 def _look(tenant_id: int, reply_id: UUID) -> Reply:

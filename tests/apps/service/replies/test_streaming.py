@@ -41,6 +41,15 @@ def test_a_stream_of_what_cannot_be_answered_is_a_problem_in_json(desk: Desk) ->
     assert answer.json()["detail"].startswith("the customer has not written")
 
 
+def test_a_reply_to_messages_that_are_kept_elsewhere_is_streamed_too(api: ApiClient) -> None:
+    asked = {"messages": [{"text": QUESTION}]}
+    answer = api.post("replies", asked, **STREAM)
+    events = events_of(answer.getvalue())
+    assert [name for name, _ in events] == ["understood", "evidence", "text", "text", "done"]
+    assert events[-1][1]["reply"] == api.post("replies", asked).json()["reply"]
+    assert events[2][1]["text"] in events[-1][1]["reply"]
+
+
 def test_a_stream_takes_no_idempotency_key_since_it_is_not_kept(desk: Desk) -> None:
     desk.say("Where is my order?")
     answer = desk.reply(**STREAM, **{"Idempotency-Key": "k-1"})
