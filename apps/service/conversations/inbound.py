@@ -53,7 +53,9 @@ def _zendesk(payload: Mapping[str, Any]) -> InboundMessage | None:
     if comment and comment.get("is_public") is False:
         return None
     author = _object_or_empty(comment, "author")
-    is_agent = author.get("is_staff") is True
+    # A ticket that somebody else submits for the requester was opened by an agent.
+    submitter, requester = ticket.get("submitter_id"), ticket.get("requester_id")
+    is_agent = author.get("is_staff") is True or not (comment or submitter in (None, requester))
     return InboundMessage(
         conversation_id=_id(ticket, "id", "detail.id"),
         # A ticket's description is its first comment, and has no id of its own.

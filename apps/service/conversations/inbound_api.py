@@ -15,6 +15,7 @@ from apps.service.conversations import services
 from apps.service.conversations.api import TAGS, WRITE, conversation_refusals
 from apps.service.conversations.inbound import DESKS, BadPayload, InboundMessage, read_inbound
 from apps.service.conversations.models import Role
+from apps.service.conversations.selectors import was_said_here
 from apps.service.conversations.serializers import MessageSerializer
 from apps.service.replies.settings import current_settings
 from tenancy.tasks import enqueue
@@ -35,7 +36,8 @@ class InboundView(APIView):
         description="`zendesk` (event subscriptions ticket.created and ticket.comment_added) and `chatwoot` "
         "(message_created). The desk's own ids make it idempotent: its conversation is opened once, each message is "
         "stored once, and has one reply. Customers are users named `{desk}:{the desk's id}`. Unless the setting "
-        "`answers_inbound` is off, a worker replies; webhooks tell the desk.",
+        "`answers_inbound` is off, a worker replies; webhooks tell the desk. An agent's message that says what was "
+        "said here lately is ignored: it is our own, which the desk gives back.",
         request=OpenApiTypes.OBJECT,
         responses={
             201: InboundAnswerSerializer,
@@ -52,11 +54,14 @@ class InboundView(APIView):
         if inbound is None:
             return Response({"result": "ignored", "message": None})
         added = _take(desk, inbound)
+        if added is None:
+            return Response({"result": "ignored", "message": None})
         body = {"result": "stored" if added.is_new else "duplicate", "message": MessageSerializer(added.message).data}
         return Response(body, status=201 if added.is_new else 200)
 
 
-def _take(desk: str, inbound: InboundMessage) -> services.Added:
+def _take(desk: str, inbound: InboundMessage) -> services.Added | None:
+    """None for what was said here and comes back."""
     conversation = services.open_conversation(
         subject={"user_id": f"{desk}:{inbound.customer_id}"},
         channel=inbound.channel,
@@ -64,6 +69,8 @@ def _take(desk: str, inbound: InboundMessage) -> services.Added:
         source=desk,
         external_id=inbound.conversation_id,
     )
+    if inbound.role == Role.AGENT and was_said_here(conversation.id, inbound.text):
+        return None
     with conversation_refusals(conversation.id):
         added = services.add_message(
             conversation_id=conversation.id,

@@ -75,6 +75,10 @@ class Conversation(TenantOwned):
         return [key] if self.anonymous_key is None else [key, bytes(self.anonymous_key)]
 
 
+# Beginnings of `client_id` of what is written here: a reply, and an agent's answer in the console.
+REPLY_ID, CONSOLE_ID = "reply:", "console:"
+
+
 class Message(TenantOwned):
     """One message, as it was cleaned. Append-only. `number` counts from 1 in its conversation; `client_id` is the
     client's own id, under which it is stored once."""

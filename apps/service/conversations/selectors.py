@@ -5,7 +5,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from apps.service.conversations.models import Conversation, ConversationEvent, Message
+from apps.service.conversations.models import CONSOLE_ID, REPLY_ID, Conversation, ConversationEvent, Message
+
+ECHOES_READ = 10
 
 
 def conversations(
@@ -40,6 +42,15 @@ def messages_of(conversation_id: UUID) -> QuerySet[Message]:
 def last_messages(conversation_id: UUID, count: int) -> list[Message]:
     """The last `count` messages, oldest first; one query."""
     return list(Message.objects.filter(conversation_id=conversation_id).order_by("-number")[:count])[::-1]
+
+
+def was_said_here(conversation_id: UUID, text: str) -> bool:
+    """Whether one of the last ECHOES_READ messages of bot and agents that were written here, and not in a help desk,
+    says this, white space aside."""
+    words = text.split()
+    here = Q(client_id__startswith=REPLY_ID) | Q(client_id__startswith=CONSOLE_ID)
+    said = Message.objects.filter(here, conversation_id=conversation_id).order_by("-number")
+    return any(each.split() == words for each in said.values_list("text", flat=True)[:ECHOES_READ])
 
 
 def events_of(conversation_id: UUID) -> QuerySet[ConversationEvent]:

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from apps.service.conversations import services as conversations
 from apps.service.conversations.events import store_event
-from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
+from apps.service.conversations.models import REPLY_ID, Conversation, ConversationStatus, Message, Role
 from apps.service.replies.alarms import ALARM_CODES
 from apps.service.replies.backends.choosing import generative_backends
 from apps.service.replies.composing import SELECTION
@@ -177,7 +177,12 @@ def settle(conversation: Conversation, reply: Reply) -> None:
 def give(conversation: Conversation, reply: Reply, *, text: str, role: str, author: str = "") -> Message:
     """Send a reply's text to the customer as a message, once."""
     return conversations.add_message(
-        conversation_id=conversation.id, role=role, text=text, client_id=f"reply:{reply.id}", author=author, reply=reply
+        conversation_id=conversation.id,
+        role=role,
+        text=text,
+        client_id=f"{REPLY_ID}{reply.id}",
+        author=author,
+        reply=reply,
     ).message
 
 

@@ -132,6 +132,29 @@ def test_an_unknown_desk_is_told_which_are_known(api: ApiClient) -> None:
     assert "chatwoot, zendesk" in answer.json()["detail"]
 
 
+def test_a_ticket_that_an_agent_opens_is_not_the_customers(api: ApiClient, tenant: Tenant) -> None:
+    ticket = {**ZENDESK, "type": "zen:event-type:ticket.created", "event": {}}
+    ticket["detail"] = {**ZENDESK["detail"], "description": "As said by telephone: it comes on Monday."}
+    theirs = changed(changed(ticket, "detail.id", "5159"), "detail.submitter_id", "8447388090495")
+    agents = changed(ticket, "detail.submitter_id", "77")
+    told = [api.post("conversations/inbound/zendesk", each).json()["message"]["role"] for each in (theirs, agents)]
+    assert told == ["customer", "agent"]
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_our_own_reply_that_the_desk_gives_back_is_not_stored_again(api: ApiClient, tenant: Tenant) -> None:
+    api.post("conversations/inbound/zendesk", changed(ZENDESK, "event.comment.body", "How long may I return items?"))
+    with tenant_scope(tenant.id):
+        conversation = Conversation.objects.get().id
+    sent = api.post("replies", {"conversation_id": str(conversation)}).json()
+    assert sent["action"] == "send"
+    staff = changed(changed(ZENDESK, "event.comment.author.is_staff", True), "event.comment.id", "18457")
+    echo = api.post("conversations/inbound/zendesk", changed(staff, "event.comment.body", f"{sent['reply']}\n"))
+    assert echo.json() == {"result": "ignored", "message": None}
+    other = api.post("conversations/inbound/zendesk", changed(staff, "event.comment.body", "I look after it."))
+    assert other.json()["message"]["role"] == "agent"
+
+
 @pytest.mark.usefixtures("shop", "sending")
 def test_a_worker_replies_once_and_webhooks_hear_of_it(api: ApiClient, tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
