@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.timesince import timesince
 
 from apps.service.conversations.events import CustomerUnknown
-from apps.service.conversations.models import Conversation, ConversationStatus
+from apps.service.conversations.models import CONSOLE_ID, Conversation, ConversationStatus
 from apps.service.conversations.services import ConversationChanged, MessageConflict, assign, move
 from apps.service.inbox import filters, selectors
 from apps.service.inbox.page import clock_of, conversation_context, filled_macros, thread_context, tone_of
@@ -219,16 +219,9 @@ def _reply(conversation: Conversation, given: Any) -> UUID:
         raise AlreadyJudged("This draft is no longer there; look at the conversation again.") from None
 
 
-def _judged(reply: Reply, actor: str, words: str) -> str:
-    # The same judgement twice is no conflict to the service; to the slower of two agents it is worth knowing.
-    if reply.judged_by != actor:
-        raise AlreadyJudged(f"{reply.judged_by} has answered already; nothing more was sent.")
-    return words
-
-
 def _accept(conversation: Conversation, given: Any, actor: str) -> str:
-    reply = accept_reply(reply_id=_reply(conversation, given), actor=actor, agent_name=given["agent_name"])
-    return _judged(reply, actor, "The draft is sent.")
+    accept_reply(reply_id=_reply(conversation, given), actor=actor, agent_name=given["agent_name"])
+    return "The draft is sent."
 
 
 def _edit(conversation: Conversation, given: Any, actor: str) -> str:
@@ -238,12 +231,12 @@ def _edit(conversation: Conversation, given: Any, actor: str) -> str:
         actor=actor,
         agent_name=given["agent_name"],
     )
-    return _judged(reply, actor, f"Sent; {percent(reply.edit_distance or 0, 0)} of the draft was changed.")
+    return f"Sent; {percent(reply.edit_distance or 0, 0)} of the draft was changed."
 
 
 def _reject(conversation: Conversation, given: Any, actor: str) -> str:
-    reply = reject_reply(reply_id=_reply(conversation, given), actor=actor, note=given.get("note", ""))
-    return _judged(reply, actor, "The draft is rejected; the customer still waits.")
+    reject_reply(reply_id=_reply(conversation, given), actor=actor, note=given.get("note", ""))
+    return "The draft is rejected; the customer still waits."
 
 
 def _answer(conversation: Conversation, given: Any, actor: str) -> str:
@@ -256,7 +249,7 @@ def _answer(conversation: Conversation, given: Any, actor: str) -> str:
         text=given.get("text", ""),
         actor=actor,
         seen=seen,
-        client_id=f"console:{answer_id}",
+        client_id=f"{CONSOLE_ID}{answer_id}",
         agent_name=given["agent_name"],
     )
     return "The answer is sent."

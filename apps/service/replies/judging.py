@@ -57,7 +57,7 @@ def _judge(reply_id: UUID, status: str, actor: str, *, text: str | None, note: s
         conversation_id = Reply.objects.values_list("conversation_id", flat=True).get(id=reply_id)
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
         reply = Reply.objects.select_for_update().get(id=reply_id)
-        _check_waits(reply, status, text)
+        _check_waits(reply, status, text, actor)
         if reply.status in JUDGED:
             return reply
         now = timezone.now()
@@ -93,11 +93,11 @@ def _check_sources(reply: Reply) -> None:
         )
 
 
-def _check_waits(reply: Reply, status: str, text: str | None) -> None:
-    """A repeated call is no conflict; another judgement is."""
+def _check_waits(reply: Reply, status: str, text: str | None, actor: str) -> None:
+    """A call that its actor repeats is no conflict; another judgement, or somebody else's, is."""
     if reply.status == ReplyStatus.WAITING:
         return
-    same = reply.status == status and (text is None or text == reply.final_text)
-    if not same:
+    is_same = reply.status == status if text is None else reply.final_text == text
+    if reply.judged_by != actor or not is_same:
         who = f" by {reply.judged_by}" if reply.judged_by else ""
         raise AlreadyJudged(f"this reply is no draft any more: it is {reply.get_status_display().lower()}{who}")

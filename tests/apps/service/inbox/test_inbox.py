@@ -167,7 +167,7 @@ def test_the_slower_of_two_that_accept_hears_of_it(
     ann, ben = agent("ann"), agent("ben")
     seen = ben.open(desk)
     ann.act(desk, "accept", **ann.open(desk))
-    assert "has answered already" in ben.act(desk, "accept", **seen)
+    assert "no draft any more: it is accepted by" in ben.act(desk, "accept", **seen)
 
 
 def test_what_a_customer_writes_is_text_on_the_page(desk: Desk, agent: Callable[..., Agent]) -> None:

@@ -12,6 +12,7 @@ from apps.service.conversations.models import Conversation, Message
 from apps.service.knowledge.models import Chunk
 from apps.service.knowledge.services import change_source, set_status
 from apps.service.replies.grounding.wording import sentences_of
+from apps.service.replies.judging import AlreadyJudged, accept_reply, edit_reply
 from apps.service.replies.models import Reply
 from behavior.models import Event
 from decisions.models import Decision
@@ -428,6 +429,18 @@ def test_a_draft_is_not_accepted_when_its_article_is_retired_or_changed(
     assert refused.status_code == 409
     assert "'Returning an item' is retired or changed" in refused.json()["detail"]
     assert api.post(path, {"judgement": "edit", "text": "I ask and write to you."}).json()["status"] == "edited"
+
+
+def test_the_same_judgement_again_is_none_unless_somebody_else_makes_it(
+    desk: Desk, shop: dict[str, Any], tenant: Tenant
+) -> None:
+    reply = desk.ask("Where is my order?")
+    with tenant_scope(tenant.id):
+        first = edit_reply(reply_id=reply["id"], text=reply["reply"], actor="anna")
+        again = edit_reply(reply_id=reply["id"], text=reply["reply"], actor="anna")
+        assert (first.status, again.settled_at) == ("accepted", first.settled_at)
+        with pytest.raises(AlreadyJudged, match="accepted by anna"):
+            accept_reply(reply_id=reply["id"], actor="ben")
 
 
 def test_one_draft_judged_by_many_at_once_is_sent_once(desk: Desk, shop: dict[str, Any], tenant: Tenant) -> None:
