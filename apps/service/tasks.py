@@ -8,6 +8,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from apps.service.conversations.models import Conversation
+from apps.service.conversations.selectors import has_gone_on
 from apps.service.knowledge import encoding, usual
 from apps.service.learning.retraining import retrain_cross_encoder_if_due, retrain_if_due
 from apps.service.learning.services import learn_lately
@@ -97,8 +98,11 @@ def generate_reply(reply_id: str) -> None:
 
 
 @tenant_task(name="service.answer_conversation", queue="default", expires=3600.0)
-def answer_conversation(conversation_id: str) -> None:
-    """Reply to what came in from a help desk, which waits for no answer of the API."""
+def answer_conversation(conversation_id: str, message_id: str) -> None:
+    """Reply to what came in from a help desk, which waits for no answer of the API; to several messages in a row once,
+    when the last of them has waited."""
+    if has_gone_on(UUID(conversation_id), UUID(message_id)):
+        return
     try:
         reply_to(conversation_id=UUID(conversation_id))
     except (Conversation.DoesNotExist, NothingToAnswer) as error:

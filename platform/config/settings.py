@@ -248,6 +248,8 @@ IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
 # Of one customer in all conversations together: nobody types faster, and each costs a reply.
 CUSTOMER_MESSAGES_PER_MINUTE = int(env("CUSTOMER_MESSAGES_PER_MINUTE", "30"))
+# Seconds that a help desk's message waits for what the customer adds to it, before one reply answers all of it.
+INBOUND_PAUSE = float(env("INBOUND_PAUSE", "4"))
 # Pixels and clicks of ads of one address, or one network of IPv6; a proxy before the API must pass addresses on.
 AD_EVENTS_PER_MINUTE = int(env("AD_EVENTS_PER_MINUTE", "6000"))
 

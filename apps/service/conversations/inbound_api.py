@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import signature
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -80,6 +81,6 @@ def _take(desk: str, inbound: InboundMessage) -> services.Added | None:
             author=inbound.author,
         )
     if added.is_new and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
-        task: Any = signature("service.answer_conversation", queue="default")
-        enqueue(task, conversation_id=str(conversation.id))
+        task: Any = signature("service.answer_conversation", queue="default", countdown=settings.INBOUND_PAUSE)
+        enqueue(task, conversation_id=str(conversation.id), message_id=str(added.message.id))
     return added

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from apps.service.conversations.models import CONSOLE_ID, REPLY_ID, Conversation, ConversationEvent, Message
+from apps.service.conversations.models import CONSOLE_ID, REPLY_ID, Conversation, ConversationEvent, Message, Role
 
 ECHOES_READ = 10
 
@@ -42,6 +42,12 @@ def messages_of(conversation_id: UUID) -> QuerySet[Message]:
 def last_messages(conversation_id: UUID, count: int) -> list[Message]:
     """The last `count` messages, oldest first; one query."""
     return list(Message.objects.filter(conversation_id=conversation_id).order_by("-number")[:count])[::-1]
+
+
+def has_gone_on(conversation_id: UUID, message_id: UUID) -> bool:
+    """Whether the customer has written more since this message."""
+    said = Message.objects.filter(conversation_id=conversation_id, role=Role.CUSTOMER).order_by("-number")
+    return said.values_list("id", flat=True).first() != message_id
 
 
 def was_said_here(conversation_id: UUID, text: str) -> bool:

@@ -155,22 +155,39 @@ def test_our_own_reply_that_the_desk_gives_back_is_not_stored_again(api: ApiClie
     assert other.json()["message"]["role"] == "agent"
 
 
+def answer(tenant: Tenant, stored: Any) -> None:
+    """Does what a worker does some seconds after a message came in."""
+    message = stored.json()["message"]
+    kwargs = {"conversation_id": message["conversation_id"], "message_id": message["id"]}
+    answer_conversation.apply(kwargs=kwargs, headers={"tenant_id": tenant.id}, throw=True)
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_messages_in_a_row_have_one_reply_to_the_last(api: ApiClient, tenant: Tenant) -> None:
+    texts = ["Hello!", "I bought a lamp.", "How many days do I have for a return?"]
+    stored = [
+        api.post("conversations/inbound/chatwoot", changed(changed(CHATWOOT, "id", number), "content", text))
+        for number, text in enumerate(texts, start=991)
+    ]
+    for each in stored:
+        answer(tenant, each)
+    with tenant_scope(tenant.id):
+        assert str(Reply.objects.get().message_id) == stored[-1].json()["message"]["id"]
+
+
 @pytest.mark.usefixtures("shop", "sending")
 def test_a_worker_replies_once_and_webhooks_hear_of_it(api: ApiClient, tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
         create_webhook(
             url="https://desk.example/", events=["conversation.message", "conversation.handed_off"], actor="somebody"
         )
-    api.post("conversations/inbound/chatwoot", changed(CHATWOOT, "content", "How many days do I have for a return?"))
-    with tenant_scope(tenant.id):
-        conversation = str(Conversation.objects.get().id)
+    first = api.post(
+        "conversations/inbound/chatwoot", changed(CHATWOOT, "content", "How many days do I have for a return?")
+    )
     for _ in range(2):
-        answer_conversation.apply(
-            kwargs={"conversation_id": conversation}, headers={"tenant_id": tenant.id}, throw=True
-        )
+        answer(tenant, first)
     later = changed(changed(CHATWOOT, "id", 992), "content", "I want to talk to a human")
-    api.post("conversations/inbound/chatwoot", later)
-    answer_conversation.apply(kwargs={"conversation_id": conversation}, headers={"tenant_id": tenant.id}, throw=True)
+    answer(tenant, api.post("conversations/inbound/chatwoot", later))
 
     with tenant_scope(tenant.id):
         told = [json.loads(delivery.body) for delivery in WebhookDelivery.objects.order_by("id")]
