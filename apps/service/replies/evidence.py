@@ -1,7 +1,7 @@
 """The one place that asks knowledge for passages and understanding for what a message means."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,8 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.service.knowledge.models import Source, SourceAudience, SourceKind, SourceStatus
-from apps.service.knowledge.searching import LONGEST_QUOTE, Passage
-from apps.service.knowledge.selectors import search
+from apps.service.knowledge.searching import LONGEST_QUOTE, STAGES, Passage, search_in_stages
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.grounding.wording import coverage, words_of
 from apps.service.understanding import selectors as understanding
@@ -51,18 +50,24 @@ def understand(text: str) -> Understanding:
     return understanding.understand(text, with_entities=False)
 
 
-def find_passages(query: str, *, language: str | None) -> tuple[list[Evidence], list[Evidence]]:
-    """(macros and past replies, articles) that customers may read, best first; one search."""
+def find_passages(
+    query: str, *, language: str | None, stages: Collection[str] = STAGES
+) -> tuple[list[Evidence], list[Evidence], list[str]]:
+    """(macros and past replies, articles, stages that ran): what customers may read, best first; one search."""
     known = (language or "").partition("-")[0]
+    searched = search_in_stages(
+        query, language=known if known in LANGUAGES else None, count=PASSAGES_READ, stages=stages
+    )
     found = [
         Evidence(
             str(each.source_id), each.version, each.kind, each.title, partial(_quote, each), each.whole, each.score
         )
-        for each in search(query, language=known if known in LANGUAGES else None, count=PASSAGES_READ)
+        for each in searched.passages
     ]
     # A long macro is found by several of its parts, and given whole, once.
     templates = {passage.source: passage for passage in reversed(found) if passage.kind in TEMPLATES}
-    return [*reversed(templates.values())], [passage for passage in found if passage.kind not in TEMPLATES]
+    articles = [passage for passage in found if passage.kind not in TEMPLATES]
+    return [*reversed(templates.values())], articles, [stage.name for stage in searched.stages if stage.ran]
 
 
 def withdrawn(citations: Sequence[Mapping[str, Any]]) -> str | None:

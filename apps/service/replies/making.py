@@ -74,6 +74,7 @@ class Gathered:
     values: Mapping[str, str]
     articles: Sequence[Evidence]
     ranking: Ranking
+    stages: Sequence[str]  # of the search, that ran
     exposure: Exposure | None = None
 
     @cached_property
@@ -126,7 +127,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = choose_order(facts, asked.texts, evidence.order_ids_in)
-    templates, articles = evidence.find_passages(asked.query, language=language)
+    templates, articles, stages = evidence.find_passages(asked.query, language=language, stages=settings.stages)
     ranking = rank_templates(
         asked.texts,
         asked.keys,
@@ -142,6 +143,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         values=_values(asked, facts, chosen, settings),
         articles=articles[:ARTICLES_READ],
         ranking=ranking,
+        stages=stages,
     )
 
 
@@ -207,7 +209,13 @@ def judge(
         if is_handed_off
         else None,
         degraded=degraded or understood.degraded,
-        notes={"order": chosen.how, **gathered.ranking.notes(), **_experiment(gathered), **(notes or {})},
+        notes={
+            "order": chosen.how,
+            "stages": list(gathered.stages),
+            **gathered.ranking.notes(),
+            **_experiment(gathered),
+            **(notes or {}),
+        },
     )
 
 

@@ -15,6 +15,7 @@ from apps.service.conversations.serializers import (
     ReplyReasonSerializer,
     SummarySerializer,
 )
+from apps.service.knowledge.searching import STAGES
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from apps.service.replies.settings import MOST_COST, MOST_LABELS
@@ -193,6 +194,12 @@ class ServiceSettingsSerializer(StrictSerializer):
         required=False,
         max_length=500,
         help_text="events that say how orders stand",
+    )
+    stages = serializers.ListField(
+        child=serializers.ChoiceField(STAGES),
+        required=False,
+        min_length=1,
+        help_text="of the search for what replies rest on",
     )
     answers_inbound = serializers.BooleanField(
         required=False, help_text="answer what comes from help desks without being asked"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
+from apps.service.knowledge.searching import DENSE, FULL_TEXT, STAGES
 from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
 from decisions.editing import change_scenario
@@ -34,8 +35,9 @@ class ServiceSettings:
     `error_rate` is the share of replies sent by themselves that may be wrong, for which thresholds are suggested. A
     message with one of `blocked_topics`, words or phrases, always goes to an agent. Events of `order_event_types` in
     the behaviour log say how the customer's orders stand. `answers_inbound` lets messages that come from a help desk be
-    answered without being asked. `business_name` fills the slot business.name. Within `first_response_minutes` a
-    customer's message is to be answered; the inbox runs its clock by it.
+    answered without being asked. `business_name` fills the slot business.name. `stages` are those of the
+    search for what replies rest on. Within `first_response_minutes` a customer's message is to be answered; the inbox
+    runs its clock by it.
 
     What agents accept and edit becomes past replies in knowledge where `learn_past_replies`, and a model of replies is
     trained on it as `retrain` says, once `retrain_least_labels` came since the last run. To a `control_share` of the
@@ -63,6 +65,7 @@ class ServiceSettings:
         ),
         *("order_cancelled", "order_updated", "return", "refund"),
     )
+    stages: tuple[str, ...] = STAGES
     answers_inbound: bool = True
     business_name: str = ""
     first_response_minutes: int = 60
@@ -115,6 +118,9 @@ def _problem(name: str, value: Any) -> str | None:
             if isinstance(value, str) and len(value) <= LONGEST_NAME
             else f"must be a text of at most {LONGEST_NAME}"
         )
+    if name == "stages":
+        is_known = isinstance(value, list | tuple) and {FULL_TEXT, DENSE} & set(value) and set(value) <= set(STAGES)
+        return None if is_known else f"must name {FULL_TEXT} or {DENSE}, or both, and others of {', '.join(STAGES)}"
     if name in ("auto_send_intents", "blocked_topics", "order_event_types"):
         return _problem_of_names(name, value)
     return f"is not a setting; known are {', '.join(each.name for each in fields(ServiceSettings))}"

@@ -27,6 +27,7 @@ WORDS = {
     ),
     "blocked_topics": Words("Blocked topics", "Words or phrases, separated by commas; they always go to an agent."),
     "order_event_types": Words("Events of orders", "Types in the behaviour log that say how orders stand."),
+    "stages": Words("Stages of the search", "Of what replies rest on; full_text, dense, fuse, rerank, cross_encode."),
     "answers_inbound": Words("Answer help desks", "What comes from one is answered without being asked."),
     "business_name": Words("Name of the business", "Fills the slot business.name."),
     "first_response_minutes": Words("Minutes to a first response", "The inbox runs its clock by it."),

@@ -37,4 +37,4 @@ def summary_of(conversation: Conversation) -> dict[str, Any] | None:
     if not texts:
         return None
     facts = read_facts(conversation.keys, current_settings().order_event_types)
-    return summarise(texts[0], evidence.understand(texts[0]), facts, choose_order(facts, texts))
+    return summarise(texts[0], evidence.understand(texts[0]), facts, choose_order(facts, texts, evidence.order_ids_in))

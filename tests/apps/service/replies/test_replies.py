@@ -108,6 +108,18 @@ def test_nothing_is_sent_until_it_is_switched_on_and_then_it_is_a_message(
     assert str(sent.decision_id) == reply["decision_id"]
 
 
+def test_the_stages_of_the_search_are_a_setting_and_the_decision_notes_which_ran(
+    desk: Desk, shop: dict[str, Any], api: ApiClient, tenant: Tenant
+) -> None:
+    refused = api.put("service/settings", {"stages": ["rerank"]})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "stages")
+    assert api.put("service/settings", {"stages": ["full_text"]}).status_code == 200
+    reply = desk.ask("Where is my order?")
+    with tenant_scope(tenant.id):
+        decision = Decision.objects.get(decision_id=reply["decision_id"])
+    assert decision.request["stages"] == ["full_text"]
+
+
 def test_an_intent_that_is_not_listed_is_not_sent(desk: Desk, shop: dict[str, Any], api: ApiClient) -> None:
     api.put("service/settings", SENDING | {"auto_send_intents": ["returns"]})
 
