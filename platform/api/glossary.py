@@ -3,7 +3,6 @@
 from typing import Any
 
 GLOSSARY = {
-    "accounts": "one for each flight",
     "achieved": "how many there are so far",
     "action": "what is done, or was done",
     "actor": "who did it: a member, or the id of an API key",

@@ -1,7 +1,5 @@
 """Deciding: who is shown, why the others are not, and what is kept of it."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,44 +12,30 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from apps.ads.auctions.asking import Ask
-from apps.ads.auctions.contest import Lead, open_contest
+from apps.ads.auctions.contest import open_contest
 from apps.ads.auctions.index import TargetingIndex, positions
-from apps.ads.auctions.services import MOST_ROUNDS, Placed, decide
-from apps.ads.auctions.snapshot import Snapshot, current_snapshot, forget_snapshots, read_snapshot
-from apps.ads.budgets.models import FlightBudget
+from apps.ads.auctions.services import decide
+from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
 from apps.ads.campaigns.models import Flight, FlightStatus
 from apps.ads.campaigns.services import change, set_status
-from apps.ads.settings import change_settings, current_settings
+from apps.ads.settings import change_settings
 from apps.ads.tracking.models import CreativeCount, Delivery
 from apps.ads.tracking.services import return_expired
-from behavior.subjects import read_subject
 from decisions.models import Decision
 from decisions.selectors import get_decision
 from tenancy.models import Tenant
 from tests.apps.ads.world import (
-    BROWSER,
     UNIT,
+    ask,
     click,
+    decide_one,
+    flight_of,
     make_campaign,
     make_creative,
     make_live_flight,
     make_placement,
     see,
 )
-
-
-def ask(user: str | None = "u1", *, consent: bool = True, placements: tuple[str, ...] = ("top",), **values: Any) -> Ask:
-    subject = read_subject({"user_id": user}) if user and consent else None
-    return Ask(placements, subject, user_agent=BROWSER, has_consent=consent, **values)
-
-
-def decide_one(request: Ask | None = None) -> Placed:
-    (placed,) = decide(request or ask())
-    return placed
-
-
-def flight_of(placed: Placed) -> Any:
-    return placed.lead.ad.flight_id if placed.lead else None
 
 
 def test_the_ad_of_the_only_flight_is_placed_and_its_price_reserved(scope: Tenant) -> None:
@@ -245,68 +229,6 @@ def test_a_budget_that_is_used_up_lets_the_next_in(scope: Tenant) -> None:
     assert get_decision(second.decision_id).request["participants"][0]["lost"] == "budget"
 
 
-def spend(flight: Flight, **spent: int) -> None:
-    today = timezone.now().astimezone(current_settings().zone).date()
-    FlightBudget.objects.filter(flight_id=flight.id).update(day=today, **spent)
-    forget_snapshots()
-
-
-@pytest.mark.parametrize("spent", [{"spent_micros": 100 * UNIT}, {"day_spent_micros": 10 * UNIT}])
-def test_flights_without_money_keep_nobody_out_however_many(spent: dict[str, int], scope: Tenant) -> None:
-    make_placement()
-    campaign = make_campaign()
-    for _ in range(MOST_ROUNDS + 2):
-        spend(make_live_flight(campaign, bid_micros=9 * UNIT, daily_budget_micros=10 * UNIT), **spent)
-    able = make_live_flight(campaign, bid_micros=UNIT)
-
-    placed = decide_one()
-
-    assert flight_of(placed) == able.id
-    assert get_decision(placed.decision_id).request["losses"] == {"budget": MOST_ROUNDS + 2}
-
-
-def test_who_cannot_pay_sets_no_price(scope: Tenant) -> None:
-    make_placement(auction="second_price")
-    campaign = make_campaign()
-    make_live_flight(campaign, bid_micros=10 * UNIT)
-    spend(make_live_flight(campaign, bid_micros=9 * UNIT), spent_micros=100 * UNIT - 8_999)  # an impression costs 9,000
-    make_live_flight(campaign, bid_micros=2 * UNIT)
-
-    placed = decide_one()
-
-    assert placed.lead is not None
-    assert placed.lead.price_micros == 2 * UNIT
-
-
-def test_a_new_day_brings_daily_budgets_back_at_once(scope: Tenant) -> None:
-    make_placement()
-    flight = make_live_flight(daily_budget_micros=10 * UNIT)
-    spend(flight, day_spent_micros=10 * UNIT)
-    assert decide_one().lead is None
-    midnight = current_snapshot().boundary.astimezone(current_settings().zone)
-    assert (midnight.hour, midnight.minute) == (0, 0)
-
-    current_snapshot().boundary = timezone.now()
-    FlightBudget.objects.update(day=timezone.now().date() - timedelta(days=2))
-
-    assert flight_of(decide_one()) == flight.id
-
-
-def test_a_flight_that_was_refused_rests_until_budgets_are_read_again(scope: Tenant) -> None:
-    make_placement(auction="first_price")
-    flight = make_live_flight(bid_kind="cpc", bid_micros=9 * UNIT, budget_micros=9 * UNIT)
-    decide_one()
-    for _ in range(2):
-        refused = decide_one().no_fill
-        assert refused is not None
-        assert refused.lost == {"budget": 1}
-
-    return_expired(timezone.now() + timedelta(hours=1))
-    forget_snapshots()
-
-    assert flight_of(decide_one()) == flight.id
-
-
 def test_a_creative_that_is_clicked_more_often_earns_more_by_clicks(scope: Tenant) -> None:
     placement = make_placement()
     flight = make_live_flight(bid_kind="cpc", bid_micros=UNIT)
@@ -321,143 +243,6 @@ def test_a_creative_that_is_clicked_more_often_earns_more_by_clicks(scope: Tenan
     assert placed.lead is not None
     assert placed.lead.ad.creative_id == better.id
     assert placed.lead.rate == pytest.approx((500 + 0.005 * 500) / 10_500)
-
-
-def market_of(flights: Sequence[Sequence[float]]) -> Snapshot:
-    """The tenant's only live ad many times: creatives by their qualities, in flights of their own."""
-    snapshot = read_snapshot()
-    (ad,) = snapshot.ads
-    ads = []
-    for qualities in flights:
-        flight_id = uuid7()
-        ads += [replace(ad, flight_id=flight_id, creative_id=uuid7(), quality=each) for each in qualities]
-    return replace(snapshot, ads=ads, worths={})
-
-
-def leads_of(snapshot: Snapshot, count: int) -> list[Lead]:
-    contests = [
-        open_contest(snapshot, snapshot.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
-        for _ in range(count)
-    ]
-    return [lead for contest in contests if (lead := contest.lead(taken=set()))]
-
-
-def test_a_flight_with_many_creatives_draws_no_more_lots_than_one_with_one(scope: Tenant) -> None:
-    make_placement()
-    make_live_flight()
-    market = market_of([[1.0] * 10, [1.0]])
-    alone = market.ads[-1].creative_id
-
-    leads = leads_of(market, 400)
-
-    propensities = {lead.ad.creative_id: lead.propensity for lead in leads}
-    assert len(propensities) == 11, "each is shown now and then"
-    assert propensities.pop(alone) == 1 / 2
-    assert set(propensities.values()) == {1 / 20}
-    assert 150 <= sum(lead.ad.creative_id == alone for lead in leads) <= 250
-
-
-def test_the_propensity_counts_equals_that_were_not_ranked_too(scope: Tenant) -> None:
-    make_placement()
-    make_live_flight()
-    market = market_of([[1.0]] * 100)
-
-    assert {lead.propensity for lead in leads_of(market, 20)} == {1 / 100}
-
-    contest = open_contest(market, market.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
-    elsewhere = {contest.snapshot.flight_number[contest.order[0]], next(iter(contest.cut))}
-    lead = contest.lead(taken=elsewhere)
-    assert lead is not None
-    assert lead.propensity == 1 / 98
-
-
-def test_those_that_were_not_tried_are_not_told_that_another_won(scope: Tenant) -> None:
-    make_placement()
-    campaign = make_campaign()
-    for number in range(MOST_ROUNDS + 1):
-        make_live_flight(campaign, bid_micros=9 * UNIT - number)
-    current_snapshot()
-    FlightBudget.objects.update(spent_micros=100 * UNIT)
-
-    placed = decide_one()
-
-    assert placed.no_fill is not None
-    assert (placed.no_fill.reason, placed.no_fill.lost) == ("not_tried", {"budget": MOST_ROUNDS, "not_tried": 1})
-    told = [each["lost"] for each in get_decision(placed.decision_id).request["participants"]]
-    assert told == ["budget"] * MOST_ROUNDS + ["not_tried"]
-
-
-def test_a_draw_is_told_as_one_with_the_creative_that_it_led_to(scope: Tenant) -> None:
-    make_placement()
-    make_live_flight()
-    market = market_of([[1.0] * 2] * 20)
-    contests = [
-        open_contest(market, market.placements["top"], ask(), decision_id=uuid7(), hour_of_week=0, capped=set())
-        for _ in range(20)
-    ]
-
-    for contest in contests:
-        lead = contest.lead(taken=set())
-        assert lead is not None
-        told = json.loads(f"{{{contest.account(lead, taken=set())}}}")["participants"]
-        assert [each["creative"] for each in told if each["lost"] is None] == [str(lead.ad.creative_id)]
-        assert [each["lost"] for each in told if each["lost"]] == ["draw"] * 7
-
-
-def test_what_a_budget_refuses_at_one_place_counts_where_it_competed(scope: Tenant) -> None:
-    make_placement(auction="first_price")
-    make_placement("wide", width=728, height=90)
-    make_live_flight()
-    current_snapshot()
-    FlightBudget.objects.update(spent_micros=100 * UNIT)
-
-    assert [each.no_fill.lost for each in decide(ask(placements=("top", "wide"))) if each.no_fill] == [
-        {"budget": 1},
-        {"size": 1},
-    ]
-
-
-def test_exploration_reaches_every_creative_of_a_flight(scope: Tenant) -> None:
-    make_placement()
-    make_live_flight()
-    change_settings({"policy": "softmax", "temperature": 1.0}, actor="test")
-    market = market_of([[3.0, 1.0], [1.0]])
-    better, worse, other = market.ads
-
-    leads = leads_of(market, 400)
-
-    # At temperature 1 flights are drawn 3 to 1, and then the creatives of the first too.
-    propensities = {lead.ad.creative_id: pytest.approx(lead.propensity) for lead in leads}
-    assert propensities == {better.creative_id: 9 / 16, worse.creative_id: 3 / 16, other.creative_id: 1 / 4}
-    assert 45 <= sum(lead.ad is worse for lead in leads) <= 105
-    assert all(lead.price_micros <= lead.ad.bid_micros for lead in leads)
-
-
-def test_exploration_tells_its_propensities(scope: Tenant) -> None:
-    make_placement()
-    campaign = make_campaign()
-    make_live_flight(campaign, bid_micros=3 * UNIT, budget_micros=10**6 * UNIT)
-    low = make_live_flight(campaign, bid_micros=1 * UNIT, budget_micros=10**6 * UNIT)
-    change_settings({"policy": "softmax", "temperature": 1.0}, actor="test")
-    forget_snapshots()
-
-    placed = [decide_one() for _ in range(200)]
-
-    # At temperature 1 an ad is drawn in proportion to its score: 3 to 1.
-    propensities = {flight_of(each): each.lead.propensity for each in placed if each.lead}
-    assert propensities[low.id] == pytest.approx(0.25)
-    assert 25 <= sum(flight_of(each) == low.id for each in placed) <= 78
-    assert all(each.lead.price_micros <= each.lead.ad.bid_micros for each in placed if each.lead)
-
-
-def test_ties_are_fair(scope: Tenant) -> None:
-    make_placement()
-    campaign = make_campaign()
-    flights = [make_live_flight(campaign, budget_micros=1000 * UNIT).id for _ in range(3)]
-    placed = [decide_one() for _ in range(150)]
-    won = [sum(flight_of(each) == flight for each in placed) for flight in flights]
-    assert min(won) > 25
-    assert all(each.lead.propensity == pytest.approx(1 / 3) for each in placed if each.lead)
 
 
 def test_currencies_sizes_and_floors_keep_flights_out(scope: Tenant) -> None:

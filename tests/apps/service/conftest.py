@@ -107,3 +107,7 @@ SENDING = {"send_above": 0.3, "draft_above": 0.1, "auto_send_intents": ["*"]}
 def sending(api: ApiClient) -> None:
     """The tenant lets sure replies out by themselves."""
     assert api.put("service/settings", SENDING).status_code == 200
+
+
+def codes(reply: dict[str, Any]) -> set[str]:
+    return {reason["code"] for reason in reply["reasons"]}
