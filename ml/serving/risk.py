@@ -132,8 +132,10 @@ class RiskPredictor:
         strongest = np.argsort(-np.abs(parts), kind="stable")[:MOST_EVENTS]
         told = np.array((parts[strongest], np.concatenate(attended)[strongest]), dtype=np.float64).round(DIGITS).T
         return [
-            EventShare(side=read[place][0], index=read[place][1], part=part, attention=attention)
-            for place, (part, attention) in zip(strongest.tolist(), told.tolist(), strict=True)
+            EventShare(side=side, index=index, time=request[side]["times"][index], part=part, attention=attention)  # type: ignore[literal-required]
+            for (side, index), (part, attention) in zip(
+                [read[place] for place in strongest.tolist()], told.tolist(), strict=True
+            )
         ]
 
 

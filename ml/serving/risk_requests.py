@@ -32,10 +32,12 @@ class Contribution(TypedDict):
 
 
 class EventShare(TypedDict):
-    """index into that side's history of the request; part of the log-odds, attention in [0, 1], to seven digits."""
+    """index into that side's history of the request, and that event's time in seconds since 1970; part of the log-odds,
+    attention in [0, 1], to seven digits."""
 
     side: str
     index: int
+    time: float
     part: float
     attention: float
 

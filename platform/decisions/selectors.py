@@ -80,10 +80,17 @@ def get_decision(decision_id: UUID) -> Decision:
     return Decision.objects.get(decision_id=decision_id, decided_at__range=_stored_near([decision_id]))
 
 
+def find_decisions(decision_ids: Sequence[UUID]) -> dict[UUID, Decision]:
+    """Those that there are; one query. Raises Decision.DoesNotExist where an id can not be a decision's."""
+    if not decision_ids:
+        return {}
+    rows = Decision.objects.filter(decision_id__in=decision_ids, decided_at__range=_stored_near(decision_ids))
+    return {decision.decision_id: decision for decision in rows}
+
+
 def get_decisions(decision_ids: Sequence[UUID]) -> list[Decision]:
     """In the order of the ids; one query. Raises Decision.DoesNotExist where one is missing or can not be one."""
-    rows = Decision.objects.filter(decision_id__in=decision_ids, decided_at__range=_stored_near(decision_ids))
-    found = {decision.decision_id: decision for decision in rows}
+    found = find_decisions(decision_ids)
     if missing := [each for each in decision_ids if each not in found]:
         raise Decision.DoesNotExist(f"no decision {missing[0]}")
     return [found[decision_id] for decision_id in decision_ids]

@@ -14,6 +14,7 @@ from tests.platform.console.furnishing import make_operator
 
 pytestmark = pytest.mark.browser
 MACRO = "You can return an item within 30 days."
+BY_POST = "Send the item back by post with the label in its box."
 
 
 def ask(api: ApiClient, user: str, text: str) -> str:
@@ -32,6 +33,7 @@ def test_edit_accept_take_and_the_next(
         make_operator(tenant, Role.OPERATOR, email)
     with tenant_scope(tenant.id):
         create_source(kind="macro", actor="somebody", publish=True, title="Can I return an item?", body=MACRO)
+        create_source(kind="macro", actor="somebody", publish=True, title="How can I return an item?", body=BY_POST)
     first = ask(api, "anna", "Can I return an item?")
     second = ask(api, "ben", "Can I return an item?")
 
@@ -51,7 +53,7 @@ def test_edit_accept_take_and_the_next(
     expect(page.locator("#draft-text")).to_be_focused()
     page.keyboard.press("Control+End")
     page.keyboard.type(" Write again at any time.")
-    page.get_by_role("button", name="Send as edited").click()
+    page.keyboard.press("Control+Enter")
     expect(page.locator("#thread .service-agent")).to_contain_text("Write again at any time.")
 
     # What the customer writes next shows without a reload.
@@ -65,3 +67,12 @@ def test_edit_accept_take_and_the_next(
     page.keyboard.press("a")
     expect(page.get_by_text("The draft is sent.")).to_be_visible()
     expect(page.locator("#thread .service-agent")).to_contain_text(MACRO)
+
+    # A key puts another suggestion in the draft's place.
+    third = ask(api, "cleo", "Can I return an item?")
+    page.goto(f"/console/service/conversation/{third}/change/")
+    page.wait_for_load_state()
+    page.keyboard.press("1")
+    expect(page.locator("#draft-text")).to_have_value(BY_POST)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#thread .service-agent")).to_contain_text(BY_POST)

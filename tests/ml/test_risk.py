@@ -108,7 +108,7 @@ def test_an_answer_names_features_and_events_with_the_strongest_first(log: Trans
     assert {each["feature"] for each in answer["contributions"]} <= set(FEATURES)
     assert {each["side"] for each in answer["events"]} <= set(SIDES)
     for event in answer["events"]:
-        assert 0 <= event["index"] < len(request[event["side"]]["times"])
+        assert event["time"] == request[event["side"]]["times"][event["index"]]
         assert 0.0 <= event["attention"] <= 1.0
 
 

@@ -25,6 +25,7 @@ from apps.risk.cases.serializers import (
     AlertsChangedSerializer,
     AlertsChangesSerializer,
     AlertSerializer,
+    AlertWithEventsSerializer,
     CaseReleaseSerializer,
 )
 from apps.risk.cases.services import CaseChanged, SameEyes
@@ -92,12 +93,12 @@ class AlertsView(IdempotentWrites, GenericAPIView):
 class AlertView(IdempotentWrites):
     required_scopes = {"GET": READ, "PATCH": WRITE}
 
-    @extend_schema(operation_id="get_risk_alert", summary="One alert", responses=AlertSerializer)
+    @extend_schema(operation_id="get_risk_alert", summary="One alert", responses=AlertWithEventsSerializer)
     def get(self, request: Request, id: UUID) -> Response:
         found = alerts().filter(id=id).first()
         if found is None:
             raise NotFound(f"there is no alert {id}")
-        return Response(AlertSerializer(found).data)
+        return Response(AlertWithEventsSerializer(found).data)
 
     @extend_schema(
         operation_id="change_risk_alert",

@@ -10,6 +10,7 @@ from apps.risk.cases.merging import linked_cases
 from apps.risk.cases.models import Alert, Case, Outcome
 from apps.risk.cases.selectors import events_of, transactions_around
 from apps.risk.cases.timeline import timeline_of
+from apps.risk.cases.weighed import weighed_events
 from apps.risk.links.picture import picture_of
 from apps.risk.links.selectors import links_of
 from tenancy.secrets import public_subject_id
@@ -48,6 +49,8 @@ def case_context(case: Case) -> dict[str, Any]:
     """What the page of a case shows."""
     alerts = list(case.alerts.order_by("-occurred_at")[:ALERTS_SHOWN])
     around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
+    weighed = weighed_events(alerts)
+    own = {each.transaction.transaction_id for events in weighed.values() for each in events if each.transaction}
     return {
         "case": case,
         "status": case.get_status_display(),
@@ -56,8 +59,10 @@ def case_context(case: Case) -> dict[str, Any]:
         "severity_type": SEVERITY_COLOURS[case.get_severity_display()],
         "subject": public_subject_id(bytes(case.subject_key)),
         "clock": clock_of(case),
-        "alerts": [(alert, _weighed(alert.reasons), decisions_on(alert)) for alert in alerts],
-        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}),
+        "alerts": [
+            (alert, _weighed(alert.reasons), weighed.get(alert.id, []), decisions_on(alert)) for alert in alerts
+        ],
+        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}, own),
         "linked": linked_cases(case) if case.closed_at is None else [],
         "links": picture_of(links_of(bytes(case.subject_key), most_subjects=current_settings().link_most_subjects)),
         "events": events_of(case.id)[:EVENTS_SHOWN],

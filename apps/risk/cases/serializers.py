@@ -1,5 +1,7 @@
 """Shapes of the alerts and cases API."""
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -10,6 +12,7 @@ from apps.risk.assessments.serializers import AssessmentReasonSerializer, RuleHi
 from apps.risk.assessments.verdicts import Verdict
 from apps.risk.cases.models import Alert, Case, CaseEvent, CaseStatus, Outcome
 from apps.risk.cases.services import LONGEST_NOTE
+from apps.risk.cases.weighed import weighed_events
 from apps.risk.rules.models import RiskSeverity
 from tenancy.secrets import public_subject_id
 
@@ -62,6 +65,31 @@ class AlertSerializer(SubjectKeyMixin, serializers.ModelSerializer):
             *("assignee", "release_asked_by", "version"),
             *("verdict", "score", "amount", "currency", "reasons", "rules", "occurred_at", "created_at"),
         )
+
+
+class WeighedEventSerializer(serializers.Serializer):
+    side = serializers.ChoiceField(("customer", "counterparty"), help_text="whose history it was read in")
+    transaction_id = serializers.CharField(
+        source="transaction.transaction_id", default=None, allow_null=True, help_text="null where it has gone since"
+    )
+    occurred_at = serializers.DateTimeField()
+    part = serializers.FloatField(help_text="what it added to the log-odds, by integrated gradients")
+    attention = serializers.FloatField(help_text="0 to 1")
+    text = serializers.CharField(source="words")
+
+
+class AlertWithEventsSerializer(AlertSerializer):
+    events = serializers.SerializerMethodField(
+        help_text="earlier transactions that raised the score most; none where no network was asked"
+    )
+
+    class Meta:
+        model = Alert
+        fields = (*AlertSerializer.Meta.fields, "events")
+
+    @extend_schema_field(WeighedEventSerializer(many=True))
+    def get_events(self, alert: Alert) -> Any:
+        return WeighedEventSerializer(weighed_events([alert]).get(alert.id, []), many=True).data
 
 
 class CaseSerializer(SubjectKeyMixin, serializers.ModelSerializer):

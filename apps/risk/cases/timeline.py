@@ -15,7 +15,7 @@ TICKS = 5
 
 @dataclass(frozen=True)
 class Mark:
-    """One transaction; `kind` is plain, alert or fraud, `words` what a pointer that rests on it is told."""
+    """One transaction; `kind` is plain, weighed, alert or fraud, `words` what a pointer that rests on it is told."""
 
     x: float
     y: float
@@ -44,8 +44,11 @@ class Timeline:
     floor: int = HEIGHT - BOTTOM
 
 
-def timeline_of(transactions: Sequence[Transaction], alerted: Collection[str]) -> Timeline | None:
-    """Amounts on a logarithmic scale, since a fraud is often many times as large as what is usual; None without any."""
+def timeline_of(
+    transactions: Sequence[Transaction], alerted: Collection[str], weighed: Collection[str] = ()
+) -> Timeline | None:
+    """Amounts on a logarithmic scale, since a fraud is often many times as large as what is usual; None without any.
+    `alerted` and `weighed` (which a score rests on) are ids of transactions."""
     if not transactions:
         return None
     first, last = transactions[0].occurred_at, transactions[-1].occurred_at
@@ -59,8 +62,15 @@ def timeline_of(transactions: Sequence[Transaction], alerted: Collection[str]) -
     def up(amount: float) -> float:
         return round(HEIGHT - BOTTOM - height * math.log1p(amount) / math.log1p(most), 1)
 
+    def kind_of(each: Transaction) -> str:
+        if each.fraud_known_at is not None and each.cleared_at is None:
+            return "fraud"
+        if each.transaction_id in alerted:
+            return "alert"
+        return "weighed" if each.transaction_id in weighed else "plain"
+
     marks = [
-        Mark(across(each.occurred_at), up(each.amount), float(HEIGHT - BOTTOM), _kind(each, alerted), _words(each))
+        Mark(across(each.occurred_at), up(each.amount), float(HEIGHT - BOTTOM), kind_of(each), _words(each))
         for each in transactions
     ]
     # What is marked lies above what is not.
@@ -74,12 +84,6 @@ def timeline_of(transactions: Sequence[Transaction], alerted: Collection[str]) -
 def _round_amounts(most: float) -> list[float]:
     powers = [10.0**power for power in range(int(math.log10(most)) + 1)]
     return powers[-4:] or [1.0]
-
-
-def _kind(transaction: Transaction, alerted: Collection[str]) -> str:
-    if transaction.fraud_known_at is not None and transaction.cleared_at is None:
-        return "fraud"
-    return "alert" if transaction.transaction_id in alerted else "plain"
 
 
 def _words(transaction: Transaction) -> str:

@@ -1,5 +1,6 @@
 """What customers and the business said to each other, and everything that was done with it."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from tenancy.models import TenantOwned
@@ -33,6 +34,13 @@ class Conversation(TenantOwned):
     source = models.SlugField(max_length=30, db_index=False, default="api", help_text="api, or a help desk's name")
     external_id = models.CharField(max_length=200, null=True, db_collation="C")
     title = models.CharField(max_length=200, blank=True)
+    segments = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="of the customer, for sources that are not for everybody",
+    )
     status = models.CharField(max_length=10, choices=ConversationStatus.choices, default=ConversationStatus.OPEN)
     assignee = models.CharField(max_length=200, blank=True)
     hand_off = models.JSONField(null=True)

@@ -11,6 +11,7 @@ from api.serializers import ListParameters, StrictSerializer
 from api.subjects import SubjectIdsField
 from apps.service.conversations.cleaning import LONGEST_TEXT
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
+from apps.service.knowledge.serializers import names_field
 from behavior.parsing import Invalid, parse_text
 from tenancy.secrets import public_subject_id
 
@@ -18,6 +19,7 @@ LANGUAGE = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$"
 CHANNEL = "^[a-z][a-z0-9_-]{0,29}$"
 LANGUAGE_ERRORS: dict[str, Any] = {"invalid": "must be a code of a language, such as en, zh or pt-BR"}
 CHANNEL_ERRORS: dict[str, Any] = {"invalid": "must be a short name in small letters, such as web or mobile-app"}
+SEGMENTS_HELP = "of the customer; sources for one of them may answer too"
 # What clients call files that come with a message.
 ATTACHMENTS = ("attachments", "attachment", "files", "file", "images", "image")
 
@@ -57,6 +59,7 @@ class NewConversationSerializer(StrictSerializer):
         LANGUAGE, required=False, error_messages=LANGUAGE_ERRORS, help_text="of the customer, such as en or zh"
     )
     title = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    segments = names_field(SEGMENTS_HELP)
 
 
 class NewMessageSerializer(StrictSerializer):
@@ -104,8 +107,17 @@ class ConversationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Conversation
         fields = (
-            *("id", "subject", "channel", "language", "source", "external_id", "title", "status", "assignee"),
-            *("hand_off", "satisfaction", "message_count", "version", "opened_at", "last_message_at", "waiting_since"),
+            *("id", "subject", "channel", "language", "source", "external_id", "title", "segments", "status"),
+            *(
+                "assignee",
+                "hand_off",
+                "satisfaction",
+                "message_count",
+                "version",
+                "opened_at",
+                "last_message_at",
+                "waiting_since",
+            ),
             *("first_response_at", "handed_off_at", "closed_at"),
         )
         read_only_fields = fields

@@ -1,6 +1,6 @@
 """Writes of conversations: opening, messages, and what agents do with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -64,6 +64,7 @@ def open_conversation(
     channel: str,
     language: str = "",
     title: str = "",
+    segments: Sequence[str] = (),
     source: str = "api",
     external_id: str | None = None,
 ) -> Conversation:
@@ -80,6 +81,7 @@ def open_conversation(
         channel=channel,
         language=language,
         title=title[:200],
+        segments=list(segments),
         source=source,
         external_id=external_id,
         opened_at=now,

@@ -220,7 +220,11 @@ def _reply(conversation: Conversation, given: Any) -> UUID:
 
 
 def _accept(conversation: Conversation, given: Any, actor: str) -> str:
-    accept_reply(reply_id=_reply(conversation, given), actor=actor, agent_name=given["agent_name"])
+    """What stands in the draft's field is sent, and that may be another text by now."""
+    reply_id, words = _reply(conversation, given), given.get("text", "").split()
+    if words and words != Reply.objects.get(id=reply_id).text.split():
+        return _edit(conversation, given, actor)
+    accept_reply(reply_id=reply_id, actor=actor, agent_name=given["agent_name"])
     return "The draft is sent."
 
 
@@ -242,6 +246,7 @@ def _reject(conversation: Conversation, given: Any, actor: str) -> str:
 def _answer(conversation: Conversation, given: Any, actor: str) -> str:
     try:
         seen, answer_id = int(given.get("seen", "")), UUID(given.get("answer_id", ""))
+        draft = UUID(given["reply"]) if given.get("reply") else None
     except ValueError:
         raise ConversationChanged("The page was incomplete; nothing was sent.") from None
     answer(
@@ -251,6 +256,7 @@ def _answer(conversation: Conversation, given: Any, actor: str) -> str:
         seen=seen,
         client_id=f"{CONSOLE_ID}{answer_id}",
         agent_name=given["agent_name"],
+        draft=draft,
     )
     return "The answer is sent."
 

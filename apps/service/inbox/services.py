@@ -7,11 +7,23 @@ from django.db import transaction
 from apps.service.conversations import services as conversations
 from apps.service.conversations.models import Conversation, Message, Role
 from apps.service.conversations.services import ConversationChanged
+from apps.service.replies.judging import reject_reply
+from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.slots import as_given, check_filled
 
 
-def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id: str, agent_name: str = "") -> Message:
-    """Send what an agent wrote; a draft that waits is superseded by it.
+def answer(
+    *,
+    conversation_id: UUID,
+    text: str,
+    actor: str,
+    seen: int,
+    client_id: str,
+    agent_name: str = "",
+    draft: UUID | None = None,
+) -> Message:
+    """Send what an agent wrote. The `draft` that the agent saw is rejected by it, if it still waits, and any other is
+    superseded.
 
     The agent's name goes where the text has a place for it; with another place left open it is refused. `seen` is how
     many messages the agent has seen: with one more, written by whomever, the answer is refused. Sent
@@ -27,6 +39,9 @@ def answer(*, conversation_id: UUID, text: str, actor: str, seen: int, client_id
             newest = Message.objects.filter(conversation=conversation).order_by("-number").first()
             who = (newest.author or newest.get_role_display()) if newest else "Somebody"
             raise ConversationChanged(f"{who} has written meanwhile. Nothing was sent; your text is kept below.")
+        waiting = Reply.objects.filter(conversation=conversation, status=ReplyStatus.WAITING)
+        if draft and waiting.filter(id=draft).exists():
+            reject_reply(reply_id=draft, actor=actor)
         return conversations.add_message(
             conversation_id=conversation_id, role=Role.AGENT, text=text, client_id=client_id, author=actor
         ).message

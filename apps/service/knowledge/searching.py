@@ -119,7 +119,8 @@ def search_in_stages(
     stages: Collection[str] = STAGES,
 ) -> Search:
     """The best passages that this audience may see, and what each stage did. See `selectors.search`."""
-    readers = None if audience == SourceAudience.AGENTS else [PUBLIC, *map(segment_reader, segments)]
+    seen = segments if audience == SourceAudience.SEGMENT else ()
+    readers = None if audience == SourceAudience.AGENTS else [PUBLIC, *map(segment_reader, seen)]
     ask = Ask(query[:LONGEST_QUERY], readers, list(kinds) if kinds is not None else None, language or "")
     library: Library = chunks_in_memory() or InDatabase()
     did: list[Stage] = []

@@ -1,5 +1,7 @@
 """Shapes of the knowledge API."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from api.serializers import ListParameters, ObjectField, StrictSerializer
@@ -16,7 +18,7 @@ from apps.service.knowledge.searching import LONGEST_QUERY, MOST_PASSAGES, STAGE
 from apps.service.knowledge.services import FIELDS, MOST_NAMES
 
 
-def _names(help_text: str) -> serializers.ListField:
+def names_field(help_text: str) -> serializers.ListField:
     return serializers.ListField(
         child=serializers.CharField(max_length=50), max_length=MOST_NAMES, required=False, help_text=help_text
     )
@@ -34,8 +36,8 @@ class SourceFieldsSerializer(StrictSerializer):
     )
     language = serializers.ChoiceField(SourceLanguage.choices, required=False)
     audience = serializers.ChoiceField(SourceAudience.choices, required=False)
-    segments = _names("of customers, for the audience 'segment'")
-    tags = _names("for finding it again in lists")
+    segments = names_field("of customers, for the audience 'segment'")
+    tags = names_field("for finding it again in lists")
     valid_from = serializers.DateTimeField(required=False, allow_null=True)
     valid_until = serializers.DateTimeField(required=False, allow_null=True)
 
@@ -122,7 +124,7 @@ class KnowledgeSearchBodySerializer(StrictSerializer):
         default=SourceAudience.PUBLIC,
         help_text="who will read it: everybody, customers of `segments`, or agents, who see everything",
     )
-    segments = _names("of the customer, with the audience 'segment'")
+    segments = names_field("of the customer, with the audience 'segment'")
     kinds = serializers.ListField(
         child=serializers.ChoiceField(SourceKind.choices), min_length=1, required=False, help_text="without it all"
     )
@@ -130,6 +132,12 @@ class KnowledgeSearchBodySerializer(StrictSerializer):
     stages = serializers.ListField(
         child=serializers.ChoiceField(STAGES), min_length=1, required=False, help_text="without it all"
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("segments") and attrs["audience"] != SourceAudience.SEGMENT:
+            message = "count with the audience 'segment' alone; name it, or leave them out"
+            raise serializers.ValidationError({"segments": message})
+        return attrs
 
 
 class PassageScoresSerializer(serializers.Serializer):

@@ -43,7 +43,7 @@ def search_context(data: Any) -> dict[str, Any]:
     asked = form.cleaned_data
     answer = search_in_stages(
         asked["q"],
-        audience=asked["audience"] or "public",
+        audience=asked["audience"] or ("segment" if asked["segment"] else "public"),
         segments=[asked["segment"]] if asked["segment"] else [],
         language=asked["language"] or None,
         count=PASSAGES_SHOWN,

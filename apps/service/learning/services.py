@@ -151,7 +151,8 @@ def _sources(
     for given in others:
         text, key = texts[given.reply.id], keys[given.reply.id]
         source = macros.get(text) or known.get(key)
-        if source is None and settings.learn_past_replies:
+        # What was said to customers of a segment is not for everybody to read.
+        if source is None and settings.learn_past_replies and not given.reply.conversation.segments:
             source = _new_past_reply(text, key)
         if source is not None:
             found[given.reply.id] = known[key] = source

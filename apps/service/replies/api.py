@@ -215,7 +215,12 @@ def _status_of(outcome: Outcome) -> int:
 def _inline(asked: dict[str, Any]) -> Asked:
     texts = [message["text"] for message in asked["messages"] if message["role"] == Role.CUSTOMER]
     subject = asked.get("subject")
-    return Asked(texts=texts[::-1], keys=subject.keys if subject else (), language=asked.get("language"))
+    return Asked(
+        texts=texts[::-1],
+        keys=subject.keys if subject else (),
+        language=asked.get("language"),
+        segments=asked.get("segments", ()),
+    )
 
 
 def _answer_of_made(decision_id: UUID, made: Made) -> dict[str, Any]:

@@ -51,12 +51,18 @@ def understand(text: str) -> Understanding:
 
 
 def find_passages(
-    query: str, *, language: str | None, stages: Collection[str] = STAGES
+    query: str, *, language: str | None, segments: Collection[str] = (), stages: Collection[str] = STAGES
 ) -> tuple[list[Evidence], list[Evidence], list[str]]:
-    """(macros and past replies, articles, stages that ran): what customers may read, best first; one search."""
+    """(macros and past replies, articles, stages that ran): what customers of these segments
+    may read, best first; one search."""
     known = (language or "").partition("-")[0]
     searched = search_in_stages(
-        query, language=known if known in LANGUAGES else None, count=PASSAGES_READ, stages=stages
+        query,
+        language=known if known in LANGUAGES else None,
+        audience=SourceAudience.SEGMENT,
+        segments=segments,
+        count=PASSAGES_READ,
+        stages=stages,
     )
     found = [
         Evidence(

@@ -47,6 +47,7 @@ class Asked:
     texts: Sequence[str]
     keys: Sequence[bytes] = ()
     language: str | None = None
+    segments: Sequence[str] = ()  # of the customer, for sources that are not for everybody
     is_with_agent: bool = False
     values: Mapping[str, str] = field(default_factory=dict)  # of slots
     conversation_id: UUID | None = None  # by which an experiment knows it; None for what is kept elsewhere
@@ -127,7 +128,9 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = choose_order(facts, asked.texts, evidence.order_ids_in)
-    templates, articles, stages = evidence.find_passages(asked.query, language=language, stages=settings.stages)
+    templates, articles, stages = evidence.find_passages(
+        asked.query, language=language, segments=asked.segments, stages=settings.stages
+    )
     ranking = rank_templates(
         asked.texts,
         asked.keys,

@@ -11,11 +11,13 @@ from apps.service.conversations.models import Role
 from apps.service.conversations.serializers import (
     LANGUAGE,
     LANGUAGE_ERRORS,
+    SEGMENTS_HELP,
     RawTextField,
     ReplyReasonSerializer,
     SummarySerializer,
 )
 from apps.service.knowledge.searching import STAGES
+from apps.service.knowledge.serializers import names_field
 from apps.service.replies.judging import LONGEST_NOTE
 from apps.service.replies.models import BackendKind, Reply, ReplyAction, ReplyBackend, ReplyStatus
 from apps.service.replies.settings import MOST_COST, MOST_LABELS
@@ -44,6 +46,7 @@ class AskReplySerializer(StrictSerializer):
     messages = InlineMessageSerializer(many=True, required=False, allow_empty=False)
     subject = SubjectField(required=False)
     language = serializers.RegexField(LANGUAGE, required=False, error_messages=LANGUAGE_ERRORS)
+    segments = names_field(SEGMENTS_HELP)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("conversation_id" in attrs) == ("messages" in attrs):

@@ -95,6 +95,7 @@ def asked_of(conversation: Conversation, messages: Sequence[Message]) -> Asked:
         texts=[message.text for message in messages if message.role == Role.CUSTOMER],
         keys=conversation.keys,
         language=conversation.language or None,
+        segments=conversation.segments,
         is_with_agent=conversation.is_with_agent,
         values={"conversation.id": str(conversation.id)},
         conversation_id=conversation.id,

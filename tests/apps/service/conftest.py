@@ -61,10 +61,10 @@ def shop(publish: Callable[..., Source], send_event: Callable[..., None]) -> dic
 class Desk:
     """One customer's conversation over the API."""
 
-    def __init__(self, api: ApiClient, subject: dict[str, str] | None = None) -> None:
+    def __init__(self, api: ApiClient, subject: dict[str, str] | None = None, **fields: Any) -> None:
         self.api = api
         self.said = 0
-        self.id = api.post("conversations", {"subject": subject or CUSTOMER, "channel": "web"}).json()["id"]
+        self.id = api.post("conversations", {"subject": subject or CUSTOMER, "channel": "web"} | fields).json()["id"]
 
     def say(self, text: str, role: str = "customer") -> dict[str, Any]:
         self.said += 1
@@ -97,7 +97,7 @@ def desk(api: ApiClient) -> Desk:
 
 @pytest.fixture
 def open_desk(api: ApiClient) -> Callable[..., Desk]:
-    return lambda subject=None: Desk(api, subject)
+    return lambda subject=None, **fields: Desk(api, subject, **fields)
 
 
 SENDING = {"send_above": 0.3, "draft_above": 0.1, "auto_send_intents": ["*"]}

@@ -132,11 +132,21 @@ def test_each_choice_goes_to_the_customer_and_becomes_a_label(
     assert "of the draft was changed" in ann.act(desk, "edit", text="It comes tomorrow.", **ann.open(desk))
     assert texts(tenant)[-1] == ("agent", "It comes tomorrow.")
 
+    # What is seen is sent, whichever button is pressed.
+    desk.ask("Where is my order then?")
+    assert "of the draft was changed" in ann.act(desk, "accept", text="At the depot.", **ann.open(desk))
+    assert texts(tenant)[-1] == ("agent", "At the depot.")
+
     desk.ask("Where is my order, please?")
     assert "rejected" in ann.act(desk, "reject", **ann.open(desk))
+
+    # An own answer beside a draft says that the draft would not do.
+    desk.ask("Where is my order today?")
+    page = ann.open(desk)
+    assert "The answer is sent." in ann.act(desk, "answer", text="At the post office.", **page)
     with tenant_scope(tenant.id):
         labels = list(Reply.objects.order_by("id").values_list("status", "judged_by"))
-    assert labels == [(status, ann.name) for status in ("accepted", "edited", "rejected")]
+    assert labels == [(status, ann.name) for status in ("accepted", "edited", "edited", "rejected", "rejected")]
 
 
 def test_of_two_agents_the_slower_is_refused_and_keeps_the_text(

@@ -185,6 +185,7 @@ def test_segments_see_what_is_for_them() -> None:
     assert len(found("refund", audience="agents")) == 3
     # A segment's name is no way to what is for agents.
     assert set(found("refund", audience="segment", segments=["agents", "public"])) == {"Returns"}
+    assert set(found("refund", audience="public", segments=["gold"])) == {"Returns"}
 
 
 @pytest.mark.usefixtures("scope")

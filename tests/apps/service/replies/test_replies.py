@@ -1,5 +1,6 @@
 """Replies over the API: selected, quoted, decided on, sent once; what agents make of them."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from django.db import connection
 
 from apps.service.conversations.models import Conversation, Message
-from apps.service.knowledge.models import Chunk
+from apps.service.knowledge.models import Chunk, Source
+from apps.service.learning.services import learn_lately
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.models import Reply
 from decisions.models import Decision
@@ -141,6 +143,31 @@ def test_messages_and_asking_at_once_leave_at_most_one_reply_open(
         assert newest is not None
         assert [reply.message_id for reply in open_replies] == [newest.id]
         assert Conversation.objects.get().message_count == Message.objects.count() == 9
+
+
+def test_what_is_for_a_segment_answers_its_customers_alone(
+    open_desk: Callable[..., Desk], publish: Any, api: ApiClient, tenant: Tenant
+) -> None:
+    publish("Returns of members", "Members return a sweater within 90 days.", audience="segment", segments=["gold"])
+    question = "Within how many days do members return a sweater?"
+
+    answered = [
+        open_desk(segments=["gold"]).ask(question),
+        api.post("replies", {"messages": [{"text": question}], "segments": ["gold"]}).json(),
+    ]
+    others = [
+        open_desk().ask(question),
+        open_desk(segments=["bronze"]).ask(question),
+        api.post("replies", {"messages": [{"text": question}]}).json(),
+    ]
+
+    assert all("90 days" in reply["reply"] for reply in answered)
+    assert not any("90 days" in str(reply) for reply in others)
+    # What was said to them does not become a past reply that everybody may be given.
+    assert api.post(f"replies/{answered[0]['id']}/judgement", {"judgement": "accept"}).status_code == 200
+    with tenant_scope(tenant.id):
+        assert learn_lately() == 1
+        assert not Source.objects.filter(kind="reply").exists()
 
 
 def test_there_must_be_something_to_answer(desk: Desk, shop: dict[str, Any]) -> None:

@@ -1,0 +1,93 @@
+"""The events of both sides that raised a model's score most, as transactions that a person can look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.risk.cases.models import Alert
+from apps.risk.transactions.amounts import as_given
+from apps.risk.transactions.models import Transaction
+from behavior.clock import EPOCH
+from decisions.models import Decision
+from decisions.selectors import find_decisions
+
+MOST_TOLD = 3
+CUSTOMER = "customer"
+
+
+@dataclass(frozen=True)
+class WeighedEvent:
+    """One event of the history of the `side` (customer, counterparty) of an alerted transaction.
+
+    `part` is what it added to the log-odds by integrated gradients, `attention` in [0, 1]. Without a transaction where
+    that has gone since."""
+
+    side: str
+    occurred_at: datetime
+    part: float
+    attention: float
+    transaction: Transaction | None
+
+    @property
+    def words(self) -> str:
+        when = f"{self.occurred_at:%Y-%m-%d %H:%M}"
+        if self.transaction is None:
+            return f"a transaction of the {self.side}, {when}"
+        whose = "" if self.side == CUSTOMER else "somebody else's "
+        where = f" to {self.transaction.counterparty}" if self.transaction.counterparty else ""
+        amount = f"{as_given(self.transaction):,.2f} {self.transaction.currency}"
+        return f"{whose}{self.transaction.type} of {amount}{where}, {when}"
+
+
+def weighed_events(alerts: Sequence[Alert]) -> dict[UUID, list[WeighedEvent]]:
+    """By alert, the strongest first, at most MOST_TOLD; empty where no network was asked. Two queries for them all."""
+    try:
+        decisions = find_decisions([alert.decision_id for alert in alerts])
+    except Decision.DoesNotExist:
+        return {}
+    raised = {
+        alert.id: [(_place(alert, decision, event), event) for event in _strongest(decision)]
+        for alert in alerts
+        if (decision := decisions.get(alert.decision_id))
+    }
+    found = _transactions({place for events in raised.values() for place, _ in events})
+    return {
+        alert: [
+            WeighedEvent(event["side"], place[2], event["part"], event["attention"], found.get(place))
+            for place, event in events
+        ]
+        for alert, events in raised.items()
+    }
+
+
+# Where an event is found: of which side, who that is, and when it was.
+Place = tuple[str, bytes | str | None, datetime]
+
+
+def _strongest(decision: Decision) -> list[dict[str, Any]]:
+    # Answers of an earlier release do not say when the events were.
+    events = [each for each in decision.request.get("events", ()) if each["part"] > 0.0 and "time" in each]
+    return events[:MOST_TOLD]
+
+
+def _place(alert: Alert, decision: Decision, event: dict[str, Any]) -> Place:
+    who = bytes(alert.subject_key) if event["side"] == CUSTOMER else decision.request.get("counterparty")
+    return event["side"], who, EPOCH + timedelta(microseconds=round(event["time"] * 1_000_000))
+
+
+def _transactions(places: set[Place]) -> dict[Place, Transaction]:
+    wanted = Q()
+    for side, who, moment in places:
+        if who is not None:
+            wanted |= Q(**{"subject_key" if side == CUSTOMER else "counterparty": who}, occurred_at=moment)
+    if not wanted:
+        return {}
+    found: dict[Place, Transaction] = {}
+    for transaction in Transaction.objects.filter(wanted).order_by("transaction_id"):
+        found.setdefault((CUSTOMER, bytes(transaction.subject_key), transaction.occurred_at), transaction)
+        found.setdefault(("counterparty", transaction.counterparty, transaction.occurred_at), transaction)
+    return found
