@@ -30,9 +30,9 @@ def measure(*, data: Path | None, full: bool) -> list[dict[str, Any]]:
         for pacing, days in found.items()
     }
     return [
-        record("ads.day.budget_error", "budget_error", "<= 0.01", mean, found),
-        record("ads.day.hours_within_tenth", "hours_within_tenth", ">= 0.95", mean, found),
-        record("ads.day.welfare", "welfare", ">= 0.95", mean, found),
+        record("ads.pacing.budget_error", "budget_error", "<= 0.01", mean, found),
+        record("ads.pacing.hours_within_tenth", "hours_within_tenth", ">= 0.95", mean, found),
+        record("ads.pacing.value_vs_optimum", "welfare", ">= 0.95", mean, found),
     ]
 
 

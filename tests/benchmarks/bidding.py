@@ -60,7 +60,8 @@ def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
     """Raises SystemExit where the data are missing."""
     campaign = read_campaign(data)
     cost = campaign.training["cost_train"] / campaign.training["imp_train"]
-    for share, published in PUBLISHED.items():
+    budgets = {}
+    for share in PUBLISHED:
         budget = int(cost * AUCTIONS / share)
         played = {
             name: list(
@@ -75,25 +76,36 @@ def measure(*, data: Path | None, full: bool) -> Iterator[Record]:
             )
             for name, bidder in campaign.bidders(budget).items()
         }
-        yield record(share, published, budget, played)
+        budgets[f"1/{share}"] = judged(budget, played)
+    yield record(budgets)
 
 
-def record(share: int, published: int, budget: int, played: dict[str, list[Round]]) -> Record:
-    clicks = {name: int(sum(one.gained for one in rounds)) for name, rounds in played.items()}
+def record(budgets: dict[str, dict[str, Any]]) -> Record:
+    """Clicks at each budget, in the order of PUBLISHED."""
+
+    def of_each(name: str) -> list[Any]:
+        return [each[name] for each in budgets.values()]
+
+    published = list(PUBLISHED.values())
+    told = [name for name in next(iter(budgets.values())) if name not in ("dynamic", "truthful")]
+    return {
+        "id": "ads.ipinyou.clicks",
+        "value": of_each("dynamic"),
+        "floor": of_each("truthful"),
+        "parity": published,
+        "aim": f">= {', '.join(map(str, published))}",
+        "detail": {"budgets": list(budgets)} | {name: of_each(name) for name in told},
+    }
+
+
+def judged(budget: int, played: dict[str, list[Round]]) -> dict[str, Any]:
     own = played["dynamic"]
     return {
-        "id": f"ads.bidding.1-{share}",
-        "value": clicks["dynamic"],
-        "floor": clicks["truthful"],
-        "parity": published,
-        "aim": f">= {published}",
-        "detail": {
-            **{name: clicks[name] for name in ("learning", "dual", "pid")},
-            "wins": sum(one.wins for one in own),
-            "spent_of_all_budgets": sum(one.spent for one in own) / (budget * len(own)),
-            "most_spent_of_a_budget": max(one.spent for rounds in played.values() for one in rounds) / budget,
-            "rounds": len(own),
-        },
+        **{name: int(sum(one.gained for one in rounds)) for name, rounds in played.items()},
+        "wins": sum(one.wins for one in own),
+        "spent_of_all_budgets": sum(one.spent for one in own) / (budget * len(own)),
+        "most_spent_of_a_budget": max(one.spent for rounds in played.values() for one in rounds) / budget,
+        "rounds": len(own),
     }
 
 

@@ -60,7 +60,7 @@ def measure(*, data: Path | None, full: bool) -> list[dict[str, Any]]:
             inline = {clients: latencies(address, key, ranking, clients, seconds) for clients in CLIENTS}
         with serving(folder, "queue") as (address, _), running_worker(folder / "infer.log", "infer", ENVIRONMENT):
             queue = {clients: latencies(address, key, ranking, clients, seconds) for clients in CLIENTS}
-    return [record("serve.ranking.p99_ms", inline), record("serve.ranking.queue_p99_ms", queue)]
+    return [record("serve.rank200.p99_ms", inline), record("serve.rank200.queue_p99_ms", queue)]
 
 
 def record(name: str, measured: dict[int, list[float]]) -> dict[str, Any]:

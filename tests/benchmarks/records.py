@@ -15,8 +15,8 @@ Record = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-# "<= 25 ms", ">= 1.05 x peer"
-AIM = re.compile(r"(?P<side><=|>=) (?P<bound>[\d.]+)(?P<times> x peer)?")
+# "<= 25 ms", ">= 1.05 x peer", ">= 78, 119, 176" of a list
+AIM = re.compile(r"(?P<side><=|>=) (?P<bounds>[\d.]+(?:, [\d.]+)*)(?P<times> x peer)?")
 FIGURES = ("value", "spread", "seeds", "floor", "parity", "aim", "peer")
 ORIGIN = ("command", "config", "commit", "machine", "date")
 
@@ -71,12 +71,16 @@ def cell(record: Record, name: str) -> str:
 
 
 def is_met(record: Record) -> bool:
-    """Whether the value keeps the record's aim. Raises ValueError for an aim that does not start as AIM says."""
+    """Whether the value keeps the record's aim, or each of a list does. Raises ValueError for an aim that does not start
+    as AIM says."""
     aim = AIM.match(record["aim"])
     if aim is None:
         raise ValueError(f"{record['id']}: the aim '{record['aim']}' must start like '>= 0.5' or '<= 1 x peer'")
-    bound = float(aim["bound"]) * (record["peer"]["value"] if aim["times"] else 1.0)
-    return record["value"] <= bound if aim["side"] == "<=" else record["value"] >= bound
+    times = record["peer"]["value"] if aim["times"] else 1.0
+    bounds = [float(bound) * times for bound in aim["bounds"].split(", ")]
+    values = record["value"] if isinstance(record["value"], list) else [record["value"]]
+    pairs = zip(values, bounds, strict=True)
+    return all(value <= bound if aim["side"] == "<=" else value >= bound for value, bound in pairs)
 
 
 def text(value: Any) -> str:
@@ -84,6 +88,8 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(text(part) for part in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {text(part)}" for key, part in value.items())
     return str(value)

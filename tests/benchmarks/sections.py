@@ -185,15 +185,13 @@ SECTIONS = (
     Section("Risk", ("risk.",), RISK),
     Section("Intents", ("service.",), INTENTS),
     Section("Retrieval", ("service.tau2.",), RETRIEVAL),
-    Section(
-        "Replies under load", ("service.replies.p99_ms", "service.replies.cpu_ms", "service.embedding."), REPLY_SPEED
-    ),
+    Section("Replies under load", ("service.reply.", "service.embedding."), REPLY_SPEED),
     Section("Choosing replies", ("service.jddc.", "service.replies."), REPLIES),
     Section("Writing replies", ("service.generation.",), GENERATION),
-    Section("Bidding under a budget", ("ads.bidding.",), BIDDING),
+    Section("Bidding under a budget", ("ads.ipinyou.",), BIDDING),
     Section("Click rates", ("ads.frappe.", "ads.sequences.", "ads.shoppers."), CLICK_RATES),
-    Section("Ad decisions", ("ads.decisions.",), AD_DECISIONS),
-    Section("A day of ads", ("ads.day.",), AD_DAY),
+    Section("Ad decisions", ("ads.decide.",), AD_DECISIONS),
+    Section("A day of ads", ("ads.pacing.",), AD_DAY),
     Section("Others", ("",), ""),
 )
 

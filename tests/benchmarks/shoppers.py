@@ -45,7 +45,7 @@ MOST_TREES, TREES_PATIENCE = 1_000, 50
 # Record, whether PageValues are read, the floor of gradient boosting, aim.
 RECORDS = (
     ("ads.shoppers.auc", True, 0.934, ">= 0.945"),
-    ("ads.shoppers.auc_without_page_values", False, 0.780, ">= 0.8"),
+    ("ads.shoppers.auc_no_pagevalues", False, 0.780, ">= 0.8"),
 )
 
 Rows = NDArray[np.int64]

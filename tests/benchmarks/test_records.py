@@ -121,9 +121,11 @@ def test_a_record_belongs_to_the_section_with_its_longest_prefix() -> None:
         ("<= 25 ms", 25.1, False),
         (">= 1.05 x peer", 0.22, True),
         (">= 1.05 x peer", 0.205, False),
+        (">= 78, 119", [78, 120], True),
+        (">= 78, 119", [79, 118], False),
     ],
 )
-def test_a_missed_aim_is_marked(aim: str, value: float, met: bool) -> None:
+def test_a_missed_aim_is_marked(aim: str, value: float | list[int], met: bool) -> None:
     record = {"id": "x", "value": value, "aim": aim, "peer": {"name": "V-STAN", "value": 0.2}}
     assert is_met(record) == met
     assert cell(record, "aim") == f"{aim}: {'met' if met else '**short of the aim**'}"
