@@ -71,8 +71,8 @@ def cell(record: Record, name: str) -> str:
 
 
 def is_met(record: Record) -> bool:
-    """Whether the value keeps the record's aim, or each of a list does. Raises ValueError for an aim that does not start
-    as AIM says."""
+    """Whether the value keeps the record's aim, or each of a list does. Raises ValueError for an aim that does not
+    start as AIM says."""
     aim = AIM.match(record["aim"])
     if aim is None:
         raise ValueError(f"{record['id']}: the aim '{record['aim']}' must start like '>= 0.5' or '<= 1 x peer'")
