@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,20 @@ def _database_open_to_all_tests(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, lest one of them runs on alone at the end of tests in parallel; then those with
-    the most tests."""
+    """Files with slow tests come first, lest one of them runs on alone at the end of tests in parallel.
+
+    They take turns with those that have the most tests: slow ones mostly wait, and the others can use the time.
+    """
     for item in items:
         # The operations of the contract's test share one id, and tests in parallel would run once what has one id.
         if not item.nodeid.endswith(item.name) and item.parent is not None:
             item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
     count = Counter(item.path for item in items)
     slow = {item.path for item in items for mark in ("slow", "browser") if item.get_closest_marker(mark)}
-    items.sort(key=lambda item: (item.path not in slow, count[item.path] * (1 if item.path in slow else -1)))
+    waiting = sorted(slow, key=lambda path: (count[path], path))
+    busy = sorted(count.keys() - slow, key=lambda path: (-count[path], path))
+    place = {path: number for number, path in enumerate(filter(None, chain(*zip_longest(waiting, busy))))}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_collection_finish() -> None:
