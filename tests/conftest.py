@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items for mark in ("slow", "browser") if item.get_closest_marker(mark)}
     waiting = sorted(slow, key=lambda path: (count[path], path))
     busy = sorted(count.keys() - slow, key=lambda path: (-count[path], path))
-    place = {path: number for number, path in enumerate(filter(None, chain(*zip_longest(waiting, busy))))}
+    turns = itertools.chain(*itertools.zip_longest(waiting, busy))
+    place = {path: number for number, path in enumerate(filter(None, turns))}
     items.sort(key=lambda item: place[item.path])
 
 

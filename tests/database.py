@@ -75,7 +75,7 @@ def _schema() -> str:
     for pattern in SCHEMA:
         for part in ("platform", "apps"):
             for file in sorted((ROOT / part).glob(pattern)):
-                digest.update(str(file).encode() + file.read_bytes())
+                digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ a question whose worker dies is lost, and its caller's deadline speaks.
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -93,7 +93,7 @@ def ask_vectors(texts: Sequence[str], *, seconds: float) -> list[list[float]]:
 
 def _ask(question: Question | TextQuestion, seconds: float) -> dict[str, Any]:
     ends = time.monotonic() + seconds
-    with _or_no_answer():
+    with _or_no_answer([question]):
         _put([question])
         popped = None
         while popped is None and (remaining := ends - time.monotonic()) > 0:
@@ -119,7 +119,7 @@ def ask_many(
     """
     questions = [Question(tenant_id, artifact, request, REPLY + uuid4().hex) for request in requests]
     raws: list[bytes | str | None] = []
-    with _or_no_answer():
+    with _or_no_answer(questions):
         _put(questions)
         for question in questions:
             popped = valkey().blpop([question.reply_key], timeout=min(seconds, settings.GATEWAY_DEADLINE))
@@ -137,9 +137,14 @@ def ask_many(
 
 
 @contextmanager
-def _or_no_answer() -> Iterator[None]:
+def _or_no_answer(questions: Sequence[Question | TextQuestion]) -> Iterator[None]:
     try:
         yield
+    except redis.TimeoutError as error:
+        # It has the questions, or is about to; workers of a busy server have better things to do.
+        with suppress(redis.RedisError):
+            _take_back(questions)
+        raise NoAnswer(f"Valkey: {error}") from error
     except (redis.RedisError, OperationalError, OSError) as error:
         raise NoAnswer(f"Valkey or broker: {error}") from error
 

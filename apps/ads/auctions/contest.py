@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.index import bits_of, positions
+from apps.ads.auctions.pricing import price_of_event
 from apps.ads.auctions.snapshot import Ad, Snapshot, Worth
 from apps.ads.budgets.services import Promise, promise_of
-from apps.ads.campaigns.models import BidKind, Placement
+from apps.ads.campaigns.models import Placement
 from apps.ads.campaigns.targeting import normal
 from apps.ads.engine import clearing_price, rank
 from apps.ads.experiments.splitting import hidden_from
@@ -80,7 +81,7 @@ class Contest:
         quality = 1.0 if self.placement.auction == "second_price" else ad.quality
         floor = float(self.placement.floor_micros)
         price = clearing_price(value, quality, next_score, floor, self.placement.auction)
-        price_micros = _price_of_event(ad, price, value, rate, floor)
+        price_micros = price_of_event(ad.bid_kind, ad.paced_bid, price=price, value=value, rate=rate, floor=floor)
         return Lead(ad, position, numbers[position], score, price_micros, chance * chance_in_flight, rate)
 
     def of_flight(self, position: int) -> list[int]:
@@ -213,14 +214,6 @@ def _best_of_flights(
     """The first of the best ads of each flight."""
     order = found[np.lexsort((-scores[found], flights[found]))]
     return order[np.unique(flights[order], return_index=True)[1]]
-
-
-def _price_of_event(ad: Ad, price: float, value: float, rate: float, floor: float) -> int:
-    """A price of a thousand impressions in the unit of the bid: rounded down, but never to less than the floor."""
-    if ad.bid_kind == BidKind.CPM:
-        return int(price)
-    micros = int(ad.paced_bid * (price / value))
-    return micros + (micros * rate * 1000 < floor)
 
 
 def _drop(left: int, gone: int, reason: str, lost: dict[str, int]) -> int:

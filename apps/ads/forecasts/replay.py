@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.ads.auctions.index import TargetingIndex
+from apps.ads.auctions.pricing import price_of_event, value_of
 from apps.ads.audiences.selectors import audiences_of_subjects
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
@@ -102,7 +103,8 @@ def forecast(flight: Flight, now: datetime | None = None) -> Forecast:
     starts = max(flight.starts_at, now)
     days = max((flight.ends_at - starts) / timedelta(days=1), 0.0)
     budget = FlightBudget.objects.get(flight_id=flight.id)
-    left = budget.budget_micros - budget.spent_micros - budget.reserved_micros
+    # More may be promised than is left, since little of it will be asked for.
+    left = max(budget.budget_micros - budget.spent_micros - budget.reserved_micros, 0)
     bids = [max(int(flight.bid_micros * each), 1) for each in BIDS]
     outlooks = [outlook_of(flight, bid, matching.found, days=days, left=left, zone=settings.zone) for bid in bids]
     return Forecast(
@@ -193,7 +195,7 @@ def outlook_of(
     won = [
         (asked, offer, price)
         for asked, placement, offer in matching
-        if (price := _price(bid, asked, placement, offer)) is not None
+        if (price := _price(flight.bid_kind, bid, asked, placement, offer)) is not None
     ]
     shares = _allowed_by_caps(flight, [(asked, offer) for asked, offer, _ in won])
     # The sample begins and ends within a day: these two are parts of one weekday.
@@ -222,14 +224,14 @@ def outlook_of(
     )
 
 
-def _price(bid: int, asked: Asked, placement: Placement, offer: Offer) -> int | None:
+def _price(bid_kind: str, bid: int, asked: Asked, placement: Placement, offer: Offer) -> int | None:
     """In the unit of the bid; None where another would win, or the floor stands above."""
-    value = bid * offer.rate * 1000
+    value, floor = value_of(bid_kind, bid, offer.rate), float(placement.floor_micros)
     quality = 1.0 if placement.auction == "second_price" else offer.quality
-    if value < placement.floor_micros or value * quality <= asked.best:
+    if value < floor or value * quality <= asked.best:
         return None
-    price = clearing_price(value, quality, asked.best, float(placement.floor_micros), placement.auction)
-    return min(bid, int(bid * price / value))
+    price = clearing_price(value, quality, asked.best, floor, placement.auction)
+    return price_of_event(bid_kind, bid, price=price, value=value, rate=offer.rate, floor=floor)
 
 
 def _allowed_by_caps(flight: Flight, won: Sequence[tuple[Asked, Offer]]) -> list[float]:

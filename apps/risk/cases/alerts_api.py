@@ -29,6 +29,7 @@ from apps.risk.cases.serializers import (
     CaseReleaseSerializer,
 )
 from apps.risk.cases.services import CaseChanged, SameEyes
+from apps.risk.cases.weighed import weighed_events
 from apps.risk.transactions.models import Label
 from tenancy.secrets import subject_key
 
@@ -98,7 +99,8 @@ class AlertView(IdempotentWrites):
         found = alerts().filter(id=id).first()
         if found is None:
             raise NotFound(f"there is no alert {id}")
-        return Response(AlertWithEventsSerializer(found).data)
+        context = {"events": weighed_events([found]).get(found.id, [])}
+        return Response(AlertWithEventsSerializer(found, context=context).data)
 
     @extend_schema(
         operation_id="change_risk_alert",

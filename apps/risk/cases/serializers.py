@@ -12,7 +12,7 @@ from apps.risk.assessments.serializers import AssessmentReasonSerializer, RuleHi
 from apps.risk.assessments.verdicts import Verdict
 from apps.risk.cases.models import Alert, Case, CaseEvent, CaseStatus, Outcome
 from apps.risk.cases.services import LONGEST_NOTE
-from apps.risk.cases.weighed import weighed_events
+from apps.risk.cases.weighed import COUNTERPARTY, CUSTOMER
 from apps.risk.rules.models import RiskSeverity
 from tenancy.secrets import public_subject_id
 
@@ -68,7 +68,7 @@ class AlertSerializer(SubjectKeyMixin, serializers.ModelSerializer):
 
 
 class WeighedEventSerializer(serializers.Serializer):
-    side = serializers.ChoiceField(("customer", "counterparty"), help_text="whose history it was read in")
+    side = serializers.ChoiceField((CUSTOMER, COUNTERPARTY), help_text="whose history it was read in")
     transaction_id = serializers.CharField(
         source="transaction.transaction_id", default=None, allow_null=True, help_text="null where it has gone since"
     )
@@ -89,7 +89,7 @@ class AlertWithEventsSerializer(AlertSerializer):
 
     @extend_schema_field(WeighedEventSerializer(many=True))
     def get_events(self, alert: Alert) -> Any:
-        return WeighedEventSerializer(weighed_events([alert]).get(alert.id, []), many=True).data
+        return WeighedEventSerializer(self.context["events"], many=True).data
 
 
 class CaseSerializer(SubjectKeyMixin, serializers.ModelSerializer):

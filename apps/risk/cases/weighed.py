@@ -16,7 +16,9 @@ from decisions.models import Decision
 from decisions.selectors import find_decisions
 
 MOST_TOLD = 3
-CUSTOMER = "customer"
+CUSTOMER, COUNTERPARTY = "customer", "counterparty"
+# Where an event is found: of which side, who that is, and when it was.
+Place = tuple[str, bytes | str | None, datetime]
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,6 @@ def weighed_events(alerts: Sequence[Alert]) -> dict[UUID, list[WeighedEvent]]:
     }
 
 
-# Where an event is found: of which side, who that is, and when it was.
-Place = tuple[str, bytes | str | None, datetime]
-
-
 def _strongest(decision: Decision) -> list[dict[str, Any]]:
     # Answers of an earlier release do not say when the events were.
     events = [each for each in decision.request.get("events", ()) if each["part"] > 0.0 and "time" in each]
@@ -89,5 +87,5 @@ def _transactions(places: set[Place]) -> dict[Place, Transaction]:
     found: dict[Place, Transaction] = {}
     for transaction in Transaction.objects.filter(wanted).order_by("transaction_id"):
         found.setdefault((CUSTOMER, bytes(transaction.subject_key), transaction.occurred_at), transaction)
-        found.setdefault(("counterparty", transaction.counterparty, transaction.occurred_at), transaction)
+        found.setdefault((COUNTERPARTY, transaction.counterparty, transaction.occurred_at), transaction)
     return found

@@ -211,26 +211,26 @@ def _forget(request: HttpRequest, conversation: Conversation) -> None:
         del request.session[KEPT]
 
 
-def _reply(conversation: Conversation, given: Any) -> UUID:
+def _reply(conversation: Conversation, given: Any) -> Reply:
     """The draft that the page showed. Raises AlreadyJudged where the conversation has none such."""
     try:
-        return Reply.objects.values_list("id", flat=True).get(id=given.get("reply"), conversation=conversation)
+        return Reply.objects.get(id=given.get("reply"), conversation=conversation)
     except (Reply.DoesNotExist, ValidationError, ValueError):
         raise AlreadyJudged("This draft is no longer there; look at the conversation again.") from None
 
 
 def _accept(conversation: Conversation, given: Any, actor: str) -> str:
     """What stands in the draft's field is sent, and that may be another text by now."""
-    reply_id, words = _reply(conversation, given), given.get("text", "").split()
-    if words and words != Reply.objects.get(id=reply_id).text.split():
+    reply, words = _reply(conversation, given), given.get("text", "").split()
+    if words and words != reply.text.split():
         return _edit(conversation, given, actor)
-    accept_reply(reply_id=reply_id, actor=actor, agent_name=given["agent_name"])
+    accept_reply(reply_id=reply.id, actor=actor, agent_name=given["agent_name"])
     return "The draft is sent."
 
 
 def _edit(conversation: Conversation, given: Any, actor: str) -> str:
     reply = edit_reply(
-        reply_id=_reply(conversation, given),
+        reply_id=_reply(conversation, given).id,
         text=given.get("text", ""),
         actor=actor,
         agent_name=given["agent_name"],
@@ -239,7 +239,7 @@ def _edit(conversation: Conversation, given: Any, actor: str) -> str:
 
 
 def _reject(conversation: Conversation, given: Any, actor: str) -> str:
-    reject_reply(reply_id=_reply(conversation, given), actor=actor, note=given.get("note", ""))
+    reject_reply(reply_id=_reply(conversation, given).id, actor=actor, note=given.get("note", ""))
     return "The draft is rejected; the customer still waits."
 
 

@@ -110,6 +110,19 @@ def test_what_is_spent_already_is_not_spent_again(week: Tenant) -> None:
     FlightBudget.objects.filter(flight_id=flight.id).update(spent_micros=14_000, reserved_micros=2_000)
     outlook = at_its_bid(forecast(flight_of(flight.id)))
     assert (round(outlook.spend_micros), outlook.limited_by) == (4_000, "budget")
+    # More may be promised than is left, and nobody foretells less than nothing.
+    FlightBudget.objects.filter(flight_id=flight.id).update(reserved_micros=9_000)
+    outlook = at_its_bid(forecast(flight_of(flight.id)))
+    assert (outlook.impressions, outlook.spend_micros, outlook.limited_by) == (0.0, 0.0, "budget")
+
+
+def test_a_bid_at_the_floor_wins_in_the_forecast_as_it_does_in_an_auction(scope: Tenant) -> None:
+    placement = make_placement(auction="second_price", floor_micros=8_215_694)
+    flight = draft(bid_micros=8_215_694)
+    offer = Offer(quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
+    matching = [(Asked("top", {}, True, None, timezone.now(), 0.0, 1.0), placement, offer)]
+    found = outlook_of(flight, 8_215_694, matching, days=7, left=100 * UNIT, zone=ZoneInfo("UTC"))
+    assert (found.impressions, found.spend_micros) == (1.0, pytest.approx(8_215.694))
 
 
 def test_the_least_time_between_two_cuts_what_is_won(week: Tenant) -> None:

@@ -25,17 +25,12 @@ def test_a_batch_waits_for_one_deadline_and_not_for_a_hundred(
     tenant: Tenant, live: ModelVersion, request_after: RequestAfter
 ) -> None:
     requests = [request_after(f"item-{number % 20:02d}") for number in range(100)]
-    # On a busy machine Valkey itself may be too late, and then takes nothing back either.
-    for _ in range(3):
-        inbox.valkey().delete(inbox.QUESTIONS)
-        started = time.monotonic()
-        with tenant_scope(tenant.id):
-            silent = gateway.assess("next-item", requests)
-        assert time.monotonic() - started < 3
-        assert {answer.degraded for answer in silent} == {"rules"}
-        if not (left := inbox.valkey().llen(inbox.QUESTIONS)):
-            break
-    assert left == 0
+    started = time.monotonic()
+    with tenant_scope(tenant.id):
+        silent = gateway.assess("next-item", requests)
+    assert time.monotonic() - started < 3
+    assert {answer.degraded for answer in silent} == {"rules"}
+    assert inbox.valkey().llen(inbox.QUESTIONS) == 0
 
 
 @pytest.mark.slow
