@@ -23,7 +23,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.services import create_api_key, create_tenant
 from tests.database import connected_as, recreate_database
-from tests.processes import Process, running_server, running_worker
+from tests.processes import ALL_QUEUES, Process, running_server, running_worker
 
 _numbers = itertools.count(1)
 # Until all has been imported; see `pytest_collection_finish`.
@@ -43,7 +43,7 @@ def _no_tasks_of_earlier_tests(request: pytest.FixtureRequest) -> None:
     """A worker would first do all that earlier tests have asked for while there was none."""
     if "start_worker" in request.fixturenames:
         with celery_app.connection_for_write() as broker:
-            for queue in ("ingest", "train", "infer", "generate", "default"):
+            for queue in (*ALL_QUEUES.split(","), "generate"):
                 broker.default_channel.queue_purge(queue)
 
 
@@ -169,7 +169,7 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     with ExitStack() as stack:
         numbers = itertools.count(1)
 
-        def start(queues: str = "ingest,train,infer,default", environment: dict[str, str] | None = None) -> Process:
+        def start(queues: str = ALL_QUEUES, environment: dict[str, str] | None = None) -> Process:
             log = tmp_path / f"worker-{next(numbers)}.log"
             return stack.enter_context(running_worker(log, queues, environment))
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ALL_QUEUES = "train,infer,encode,slow,webhooks,default"
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
 
@@ -62,9 +63,7 @@ class Process:
 
 
 @contextmanager
-def running_worker(
-    log: Path, queues: str = "ingest,train,infer,default", environment: dict[str, str] | None = None
-) -> Iterator[Process]:
+def running_worker(log: Path, queues: str = ALL_QUEUES, environment: dict[str, str] | None = None) -> Iterator[Process]:
     """A real Celery worker (solo pool) on the test database."""
     process = Process(
         [

@@ -10,7 +10,7 @@ from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
 from apps.ads.tracking.event_log import log_deliveries
 from apps.ads.tracking.services import return_expired
-from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
+from tenancy.tasks import enqueue_for_each_tenant, in_turn, task_scope, tenant_task
 
 
 @shared_task(name="ads.pace", queue="default")
@@ -28,13 +28,9 @@ def return_expired_of_all() -> None:
     enqueue_for_each_tenant(return_expired_of_tenant)
 
 
-@tenant_task(name="ads.return_expired_of_tenant", queue="default", scoped=False)
+@tenant_task(name="ads.return_expired_of_tenant", queue="default", scoped=False, expires=60.0)
 def return_expired_of_tenant() -> None:
-    """Slice by slice, each in a transaction of its own."""
-    while True:
-        with task_scope():
-            if return_expired() == 0:
-                return
+    in_turn(return_expired)
 
 
 @shared_task(name="ads.settle_conversions", queue="default")
@@ -57,12 +53,9 @@ def log_deliveries_of_all() -> None:
     enqueue_for_each_tenant(log_deliveries_of_tenant)
 
 
-@tenant_task(name="ads.log_deliveries_of_tenant", queue="default", scoped=False)
+@tenant_task(name="ads.log_deliveries_of_tenant", queue="default", scoped=False, expires=60.0)
 def log_deliveries_of_tenant() -> None:
-    while True:
-        with task_scope():
-            if log_deliveries() == 0:
-                return
+    in_turn(log_deliveries)
 
 
 @shared_task(name="ads.count_creatives", queue="default")

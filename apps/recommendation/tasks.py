@@ -19,23 +19,23 @@ def refresh_purchase_habits() -> None:
     enqueue_for_each_tenant(refresh_purchase_habits_of_tenant)
 
 
-@tenant_task(name="recommendation.refresh_purchase_habits_of_tenant")
+@tenant_task(name="recommendation.refresh_purchase_habits_of_tenant", queue="slow", expires=900.0)
 def refresh_purchase_habits_of_tenant() -> None:
     habits.refresh_purchase_habits()
 
 
-@tenant_task(name="recommendation.plan_batch", queue="default")
+@tenant_task(name="recommendation.plan_batch", queue="slow")
 def plan_batch(batch_id: str) -> None:
     batches.plan(UUID(batch_id))
 
 
-@tenant_task(name="recommendation.make_chunk", queue="default", scoped=False)
+@tenant_task(name="recommendation.make_chunk", queue="slow", scoped=False)
 def make_chunk(batch_id: str) -> None:
     """Acknowledged at once: the lease on the chunk's row, not the message, says who works on it."""
     batch_chunks.make_chunk(UUID(batch_id))
 
 
-@tenant_task(name="recommendation.finish_batch", queue="default", scoped=False)
+@tenant_task(name="recommendation.finish_batch", queue="slow", scoped=False)
 def finish_batch(batch_id: str) -> None:
     try:
         with task_scope():
@@ -53,7 +53,7 @@ def tend_batches() -> None:
     enqueue_for_each_tenant(tend_batches_of_tenant)
 
 
-@tenant_task(name="recommendation.tend_batches_of_tenant")
+@tenant_task(name="recommendation.tend_batches_of_tenant", expires=60.0)
 def tend_batches_of_tenant() -> None:
     for batch_id in batch_chunks.tend():
         log.warning("batch_announced_again", batch=str(batch_id))

@@ -11,7 +11,7 @@ from apps.risk.monitoring.retraining import retrain_if_due
 from apps.risk.notifications.digests import send_due_digests
 from apps.risk.rules import counting
 from apps.risk.transactions.projection import project_transactions
-from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
+from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
 
 log = structlog.get_logger(__name__)
 
@@ -21,16 +21,12 @@ def project_transactions_of_all() -> None:
     enqueue_for_each_tenant(project_transactions_of_tenant)
 
 
-@tenant_task(name="risk.project_transactions_of_tenant", queue="default", scoped=False)
+@tenant_task(name="risk.project_transactions_of_tenant", queue="default", scoped=False, expires=60.0)
 def project_transactions_of_tenant() -> None:
-    """Slice by slice until nothing is left, each in a transaction of its own."""
-    while True:
-        with task_scope():
-            if project_transactions() == 0:
-                return
+    in_turn(project_transactions)
 
 
-@tenant_task(name="risk.run_back_test", queue="default", scoped=False)
+@tenant_task(name="risk.run_back_test", queue="slow", scoped=False)
 def run_back_test(back_test_id: str) -> None:
     back_tests.run_back_test(UUID(back_test_id))
 
@@ -40,7 +36,7 @@ def count_rule_hits() -> None:
     enqueue_for_each_tenant(count_rule_hits_of_tenant)
 
 
-@tenant_task(name="risk.count_rule_hits_of_tenant", queue="default")
+@tenant_task(name="risk.count_rule_hits_of_tenant", queue="default", expires=60.0)
 def count_rule_hits_of_tenant() -> None:
     counting.count_hits()
 
@@ -50,9 +46,9 @@ def tend_back_tests() -> None:
     enqueue_for_each_tenant(tend_back_tests_of_tenant)
 
 
-@tenant_task(name="risk.tend_back_tests_of_tenant", queue="default")
+@tenant_task(name="risk.tend_back_tests_of_tenant", queue="default", expires=300.0)
 def tend_back_tests_of_tenant() -> None:
-    if given_up := back_tests.give_up_silent():
+    if given_up := back_tests.tend():
         log.warning("back_tests_given_up", back_tests=given_up)
 
 

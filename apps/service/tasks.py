@@ -28,9 +28,8 @@ def encode_knowledge() -> None:
     enqueue_for_each_tenant(encode_knowledge_of_tenant)
 
 
-@tenant_task(name=encoding.TASK, queue="default", scoped=False, expires=60.0)
+@tenant_task(name=encoding.TASK, queue="encode", scoped=False, expires=60.0)
 def encode_knowledge_of_tenant() -> None:
-    """Not on the queue of the predictions, which would wait for it."""
     if encoding.encode_waiting():
         with task_scope():
             if encoding.some_wait():
@@ -52,7 +51,7 @@ def learn_usual_questions() -> None:
     enqueue_for_each_tenant(learn_usual_question_of_tenant)
 
 
-@tenant_task(name="service.learn_usual_question_of_tenant", queue="default", scoped=False, expires=600.0)
+@tenant_task(name="service.learn_usual_question_of_tenant", queue="encode", scoped=False, expires=600.0)
 def learn_usual_question_of_tenant() -> None:
     usual.learn_usual_question()
 

@@ -1,24 +1,23 @@
 """Hourly counts of events per item, kept up to date from what the log received since the last time."""
 
-from datetime import UTC, datetime
-
 from django.db import connection
 
-from behavior.models import ItemPopularity, LogPosition
+from behavior.models import ItemPopularity
+from behavior.positions import move, take
 from behavior.storing import settle_log
 from tenancy.scope import current_tenant_id
 
 READER = "item popularity"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def refresh_item_popularity() -> None:
     """Count what came since the last refresh, by the hour in which it occurred; each event is counted once.
 
-    The position moves in the same transaction, and its row is locked, so two refreshes follow each other.
+    The position moves in the same transaction. Nothing happens while another refresh is under way.
     """
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": NEVER})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
+    place = take(READER)
+    if place is None:
+        return
     settled = settle_log()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -29,5 +28,4 @@ def refresh_item_popularity() -> None:
             "ON CONFLICT (tenant_id, hour, item_id, type) DO UPDATE SET count = known.count + excluded.count",
             [current_tenant_id(), current_tenant_id(), place.position, settled],
         )
-    place.position = settled
-    place.save(update_fields=["position"])
+    move(place, settled)

@@ -16,8 +16,9 @@ MONTHS_AHEAD = 3
 
 @shared_task(name="behavior.make_partitions_ahead", queue="default")
 def make_partitions_ahead() -> None:
+    """Of the log, the decisions and whatever else is partitioned by month."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT make_partitions('behavior_event', %s)", [MONTHS_AHEAD])
+        cursor.execute("SELECT make_partitions_ahead(%s)", [MONTHS_AHEAD])
 
 
 @shared_task(name="behavior.expire_receipts", queue="default")
@@ -35,6 +36,6 @@ def refresh_item_popularity() -> None:
     enqueue_for_each_tenant(refresh_item_popularity_of_tenant)
 
 
-@tenant_task(name="behavior.refresh_item_popularity_of_tenant")
+@tenant_task(name="behavior.refresh_item_popularity_of_tenant", expires=300.0)
 def refresh_item_popularity_of_tenant() -> None:
     popularity.refresh_item_popularity()

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from catalog.text_index import index_changed_items
-from tenancy.tasks import enqueue_for_each_tenant, task_scope, tenant_task
+from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
 
 # As often as beat sends them; one that has waited for longer than that is of no use.
 INDEX_SECONDS = 15.0
@@ -17,7 +17,4 @@ def index_changed_items_of_all() -> None:
 @tenant_task(name="catalog.index_changed_items_of_tenant", scoped=False, expires=INDEX_SECONDS)
 def index_changed_items_of_tenant() -> None:
     """In short transactions: the first walk reads the whole catalogue."""
-    more = True
-    while more:
-        with task_scope():
-            more = index_changed_items()
+    in_turn(index_changed_items)

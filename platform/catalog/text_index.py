@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +12,12 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Left
 
-from behavior.models import LogPosition
+from behavior.positions import move, take
 from catalog.models import Item, ItemText
 from catalog.text_analysis import Analysed, analyse, pairs_as_vector
 from tenancy.scope import current_tenant_id
 
 READER = "item texts"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # Rows carry the time at which their transaction began, and appear when it ends.
 LONGEST_TRANSACTION = timedelta(minutes=5)
 PAGE = 500
@@ -98,15 +97,15 @@ def index_changed_items() -> bool:
     Each call is a short transaction. The position only spares the look at what is long done; an item that was written
     while its text was read has another time than the text, and comes again.
     """
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": NEVER})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
+    place = take(READER)
+    if place is None:
+        return False
     settled = _database_time() - LONGEST_TRANSACTION
     read = ItemText.objects.filter(id=OuterRef("id"), item_updated_at=OuterRef("updated_at"))
     waiting = _items().filter(~Exists(read), updated_at__gte=place.position).order_by("updated_at", "item_id")
     page = list(waiting.values_list(*COLUMNS)[:PAGE])
     _write(page)
-    place.position = min(settled, page[-1][1]) if len(page) == PAGE else settled
-    place.save(update_fields=["position"])
+    move(place, min(settled, page[-1][1]) if len(page) == PAGE else settled)
     return len(page) == PAGE
 
 

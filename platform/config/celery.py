@@ -1,4 +1,4 @@
-"""The Celery application. Queues: ingest, train, infer, generate, default; tasks name theirs where they are defined."""
+"""The Celery application; tasks name their queue where they are defined (docs/architecture.md lists them)."""
 
 import os
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -267,7 +268,7 @@ CELERY_TIMEZONE = "UTC"
 # training acknowledges early and holds a lease on its row instead.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600} if "redis" in CELERY_BROKER_URL else {}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0},
     "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
@@ -302,6 +303,10 @@ CELERY_BEAT_SCHEDULE = {
     "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
+
+# A repetition that has waited until the next one is of no use.
+for _repeated in CELERY_BEAT_SCHEDULE.values():
+    _repeated["options"] = {"expires": max(_repeated["schedule"], 60.0)}
 
 # Engine --------------------------------------------------------------------------------------------------------------
 SNAPSHOTS = Path(env("SNAPSHOTS") or VAR / "snapshots")

@@ -9,7 +9,7 @@ purchase that names it: on that day, and with the windows beginning then.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +17,15 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from behavior.clock import EPOCH
 from behavior.event_types import PURCHASES
 from behavior.models import LogPosition
+from behavior.positions import move, take
 from behavior.storing import settle_log
 from decisions.models import ListCount, ListOutcome, ShownItem
 from tenancy.scope import current_tenant_id
 
 LISTS, OUTCOMES = "lists of scenarios", "outcomes of lists"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A list is committed within moments of `decided_at`, and its id carries nearly the same time.
 COMMITTED_AFTER = timedelta(seconds=30)
 ID_SLACK = timedelta(minutes=10)
@@ -138,12 +139,13 @@ def windows() -> Windows:
 def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
     """Count the lists and the events that came since the last refresh.
 
-    Each list is added once: its reader's position moves in the same transaction, and the row is locked, so refreshes
-    follow each other. What came of a list is counted anew whenever an event names it, so an event that comes late or
-    twice does no harm.
+    Each list is added once: its reader's position moves in the same transaction, and nothing happens while another
+    refresh is under way. What came of a list is counted anew whenever an event names it, so an event that comes late
+    or twice does no harm.
     """
-    outcomes = _place(OUTCOMES)
-    lists = _place(LISTS)
+    outcomes, lists = take(OUTCOMES), take(LISTS)
+    if outcomes is None or lists is None:
+        return
     until = max(lists.position, timezone.now() - committed_after)
     _execute(
         _counting(SHOWN_AT_ONCE),
@@ -152,7 +154,7 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
         first_id=first_id_since(lists.position - ID_SLACK),
         **LATENCIES,
     )
-    _move(lists, until)
+    move(lists, until)
     settled, allowed = settle_log(), windows()
     _execute(
         (*_counting(SHOWN_LATER), JUDGE_OUTCOMES),
@@ -169,33 +171,23 @@ def refresh_kpi(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
         carts=list(CARTS),
         purchases=list(PURCHASES),
     )
-    _move(outcomes, settled)
+    move(outcomes, settled)
 
 
 def recount_kpi() -> None:
     """Forget all counts and make them anew from the decisions and the log, as after a change of the windows."""
     # Both rows are locked first, in the order of a refresh, so that none counts in between.
-    places = [_place(reader) for reader in (OUTCOMES, LISTS)]
+    places = [take(reader, wait=True) for reader in (OUTCOMES, LISTS)]
     for counted in (ListCount, ShownItem, ListOutcome):
         counted.objects.all().delete()
-    for place in places:
-        _move(place, NEVER)
+    for place in filter(None, places):
+        move(place, EPOCH)
     refresh_kpi()
 
 
 def counted_until() -> datetime | None:
     """The time up to which lists are counted; None before the first refresh."""
     return LogPosition.objects.filter(reader=LISTS).values_list("position", flat=True).first()
-
-
-def _place(reader: str) -> LogPosition:
-    LogPosition.objects.get_or_create(reader=reader, defaults={"position": NEVER})
-    return LogPosition.objects.select_for_update().get(reader=reader)
-
-
-def _move(place: LogPosition, position: datetime) -> None:
-    place.position = position
-    place.save(update_fields=["position"])
 
 
 def _counting(shown: str) -> tuple[str, ...]:

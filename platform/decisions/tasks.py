@@ -11,6 +11,6 @@ def refresh_kpi() -> None:
     enqueue_for_each_tenant(refresh_kpi_of_tenant)
 
 
-@tenant_task(name="decisions.refresh_kpi_of_tenant")
+@tenant_task(name="decisions.refresh_kpi_of_tenant", expires=60.0)
 def refresh_kpi_of_tenant() -> None:
     counting.refresh_kpi()

@@ -31,6 +31,9 @@ DRAIN_TASK = "serving.infer_batch"
 WAKING_MILLISECONDS = 200
 # Wake-ups that piled up behind a dead worker are dropped unread.
 WAKE_UP_EXPIRES = 10.0
+# Of one caller's questions at most IN_FLIGHT wait at a time, put there SLICE by SLICE: workers always find the next
+# batch, and what others ask meanwhile waits for two batches and not for all.
+SLICE, IN_FLIGHT = 32, 64
 # Answers that came too late and questions that nobody will take disappear after this time.
 LEFTOVER_SECONDS = 30
 
@@ -112,27 +115,31 @@ def _ask(question: Question | TextQuestion, seconds: float) -> dict[str, Any]:
 def ask_many(
     *, tenant_id: int, artifact: str, requests: Sequence[Mapping[str, Any]], seconds: float
 ) -> list[dict[str, Any] | None]:
-    """Workers' answers to requests that are sent at once, in their order: {"prediction"}, {"error"}, or None.
+    """Workers' answers to many requests, in their order: {"prediction"}, {"error"}, or None.
 
     None where there was no answer within `seconds` (at most GATEWAY_DEADLINE) after the one before, which ends the
     waiting for all that follow too. Raises NoAnswer where Valkey or the broker fails.
     """
     questions = [Question(tenant_id, artifact, request, REPLY + uuid4().hex) for request in requests]
     raws: list[bytes | str | None] = []
+    sent = 0
     with _or_no_answer(questions):
-        _put(questions)
-        for question in questions:
+        for answered, question in enumerate(questions):
+            while sent < len(questions) and sent - answered <= IN_FLIGHT - SLICE:
+                _put(questions[sent : sent + SLICE])
+                sent += SLICE
             popped = valkey().blpop([question.reply_key], timeout=min(seconds, settings.GATEWAY_DEADLINE))
             if popped is None:
                 break
             raws.append(popped[1])
-        left = questions[len(raws) :]
+        left = questions[len(raws) : sent]
         if left:
             _take_back(left)
             with valkey().pipeline(transaction=False) as pipeline:
                 for question in left:
                     pipeline.lpop(question.reply_key)
                 raws += pipeline.execute()
+    raws += [None] * (len(questions) - len(raws))
     return [None if raw is None else json.loads(raw) for raw in raws]
 
 

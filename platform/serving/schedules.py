@@ -7,7 +7,7 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from behavior.models import LogPosition
+from behavior.positions import take
 from serving.models import TrainingRun
 from serving.selectors import training_runs
 from serving.services import request_training
@@ -37,8 +37,8 @@ def train_if_due(
     """
     if every not in EVERY:
         return None
-    LogPosition.objects.get_or_create(reader=reader, defaults={"position": timezone.now()})
-    LogPosition.objects.select_for_update().get(reader=reader)
+    if take(reader) is None:
+        return None
     last = training_runs(model).first()
     due = next_run_at(every, last)
     if due is None or due > timezone.now() or not has_enough(last):

@@ -35,7 +35,7 @@ def requeue_expired_runs() -> None:
     enqueue_for_each_tenant(requeue_expired_runs_of_tenant)
 
 
-@tenant_task(name="serving.requeue_expired_runs_of_tenant", queue="default")
+@tenant_task(name="serving.requeue_expired_runs_of_tenant", queue="default", expires=60.0)
 def requeue_expired_runs_of_tenant() -> None:
     for run_id in release_expired():
         log.warning("run_requeued", run=str(run_id))
@@ -56,9 +56,8 @@ def encode_item_texts() -> None:
     enqueue_for_each_tenant(encode_item_texts_of_tenant)
 
 
-@tenant_task(name="serving.encode_item_texts_of_tenant", scoped=False, expires=ENCODING_SECONDS)
+@tenant_task(name="serving.encode_item_texts_of_tenant", queue="encode", scoped=False, expires=ENCODING_SECONDS)
 def encode_item_texts_of_tenant() -> None:
-    """Not on the queue of the predictions, which would wait for it."""
     if text_vectors.some_wait():
         text_vectors.encode_waiting()
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -20,6 +21,9 @@ DEADLINE = 10.0  # seconds for the whole exchange, however slowly the other side
 CARRIERS = tuple(
     ipaddress.ip_network(block) for block in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 )
+# A look-up has no time limit of its own.
+_names = ThreadPoolExecutor(max_workers=8, thread_name_prefix="names")
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -107,7 +111,8 @@ def _allowed_address(parts: SplitResult) -> tuple[str, int]:
     """The first address of the host. Raises NotAllowed unless all that it has are allowed."""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        asked = _names.submit(socket.getaddrinfo, parts.hostname, port, type=socket.SOCK_STREAM)
+        found = asked.result(timeout=CONNECT_SECONDS)
     except OSError:
         raise NotAllowed("names a host that cannot be found") from None
     addresses = [str(each[4][0]) for each in found]

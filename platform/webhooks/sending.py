@@ -22,6 +22,8 @@ PAUSES = (
 )
 # While a worker sends, others leave the webhook alone; when it dies, for so long.
 LEASE = timedelta(seconds=3 * DEADLINE)
+# A receiver that takes longer than SLOW rests RESTS times as long as it took: it has a fifth of a thread at most.
+SLOW, RESTS = timedelta(seconds=1), 4
 # A tenant's webhooks keep a worker for so long at a time, then others have their turn.
 MOST_SECONDS = 30.0
 KEPT = timedelta(days=30)
@@ -54,10 +56,11 @@ def send_waiting() -> int:
             turn = _take_turn()
         if turn is None:
             break
+        began = time.monotonic()
         answer = _send(turn)
         attempts += 1
         with task_scope():
-            _record(turn, answer)
+            _record(turn, answer, timedelta(seconds=time.monotonic() - began))
     return attempts
 
 
@@ -110,7 +113,7 @@ def _send(turn: Turn) -> Answer:
     return post(turn.url, turn.body, headers)
 
 
-def _record(turn: Turn, answer: Answer) -> None:
+def _record(turn: Turn, answer: Answer, took: timedelta) -> None:
     now = timezone.now()
     changes: dict[str, object] = {"answer": answer.words[:100]}
     if answer.is_good:
@@ -125,7 +128,7 @@ def _record(turn: Turn, answer: Answer) -> None:
     )
     webhook = Webhook.objects.filter(id=turn.webhook_id)
     if answer.is_good:
-        webhook.update(failures=0, resting_until=None)
+        webhook.update(failures=0, resting_until=now + RESTS * took if took > SLOW else None)
         return
     failures = webhook.values_list("failures", flat=True).first() or 0
     webhook.update(failures=failures + 1, resting_until=now + PAUSES[min(failures, len(PAUSES) - 1)])

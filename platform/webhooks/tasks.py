@@ -11,7 +11,7 @@ def send_webhooks() -> None:
     enqueue_for_each_tenant(send_webhooks_of_tenant)
 
 
-@tenant_task(name="webhooks.send_of_tenant", queue="default", scoped=False, expires=60.0)
+@tenant_task(name="webhooks.send_of_tenant", queue="webhooks", scoped=False, expires=60.0)
 def send_webhooks_of_tenant() -> None:
     send_waiting()
 

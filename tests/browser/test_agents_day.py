@@ -55,7 +55,7 @@ def test_an_edit_is_learned_and_the_next_suggestion_is_better(
     with tenant_scope(tenant.id):
         fill_desk(400)
     # How fast one prediction is on a busy machine is the gate's own test's matter.
-    start_worker(queues="train,default", environment={"GATEWAY_DEADLINE": "10"})
+    start_worker(queues="train,encode,default", environment={"GATEWAY_DEADLINE": "10"})
     refused_by_the_bank(tenant, "anna")
     first = ask(api, "anna", MESSAGE)
 

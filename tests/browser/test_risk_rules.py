@@ -41,7 +41,7 @@ def operator(tenant: Tenant) -> str:
 def test_write_check_try_and_publish_a_rule(
     page: Page, log_in: Callable[[str], None], operator: str, start_worker: Callable[..., Process]
 ) -> None:
-    start_worker(queues="default")
+    start_worker(queues="slow")
     log_in(operator)
     page.locator("a[href$='/risk/riskrule/']").first.click()
     page.locator("a[href$='/riskrule/add/']").first.click()

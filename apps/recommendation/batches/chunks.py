@@ -128,7 +128,7 @@ def tend() -> list[UUID]:
         "id", flat=True
     ):
         Batch.objects.filter(id=batch_id).update(announced_at=now)
-        enqueue(signature("recommendation.plan_batch", queue="default"), batch_id=str(batch_id))
+        enqueue(signature("recommendation.plan_batch", queue="slow"), batch_id=str(batch_id))
     working = BatchChunk.objects.filter(status=ChunkStatus.RUNNING).values("batch_id")
     forgotten = Batch.objects.filter(status=BatchStatus.RUNNING, announced_at__lt=silent_since).exclude(id__in=working)
     lost |= set(forgotten.values_list("id", flat=True))

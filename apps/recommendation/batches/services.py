@@ -127,7 +127,7 @@ def request_batch(
         raise BatchUnderWay(
             {"scenario": f"'{scenario}' has a batch under way already; wait for its end, or cancel it"}
         ) from error
-    enqueue(signature("recommendation.plan_batch", queue="default"), batch_id=str(batch.id))
+    enqueue(signature("recommendation.plan_batch", queue="slow"), batch_id=str(batch.id))
     return batch
 
 
@@ -164,11 +164,11 @@ def announce(batch_id: UUID, workers: int) -> None:
     """Have up to so many workers take a chunk of a running batch, or one merge the parts when all are made."""
     waiting = BatchChunk.objects.filter(batch_id=batch_id, status=ChunkStatus.QUEUED)[:workers].count()
     for _ in range(waiting):
-        enqueue(signature("recommendation.make_chunk", queue="default"), batch_id=str(batch_id))
+        enqueue(signature("recommendation.make_chunk", queue="slow"), batch_id=str(batch_id))
     if waiting:
         Batch.objects.filter(id=batch_id).update(announced_at=timezone.now())
     elif not BatchChunk.objects.filter(batch_id=batch_id, status=ChunkStatus.RUNNING).exists():
-        enqueue(signature("recommendation.finish_batch", queue="default"), batch_id=str(batch_id))
+        enqueue(signature("recommendation.finish_batch", queue="slow"), batch_id=str(batch_id))
 
 
 def finish(batch_id: UUID) -> None:

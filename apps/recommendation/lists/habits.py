@@ -15,7 +15,7 @@ from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.models import ItemPair, RepurchaseInterval, Within
 from apps.recommendation.scenarios import APPLICATION
 from behavior.models import Consent, LogPosition
-from behavior.popularity import NEVER
+from behavior.positions import move, take
 from behavior.storing import settle_log
 from decisions.selectors import scenarios
 from tenancy.scope import current_tenant_id
@@ -87,11 +87,11 @@ INTERVALS = """
 def refresh_purchase_habits() -> None:
     """Count pairs and intervals anew where purchases came since the last time.
 
-    The position's row is locked until the transaction ends, so that two refreshes follow each other, and the second
-    finds nothing to do; until then, readers see what was there before.
+    Nothing happens while another refresh is under way; until it ends, readers see what was there before.
     """
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": NEVER})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
+    place = take(READER)
+    if place is None:
+        return
     settled = settle_log()
     bought = purchase_types()
     if not _bought_since(place, bought):
@@ -116,8 +116,7 @@ def refresh_purchase_habits() -> None:
             cursor.execute(PAIRS.format(basket=basket, bought=BOUGHT), values | {"within": within.value})
         cursor.execute(INTERVALS.format(bought=BOUGHT), values)
         cursor.execute("SET LOCAL enable_nestloop = on")
-    place.position = settled
-    place.save(update_fields=["position"])
+    move(place, settled)
 
 
 def purchase_types() -> list[str]:

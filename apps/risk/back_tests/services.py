@@ -28,6 +28,7 @@ READING = 0.2
 Status = BackTest.Status
 UNDER_WAY = (Status.QUEUED, Status.RUNNING)
 SILENT = timedelta(hours=1)
+UNHEARD = timedelta(minutes=5)
 LEFT = "no worker ended it within an hour; choose fewer days, or start it again"
 
 
@@ -46,13 +47,12 @@ def request_back_test(
         raise ValidationError({"to": f"at most {MOST_DAYS} days at once; choose a later 'from'"})
     if not date(2000, 1, 1) <= from_day <= to_day <= timezone.now().date():
         raise ValidationError({"to": "the days must lie between 2000-01-01 and today"})
-    under_way = BackTest.objects.filter(status__in=UNDER_WAY, created_at__gt=timezone.now() - SILENT)
-    if under_way.count() >= MOST_WAITING:
+    if BackTest.objects.filter(status__in=UNDER_WAY).count() >= MOST_WAITING:
         raise TooManyBackTests(f"{MOST_WAITING} back-tests are under way; wait for one to end")
     made = BackTest.objects.create(
         rule=rule, expression=expression, action=action, from_day=from_day, to_day=to_day, requested_by=actor
     )
-    enqueue(signature("risk.run_back_test", queue="default"), back_test_id=str(made.id))
+    _announce(made.id)
     return made
 
 
@@ -75,10 +75,21 @@ def run_back_test(back_test_id: UUID) -> None:
     _update(back_test_id, status=Status.SUCCEEDED, report=report.to_dict(), progress=1.0, finished_at=timezone.now())
 
 
-def give_up_silent() -> int:
-    """Fail the back-tests that a worker must have left, and return how many."""
-    silent = BackTest.objects.filter(status__in=UNDER_WAY, created_at__lt=timezone.now() - SILENT)
-    return silent.update(status=Status.FAILED, error=LEFT, finished_at=timezone.now())
+def tend() -> int:
+    """Announce again what waits, since its message may be lost; fail what a worker must have left, and return how many
+    these are."""
+    now = timezone.now()
+    for id in BackTest.objects.filter(status=Status.QUEUED, created_at__lt=now - UNHEARD).values_list("id", flat=True):
+        _announce(id)
+    silent = BackTest.objects.filter(status=Status.RUNNING, started_at__lt=now - SILENT)
+    return silent.update(status=Status.FAILED, error=LEFT, finished_at=now)
+
+
+def _announce(back_test_id: UUID) -> None:
+    """A worker takes what is queued, so that a second message does nothing."""
+    enqueue(
+        signature("risk.run_back_test", queue="slow", expires=SILENT.total_seconds()), back_test_id=str(back_test_id)
+    )
 
 
 def _measure(back_test: BackTest) -> BackTestReport:
@@ -118,5 +129,6 @@ def _progress_of(back_test_id: UUID) -> Callable[[float], None]:
 
 
 def _update(back_test_id: UUID, **values: object) -> None:
+    """One that was given up meanwhile stays as it is."""
     with task_scope():
-        BackTest.objects.filter(id=back_test_id).update(**values)
+        BackTest.objects.filter(id=back_test_id, status=Status.RUNNING).update(**values)

@@ -14,7 +14,7 @@ from apps.risk.assessments.settings import APPLICATION, MODEL, RiskSettings, cur
 from apps.risk.monitoring.models import ShadowScore
 from apps.risk.monitoring.selectors import SLACK
 from apps.risk.transactions.selectors import find_transactions, histories
-from behavior.models import LogPosition
+from behavior.positions import move, take
 from decisions.counting import first_id_since
 from serving.models import ModelVersion, VersionStatus
 from serving.selectors import live_version
@@ -76,8 +76,7 @@ def ask_challenger() -> int:
     if challenger is None:
         return 0
     now = timezone.now()
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": now - OLDEST})
-    place = LogPosition.objects.select_for_update(skip_locked=True).filter(reader=READER).first()
+    place = take(READER, start=now - OLDEST)
     if place is None:
         return 0
     since, until = max(place.position, now - OLDEST), now - COMMITTED_AFTER
@@ -85,8 +84,7 @@ def ask_challenger() -> int:
     if waiting:
         _ask(challenger, waiting)
     is_full = len(waiting) == BATCH
-    place.position = waiting[-1][1] if is_full and waiting[-1][1] > since else max(until, since)
-    place.save(update_fields=["position"])
+    move(place, waiting[-1][1] if is_full and waiting[-1][1] > since else max(until, since))
     return len(waiting)
 
 

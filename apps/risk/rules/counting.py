@@ -4,19 +4,18 @@ An assessment's decision holds one item whose `rules` are the keys of the hits; 
 in shadow, as objects with a key.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
 from apps.risk.rules.models import RuleHits
-from behavior.models import LogPosition
+from behavior.positions import move, take
 from decisions.counting import first_id_since
 from tenancy.scope import current_tenant_id
 
 READER = "hits of risk rules"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A decision is committed within moments of `decided_at`, and its id carries nearly the same time.
 COMMITTED_AFTER = timedelta(seconds=30)
 ID_SLACK = timedelta(minutes=10)
@@ -40,9 +39,11 @@ COUNT = """
 
 
 def count_hits(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
-    """Count the decisions since the last time. The reader's row is locked, so each decision counts once."""
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": NEVER})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
+    """Count the decisions since the last time. Each counts once; nothing happens while another
+    count is under way."""
+    place = take(READER)
+    if place is None:
+        return
     until = max(place.position, timezone.now() - committed_after)
     first_id = first_id_since(place.position - ID_SLACK)
     with connection.cursor() as cursor:
@@ -50,8 +51,7 @@ def count_hits(*, committed_after: timedelta = COMMITTED_AFTER) -> None:
             COUNT,
             {"tenant": current_tenant_id(), "since": place.position, "until": until, "first_id": first_id},
         )
-    place.position = until
-    place.save(update_fields=["position"])
+    move(place, until)
 
 
 def hits_since(day: date) -> dict[str, dict[str, int]]:

@@ -22,8 +22,8 @@ from apps.risk.transactions.selectors import as_bytea
 from apps.risk.transactions.services import SOURCE
 from behavior.clock import EPOCH
 from behavior.countries import COUNTRIES
-from behavior.models import LogPosition
 from behavior.parsing import MAX_ID, Invalid, parse_time
+from behavior.positions import move, take
 from behavior.storing import settle_log, try_settle_log
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import subject_secret
@@ -108,8 +108,9 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     The position moves in the same transaction and its row is locked, so that slices follow each other, and a slice that
     is repeated changes nothing. 0 means that nothing is left or, without `wait`, that the log was busy.
     """
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
+    place = take(READER, wait=wait)
+    if place is None:
+        return 0
     settled = try_settle_log()
     if settled is None:
         if not wait and timezone.now() - place.position < PATIENCE:
@@ -138,8 +139,7 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
             # What was received at one moment was stored together, and stays together.
             values["until"] = min(settled, last + timedelta(microseconds=1))
             events = _project(cursor, values, timedelta(days=settings.label_delay_days))
-    place.position = values["until"]
-    place.save(update_fields=["position"])
+    move(place, values["until"])
     return events
 
 

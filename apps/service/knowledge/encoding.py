@@ -2,24 +2,23 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from celery import signature
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Q
 
 from apps.service.knowledge.indexing import readable_languages
 from apps.service.knowledge.models import Chunk
 from apps.service.knowledge.remembered import forget_chunks
 from apps.service.knowledge.term_index import LEAST_COUNTED
-from behavior.models import LogPosition
+from behavior.positions import move, take
 from catalog.vectors import as_text
 from serving.text_vectors import encoder_setting, usable_encoder
 from tenancy.scope import current_tenant_id
-from tenancy.tasks import TENANT_HEADER, task_scope
+from tenancy.tasks import enqueue, task_scope
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +27,6 @@ TASK = "service.encode_knowledge_of_tenant"
 SLICE = 32
 TURN_SECONDS = 20.0
 TERM_READER = "knowledge terms"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Rows that another worker is encoding are passed over.
 WAITING = """
@@ -57,11 +55,8 @@ COUNT_TERMS = """
 
 
 def request_encoding() -> None:
-    """Have the task sent once the transaction has committed. A broker that is away costs the write nothing: the
-    periodic sweep finds what waits."""
-    headers = {TENANT_HEADER: current_tenant_id()}
-    task = signature(TASK, queue="default")
-    transaction.on_commit(lambda: task.apply_async(headers=headers, retry=False), robust=True)
+    """Have the task sent once the transaction has committed."""
+    enqueue(signature(TASK, queue="encode"))
 
 
 def encode_waiting() -> int:
@@ -98,15 +93,15 @@ def has_vectors() -> bool:
 
 def count_terms() -> None:
     """Count the terms anew where chunks have come since the last count; for searches a count of yesterday does."""
-    LogPosition.objects.get_or_create(reader=TERM_READER, defaults={"position": NEVER})
-    place = LogPosition.objects.select_for_update().get(reader=TERM_READER)
+    place = take(TERM_READER)
+    if place is None:
+        return
     newest = Chunk.objects.order_by("-created_at").values_list("created_at", flat=True).first()
     if newest is None or newest <= place.position:
         return
     with connection.cursor() as cursor:
         cursor.execute(COUNT_TERMS, {"tenant": current_tenant_id(), "least": LEAST_COUNTED})
-    place.position = newest
-    place.save(update_fields=["position"])
+    move(place, newest)
 
 
 def _waiting(limit: int) -> list[tuple[UUID, str]]:

@@ -300,8 +300,8 @@ def test_two_workers_share_a_batch_and_one_is_killed(
     shop: Tenant, walkers: ModelVersion, api: ApiClient, start_worker: StartWorker, settings: LazySettings
 ) -> None:
     environment = {"BATCH_CHUNK": "1", "BATCH_LEASE": "2", "BATCH_WORKERS": "2"}
-    start_worker(queues="default", environment=environment)
-    doomed = start_worker(queues="default", environment=environment)
+    start_worker(queues="slow", environment=environment)
+    doomed = start_worker(queues="slow", environment=environment)
     batch = start(api, count=2)
     settings.BATCH_LEASE = 2
 

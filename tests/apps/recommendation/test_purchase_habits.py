@@ -149,7 +149,7 @@ def test_the_task_refreshes_every_tenant(
     with connected_as("owner"):
         # Those of earlier tests, a thousand perhaps, would be refreshed too.
         Tenant.objects.exclude(pk__in=[tenant.id, other_tenant.id]).update(is_active=False)
-    start_worker(queues="default")
+    start_worker(queues="default,slow")
     refresh_all.delay()
 
     def refreshed(each: Tenant) -> bool:

@@ -2,7 +2,10 @@
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,10 +13,12 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from behavior.models import Event, EventReceipt
+from behavior.positions import move, take
 from behavior.services import store_events
 from behavior.storing import new_event_ids, open_log, settle_log
 from behavior.tasks import RECEIPTS_KEPT, expire_receipts_of_tenant, make_partitions_ahead
 from tenancy.scope import tenant_scope
+from tests.database import connected_as
 
 
 def test_partitions_cannot_be_read_directly(tenant, view) -> None:
@@ -93,8 +98,51 @@ def new_uuid() -> str:
     return new_event_ids(1, datetime.now(UTC))[0].as_py()
 
 
-def test_partitions_exist_months_ahead() -> None:
-    make_partitions_ahead()
+def elsewhere(call: Callable[[], Any]) -> Any:
+    """What it gives in a session of its own."""
+
+    def called() -> Any:
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as others:
+        return others.submit(called).result(timeout=30)
+
+
+PARTITIONED = """
+    SELECT c.relname, array_agg(i.inhrelid::regclass::text ORDER BY i.inhrelid::regclass::text)
+    FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid LEFT JOIN pg_inherits i ON i.inhparent = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace GROUP BY 1"""
+
+
+def test_partitions_of_every_table_are_made_while_it_is_read(tenant, view) -> None:
+    """As they are when the suite has run for longer than the months that its first migration made."""
+    with connected_as("owner"), connection.cursor() as cursor:
+        cursor.execute(PARTITIONED)
+        before = dict(cursor.fetchall())
+        for newest in [partitions[-1] for partitions in before.values()]:
+            cursor.execute(f"DROP TABLE {newest}")
+    with tenant_scope(tenant.id):
+        # An open reader and an open writer of the log.
+        store_events(events=[view(message_id="new")], source="test")
+        elsewhere(make_partitions_ahead)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'behavior_event'::regclass")
-        assert cursor.fetchone()[0] >= 4
+        cursor.execute(PARTITIONED)
+        assert dict(cursor.fetchall()) == before
+    assert {"behavior_event", "decisions_decision"} <= before.keys()
+    assert min(map(len, before.values())) >= 4
+
+
+def test_what_already_reads_is_left_to_whom_has_it(tenant) -> None:
+    def taken() -> bool:
+        with tenant_scope(tenant.id):
+            return take("somebody") is not None
+
+    with tenant_scope(tenant.id):
+        move(take("somebody"), datetime(2026, 1, 1, tzinfo=UTC))
+    with tenant_scope(tenant.id):
+        assert take("somebody").position == datetime(2026, 1, 1, tzinfo=UTC)
+        assert elsewhere(taken) is False
+    assert taken()

@@ -156,13 +156,13 @@ def queues_of(commands: list[str]) -> list[str]:
 
 def test_the_procfile_lists_every_queue_once() -> None:
     commands = [child.command for child in read_procfile(PLATFORM.parent / "Procfile")]
-    assert queues_of(commands) == ["default", "generate", "infer", "ingest", "train"]
+    assert queues_of(commands) == ["default", "encode", "generate", "infer", "slow", "train", "webhooks"]
 
 
 def test_the_containers_serve_the_same_queues() -> None:
     services = yaml.safe_load((PLATFORM.parent / "compose.yaml").read_text())["services"].values()
     commands = [service.get("command", "") for service in services]
-    assert queues_of(commands) == ["default", "generate", "infer", "ingest", "train"]
+    assert queues_of(commands) == ["default", "encode", "generate", "infer", "slow", "train", "webhooks"]
 
 
 if __name__ == "__main__":

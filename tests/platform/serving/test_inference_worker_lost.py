@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.platform.serving.asking import ask, ask_until
 from tests.processes import Process
+from tests.waiting import until
 
 Publish = Callable[..., ModelVersion]
 RequestAfter = Callable[..., Any]
@@ -30,6 +32,17 @@ def test_a_batch_waits_for_one_deadline_and_not_for_a_hundred(
         silent = gateway.assess("next-item", requests)
     assert time.monotonic() - started < 3
     assert {answer.degraded for answer in silent} == {"rules"}
+    assert inbox.valkey().llen(inbox.QUESTIONS) == 0
+
+
+def test_of_a_large_batch_few_questions_stand_before_those_of_others(tenant: Tenant, live: ModelVersion) -> None:
+    def ask_a_thousand() -> list[Any]:
+        return inbox.ask_many(tenant_id=tenant.id, artifact=live.artifact, requests=[{}] * 1_000, seconds=0.4)
+
+    with ThreadPoolExecutor(1) as others:
+        batch = others.submit(ask_a_thousand)
+        until(lambda: inbox.valkey().llen(inbox.QUESTIONS) == inbox.IN_FLIGHT)
+        assert batch.result(timeout=30) == [None] * 1_000
     assert inbox.valkey().llen(inbox.QUESTIONS) == 0
 
 

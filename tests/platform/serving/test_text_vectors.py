@@ -50,7 +50,7 @@ def vector_of(tenant: Tenant, text: str) -> Any:
 
 @pytest.mark.slow
 def test_the_task_encodes_what_waits_and_what_changes(tenant: Tenant, start_worker: StartWorker) -> None:
-    start_worker(queues="default")
+    start_worker(queues="encode")
     with tenant_scope(tenant.id):
         upsert_items([{"id": "a", "title": "Tent"}, {"id": "b", "title": "Camping shelter"}, {"id": "c"}])
 

@@ -26,6 +26,7 @@ INDEXES_ACROSS_TENANTS = {
 }
 DEFINER_FUNCTIONS = {
     "make_partitions",
+    "make_partitions_ahead",
     "tenancy_active_tenants",
     "tenancy_operator_role",
     "catalog_match_words",

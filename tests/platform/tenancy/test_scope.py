@@ -10,9 +10,10 @@ from django.db import DataError, OperationalError, connection
 from behavior.tasks import expire_receipts_of_tenant
 from catalog.models import Item
 from catalog.services import upsert_items
+from config.celery import app as celery_app
 from tenancy.models import Tenant
 from tenancy.scope import CrossTenantScope, NoTenantScope, current_tenant_id, scope_opened_by, tenant_scope
-from tenancy.tasks import TENANT_HEADER, task_scope, tenant_task
+from tenancy.tasks import TENANT_HEADER, enqueue, task_scope, tenant_task
 
 
 @tenant_task(name="tests.titles_of_items")
@@ -101,6 +102,14 @@ def test_a_task_runs_for_the_tenant_of_its_message(tenant: Tenant, other_tenant:
 def test_a_task_of_another_tenant_cannot_run_inside_a_scope(tenant: Tenant, other_tenant: Tenant) -> None:
     with tenant_scope(tenant.id), pytest.raises(CrossTenantScope):
         titles_of_items.apply(headers={TENANT_HEADER: other_tenant.id}, throw=True)
+
+
+def test_a_broker_that_is_away_costs_a_write_nothing(tenant: Tenant) -> None:
+    with celery_app.connection_for_write("redis://127.0.0.1:1/0") as nowhere, tenant_scope(tenant.id):
+        upsert_items([{"id": "hat", "title": "ours"}])
+        enqueue(titles_of_items.signature(connection=nowhere))
+    with tenant_scope(tenant.id):
+        assert Item.objects.count() == 1
 
 
 def test_task_scope_is_for_tasks() -> None:

@@ -2,6 +2,7 @@
 
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,12 +10,13 @@ from typing import Any
 
 
 class Receiver:
-    """Keeps the requests that came. It answers `statuses` one after the other, then 204."""
+    """Keeps the requests that came. It answers `statuses` one after the other, then 204, each after `seconds`."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.statuses: list[int] = []
         self.url = ""
+        self.seconds = 0.0
 
     @property
     def bodies(self) -> list[bytes]:
@@ -41,6 +43,7 @@ def http_receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.requests.append((self.path, dict(self.headers), body))
+            time.sleep(receiver.seconds)
             status = receiver.statuses.pop(0) if receiver.statuses else 204
             self.send_response(status)
             if status == 302:

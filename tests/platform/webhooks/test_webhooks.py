@@ -21,7 +21,7 @@ from tests.platform.webhooks.sending import deliveries, hook, pass_time, send
 from tests.waiting import until
 from webhooks.models import Webhook, WebhookDelivery
 from webhooks.outbox import tell
-from webhooks.sending import KEPT, PAUSES, expire_deliveries, signature_of
+from webhooks.sending import KEPT, PAUSES, RESTS, SLOW, expire_deliveries, signature_of
 from webhooks.services import (
     MOST_WEBHOOKS,
     create_webhook,
@@ -71,7 +71,7 @@ def test_every_message_is_signed_and_names_its_event(tenant: Tenant, receiver: R
 
 def test_a_worker_sends_soon_after(tenant: Tenant, receiver: Receiver, start_worker: Callable[..., Any]) -> None:
     hook(tenant, receiver.url, [EVENT])
-    start_worker(queues="default", environment={"WEBHOOKS_TO_PRIVATE_ADDRESSES": "1"}).wait_for_output("ready")
+    start_worker(queues="webhooks", environment={"WEBHOOKS_TO_PRIVATE_ADDRESSES": "1"}).wait_for_output("ready")
     with tenant_scope(tenant.id):
         happen("t-1")
     until(lambda: len(receiver.requests) == 1)
@@ -103,6 +103,20 @@ def test_a_refused_message_comes_again_with_the_same_id(tenant: Tenant, receiver
     assert (arrived.status, arrived.attempts, arrived.answer) == ("delivered", 3, "HTTP 204")
     assert [path for path, _, _ in receiver.requests] == ["/hook"] * 3
     assert len(set(receiver.bodies)) == 1
+
+
+def test_a_receiver_that_is_slow_rests(tenant: Tenant, receiver: Receiver) -> None:
+    hook(tenant, receiver.url, [EVENT])
+    receiver.seconds = SLOW.total_seconds() + 0.1
+    with tenant_scope(tenant.id):
+        happen("t-1")
+        happen("t-2")
+    send(tenant)
+    assert sorted(each.status for each in deliveries(tenant)) == ["delivered", "waiting"]
+    pass_time(tenant, RESTS * SLOW)
+    pass_time(tenant, SLOW)
+    send(tenant)
+    assert {each.status for each in deliveries(tenant)} == {"delivered"}
 
 
 def test_what_never_arrives_has_failed_and_can_be_replayed(tenant: Tenant, receiver: Receiver) -> None:

@@ -36,7 +36,7 @@ def until_found(tenant: Tenant, query: str, title: str, *, seconds: float = SECO
 def test_a_change_is_found_by_its_meaning_within_ten_seconds(tenant: Tenant, start_worker: StartWorker) -> None:
     text_vectors.load_encoder()
     text_vectors._kept.clear()
-    worker = start_worker(queues="default")
+    worker = start_worker(queues="encode")
     encode_knowledge_of_tenant.apply_async(headers={"tenant_id": tenant.id})
     with tenant_scope(tenant.id):
         first = create_source(
@@ -57,7 +57,7 @@ def test_a_change_is_found_by_its_meaning_within_ten_seconds(tenant: Tenant, sta
         create_source(kind="macro", actor="somebody", publish=True, title="Parcel", body="Your shipment is on its way.")
         assert search("shipment")[0].title == "Parcel"
         assert encoding.some_wait()
-    start_worker(queues="default")
+    start_worker(queues="encode")
     encode_knowledge_of_tenant.apply_async(headers={"tenant_id": tenant.id})
     until_found(tenant, "delivery of a package", "Parcel", seconds=START_SECONDS)
 
