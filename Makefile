@@ -13,6 +13,8 @@ PORTS := --port $(PORT) --console-port $(CONSOLE_PORT)
 DEMO_LOG := $(HOME_FOLDER)/demo.log
 # Where this is set every process compiles the whole project again, a second of its start.
 export PYTHONDONTWRITEBYTECODE :=
+# One more than there are cores, since many tests wait for a worker or a browser.
+TEST_PROCESSES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 # Compiled when they are first used; all else at once by all cores, which pip would do on one.
 SELDOM := /tests?/|/transformers/models/
 
@@ -60,7 +62,7 @@ stop: setup ## ends a running suite and the embedded servers
 	@$(PYTHON) manage.py stop
 
 test: setup ## the whole test suite; one part of it: make test TESTS=tests/ml
-	@$(PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: setup ## formatting, lint, types, import layers
 	$(PYTHON) -m ruff check .

@@ -97,10 +97,6 @@ def _reciprocal(lists: PassageLists, row: int, order: Rows) -> float:
     return 1.0 / (1 + ordered.index(True))
 
 
-def _fused_order(lists: PassageLists, row: int) -> Rows:
-    return np.argsort(lists.fused[row][: lists.found[row]], kind="stable")
-
-
 def _judged(lists: PassageLists, rows: Rows) -> Rows:
     return np.array([row for row in rows if lists.is_answered(row)], dtype=np.int64)[-MOST_JUDGED:]
 

@@ -1,9 +1,11 @@
-"""Figures of the API process for Prometheus: no tenant, no key, no path with ids in it."""
+"""Figures of the API's processes for Prometheus: no tenant, no key, no path with ids in it."""
 
+import os
 from functools import cache
 
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 REQUESTS = Counter("http_requests", "Requests by method, route and status", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -34,4 +36,9 @@ def route_of(request: HttpRequest) -> str:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    """Of all processes of this web server together; of this one where it is the only one."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

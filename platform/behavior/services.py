@@ -4,11 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from behavior.clock import correct_times, keep_times
@@ -19,6 +20,9 @@ from behavior.storing import open_log, prepare, store_prepared
 from behavior.subjects import Keyring
 from tenancy.secrets import subject_secret
 
+# What lies in quarantine holds raw ids: so long after it was resolved, or after it came, it is deleted.
+RESOLVED_KEPT, OPEN_KEPT = timedelta(days=30), timedelta(days=90)
+EXPIRED_AT_ONCE = 5_000
 RESULTS = ("ok", "duplicate", "quarantined", "rejected", "retry")
 CONFLICT: Reason = {
     "field": "message_id",
@@ -144,7 +148,17 @@ def _fixed(raw: str, fixes: Mapping[str, Any]) -> Any:
 
 
 def discard(*, quarantine_ids: Sequence[UUID], actor: str = "") -> int:
-    """Give up on quarantined events; they stay readable. Returns how many were open."""
+    """Give up on quarantined events; they stay readable for RESOLVED_KEPT. Returns how many were open."""
     return Quarantine.objects.filter(id__in=quarantine_ids, status=Quarantine.Status.OPEN).update(
         status=Quarantine.Status.DISCARDED, resolved_at=timezone.now(), resolved_by=actor
     )
+
+
+def expire_quarantine() -> int:
+    """Delete a slice of what was resolved RESOLVED_KEPT ago or came OPEN_KEPT ago, since it holds raw ids; returns how
+    many events these were."""
+    now = timezone.now()
+    resolved = Q(resolved_at__lt=now - RESOLVED_KEPT) & ~Q(status=Quarantine.Status.OPEN)
+    forgotten = Q(status=Quarantine.Status.OPEN, received_at__lt=now - OPEN_KEPT)
+    ids = list(Quarantine.objects.filter(resolved | forgotten).values_list("id", flat=True)[:EXPIRED_AT_ONCE])
+    return Quarantine.objects.filter(id__in=ids).delete()[0]

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from behavior import popularity
 from behavior.models import EventReceipt
-from tenancy.tasks import enqueue_for_each_tenant, tenant_task
+from behavior.services import expire_quarantine
+from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
 
 RECEIPTS_KEPT = timedelta(days=35)
 MONTHS_AHEAD = 3
@@ -29,6 +30,16 @@ def expire_receipts() -> None:
 @tenant_task(name="behavior.expire_receipts_of_tenant")
 def expire_receipts_of_tenant() -> None:
     EventReceipt.objects.filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
+
+
+@shared_task(name="behavior.expire_quarantine", queue="default")
+def expire_quarantine_of_all() -> None:
+    enqueue_for_each_tenant(expire_quarantine_of_tenant)
+
+
+@tenant_task(name="behavior.expire_quarantine_of_tenant", scoped=False)
+def expire_quarantine_of_tenant() -> None:
+    in_turn(expire_quarantine)
 
 
 @shared_task(name="behavior.refresh_item_popularity", queue="default")

@@ -271,6 +271,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0},
     "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
+    "expire-quarantine": {"task": "behavior.expire_quarantine", "schedule": 3600.0},
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},
     "refresh-purchase-habits": {"task": "recommendation.refresh_purchase_habits", "schedule": 900.0},
     "expire-idempotency-keys": {"task": "api.expire_idempotency_keys", "schedule": 3600.0},

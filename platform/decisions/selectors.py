@@ -136,22 +136,3 @@ def outcomes(decision_id: UUID) -> list[Event]:
 def decision_with_outcomes(decision_id: UUID) -> DecisionWithOutcomes:
     """Raises Decision.DoesNotExist."""
     return DecisionWithOutcomes(get_decision(decision_id), outcomes(decision_id))
-
-
-def search_decisions(
-    *,
-    scenario: str | None = None,
-    subject_key: bytes | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    degraded: bool | None = None,
-) -> QuerySet[Decision]:
-    """Decisions that match everything given, newest first."""
-    conditions = {
-        "scenario": scenario,
-        "subject_key": subject_key,
-        "decided_at__gte": since,
-        "decided_at__lt": until,
-        "degraded__isnull": None if degraded is None else not degraded,
-    }
-    return Decision.objects.filter(**{name: value for name, value in conditions.items() if value is not None})

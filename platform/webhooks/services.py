@@ -21,9 +21,7 @@ MOST_WEBHOOKS = 10
 def create_webhook(*, url: str, events: Sequence[str], actor: str) -> tuple[Webhook, str]:
     """The webhook and its secret, which is shown once. Raises ValidationError that names each field at fault."""
     check_url(url)
-    known = webhook_events()
-    if not events or set(events) - set(known):
-        raise ValidationError({"events": f"choose some of {', '.join(known)}"})
+    _check_events(events)
     if Webhook.objects.filter(url=url).exists():
         raise ValidationError({"url": "there is a webhook with this address already"})
     if Webhook.objects.count() >= MOST_WEBHOOKS:
@@ -35,8 +33,18 @@ def create_webhook(*, url: str, events: Sequence[str], actor: str) -> tuple[Webh
     return made, secret
 
 
+def change_events(*, webhook_id: UUID, events: Sequence[str]) -> Webhook:
+    """What it is told of from now on; what waits is sent all the same. Raises ValidationError that names the field, and
+    Webhook.DoesNotExist, as the next ones do."""
+    _check_events(events)
+    webhook = Webhook.objects.get(id=webhook_id)
+    webhook.events = sorted(set(events))
+    webhook.save(update_fields=["events"])
+    return webhook
+
+
 def renew_secret(*, webhook_id: UUID) -> str:
-    """A new secret, which is shown once; it signs from now on. Raises Webhook.DoesNotExist, as the next one does."""
+    """A new secret, which is shown once; it signs from now on. Raises Webhook.DoesNotExist."""
     webhook = Webhook.objects.get(id=webhook_id)
     secret = _new_secret()
     webhook.secret = encrypt(secret.encode())
@@ -66,6 +74,12 @@ def replay_deliveries(*, delivery_ids: Collection[UUID]) -> int:
     if count:
         send_soon()
     return count
+
+
+def _check_events(events: Sequence[str]) -> None:
+    known = webhook_events()
+    if not events or set(events) - set(known):
+        raise ValidationError({"events": f"choose some of {', '.join(known)}"})
 
 
 def _new_secret() -> str:

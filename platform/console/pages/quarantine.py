@@ -86,7 +86,10 @@ class QuarantineAdmin(TenantModelAdmin):
     actions = ("replay_rows", "discard_rows")
     change_form_template = "console/quarantine_form.html"
     empty_title = "Nothing in quarantine"
-    empty_text = "Events that cannot be stored are kept here word for word, with the reasons, until they are mended."
+    empty_text = (
+        "Events that cannot be stored are kept here word for word, with the reasons, for 90 days; those that were "
+        "mended or given up, for 30 days after that."
+    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return has_role(request, Role.OPERATOR) and (obj is None or obj.status == Quarantine.Status.OPEN)

@@ -47,6 +47,8 @@ class WebhookForm(ServiceForm):
         help_texts = {"url": "Begins with https://; each message is sent there as JSON by POST."}
 
     def write(self) -> Webhook:
+        if not self.instance._state.adding:
+            return services.change_events(webhook_id=self.instance.id, events=self.cleaned_data["events"])
         made: Any
         made, secret = services.create_webhook(actor=self.actor, **self.cleaned_data)
         made.raw_secret = secret
@@ -55,7 +57,7 @@ class WebhookForm(ServiceForm):
 
 @register(Webhook)
 class WebhookAdmin(TenantModelAdmin):
-    who_adds = Role.OPERATOR
+    who_adds = who_changes = Role.OPERATOR
     form = WebhookForm
     list_display = ("url", "event_list", "status_label", "created_by", "created_at")
     search_fields = ("url",)
@@ -69,13 +71,16 @@ class WebhookAdmin(TenantModelAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("url", "events") if obj is None else ("url", "event_list", "status_label", "created_by", "created_at")
+        if obj is None:
+            return ("url", "events")
+        events = "events" if self.has_change_permission(request, obj) else "event_list"
+        return ("url", events, "status_label", "created_by", "created_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return self.get_fields(request, obj) if obj else ()
+        return tuple(name for name in self.get_fields(request, obj) if name != "events") if obj else ()
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
+        if not self.has_change_permission(request, obj):
             return super().get_form(request, obj, change, **kwargs | {"form": forms.ModelForm})
         form = super().get_form(request, obj, change, **kwargs)
         form.actor = actor_name(request)

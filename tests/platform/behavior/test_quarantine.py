@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from behavior.models import Event, Quarantine, SubjectIdentity
-from behavior.services import discard, replay, store_events
+from behavior.services import OPEN_KEPT, RESOLVED_KEPT, discard, expire_quarantine, replay, store_events
 from tenancy.models import Role
 from tenancy.scope import set_local, tenant_scope
 from tenancy.services import add_member
@@ -82,3 +82,24 @@ def test_an_operator_replays_from_the_console_process(tenant, view) -> None:
     with tenant_scope(tenant.id):
         assert Event.objects.get().value == 1
         assert SubjectIdentity.objects.count() == 1
+
+
+def test_quarantine_holds_raw_ids_for_a_while_only(scope, view) -> None:
+    store_events(
+        events=[view(message_id=each, value="lots") for each in ("discarded", "mended", "open")], source="test"
+    )
+    ids = dict(Quarantine.objects.values_list("message_id", "id"))
+    discard(quarantine_ids=[ids["discarded"]])
+    replay(quarantine_ids=[ids["mended"]], fixes={"value": 1})
+    now = datetime.now(UTC)
+
+    def left(*, received: timedelta, resolved: timedelta) -> list[str]:
+        Quarantine.objects.update(received_at=now - received)
+        Quarantine.objects.exclude(status="open").update(resolved_at=now - resolved)
+        expire_quarantine()
+        return sorted(Quarantine.objects.values_list("message_id", flat=True))
+
+    day = timedelta(days=1)
+    assert left(received=OPEN_KEPT - day, resolved=RESOLVED_KEPT - day) == ["discarded", "mended", "open"]
+    assert left(received=OPEN_KEPT - day, resolved=RESOLVED_KEPT + day) == ["open"]
+    assert left(received=OPEN_KEPT + day, resolved=day) == []

@@ -1,4 +1,4 @@
-"""Kept connections are shared evenly by the processes of the web server, also with one that comes later."""
+"""The processes of the web server share kept connections evenly, also with one that comes later, and their figures."""
 
 import http.client
 import signal
@@ -27,6 +27,12 @@ def ask(client: http.client.HTTPConnection) -> None:
     assert response.status == 200
 
 
+def requests_counted(client: http.client.HTTPConnection) -> int:
+    client.request("GET", "/metrics")
+    figures = client.getresponse().read().decode().splitlines()
+    return sum(int(float(line.split()[-1])) for line in figures if line.startswith("http_requests_total"))
+
+
 def test_connections_are_shared_with_a_process_that_comes_later(tmp_path: Path) -> None:
     with running_web(tmp_path / "log", workers=1) as (address, server):
         clients = [http.client.HTTPConnection(address.removeprefix("http://"), timeout=60) for _ in range(CLIENTS)]
@@ -42,3 +48,6 @@ def test_connections_are_shared_with_a_process_that_comes_later(tmp_path: Path) 
             return connections(server) == [CLIENTS // 2, CLIENTS // 2]
 
         until(shared, lambda: f"the processes have {connections(server)} connections", every=0)
+        # Whichever is asked counts what all of them answered.
+        first, second = [requests_counted(client) for client in (clients[0], clients[-1])]
+        assert second == first + 1

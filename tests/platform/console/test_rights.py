@@ -220,6 +220,11 @@ ACTIONS: dict[str, tuple[list[Role], Act, Callable[[Furnished], Any]]] = {
         dialog("webhooks/webhook", "webhook", "pause"),
         lambda f: f.fresh(f.webhook).is_active,
     ),
+    "change what a webhook is told of": (
+        FROM_OPERATOR,
+        save("webhooks/webhook", "webhook", events="case.opened"),
+        lambda f: f.fresh(f.webhook).events,
+    ),
     "remove a rule": (FROM_OPERATOR, dialog("recommendation/rule", "rule", "remove"), lambda f: f.fresh(f.rule).status),
     "remove a saved filter": (
         FROM_OPERATOR,
