@@ -11,7 +11,7 @@ from behavior.parsing import Invalid, parse_subject_id
 @dataclass(frozen=True)
 class InboundMessage:
     """One message of a help desk. `conversation_id` and `message_id` are the desk's own; `customer_id` names the
-    customer there."""
+    customer there. `is_of_another`: somebody else wrote it who is no agent, such as one who was copied in."""
 
     conversation_id: str
     message_id: str
@@ -21,6 +21,7 @@ class InboundMessage:
     channel: str
     author: str = ""
     title: str = ""
+    is_of_another: bool = False
 
 
 class BadPayload(ValueError):
@@ -55,6 +56,7 @@ def _zendesk(payload: Mapping[str, Any]) -> InboundMessage | None:
     author = _object_or_empty(comment, "author")
     # A ticket that somebody else submits for the requester was opened by an agent.
     submitter, requester = ticket.get("submitter_id"), ticket.get("requester_id")
+    is_of_another = "id" in author and str(author["id"]) != str(requester)
     is_agent = author.get("is_staff") is True or not (comment or submitter in (None, requester))
     return InboundMessage(
         conversation_id=_id(ticket, "id", "detail.id"),
@@ -66,8 +68,9 @@ def _zendesk(payload: Mapping[str, Any]) -> InboundMessage | None:
         if comment
         else _text(ticket, "description", "detail.description"),
         channel="email",
-        author=str(author.get("name") or "")[:200] if is_agent else "",
+        author=str(author.get("name") or "")[:200] if is_agent or is_of_another else "",
         title=str(ticket.get("subject") or "")[:200],
+        is_of_another=is_of_another and not is_agent,
     )
 
 

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from apps.service.conversations import services
 from apps.service.conversations.api import TAGS, WRITE, conversation_refusals
 from apps.service.conversations.inbound import DESKS, BadPayload, InboundMessage, read_inbound
-from apps.service.conversations.models import Role
+from apps.service.conversations.models import ConversationStatus, Role
 from apps.service.conversations.selectors import was_said_here
 from apps.service.conversations.serializers import MessageSerializer
 from apps.service.replies.settings import current_settings
@@ -36,9 +36,10 @@ class InboundView(APIView):
         summary="Take a message as a help desk's webhook sends it",
         description="`zendesk` (event subscriptions ticket.created and ticket.comment_added) and `chatwoot` "
         "(message_created). The desk's own ids make it idempotent: its conversation is opened once, each message is "
-        "stored once, and has one reply. Customers are users named `{desk}:{the desk's id}`. Unless the setting "
-        "`answers_inbound` is off, a worker replies; webhooks tell the desk. An agent's message that says what was "
-        "said here lately is ignored: it is our own, which the desk gives back.",
+        "stored once, and has one reply. Customers are users named `{desk}:{the desk's id}`; a ticket whose "
+        "customer changes goes on in a conversation of the new one, and what somebody else writes who is no agent is "
+        "handed off. Unless the setting `answers_inbound` is off, a worker replies; webhooks tell the desk. An agent's "
+        "message that says what was said here lately is ignored: it is our own, which the desk gives back.",
         request=OpenApiTypes.OBJECT,
         responses={
             201: InboundAnswerSerializer,
@@ -80,6 +81,12 @@ def _take(desk: str, inbound: InboundMessage) -> services.Added | None:
             client_id=inbound.message_id,
             author=inbound.author,
         )
+        if added.is_new:
+            services.close_former(conversation)
+        if added.is_new and inbound.is_of_another:
+            # The reply rests on the customer's data: whether the other may read it is for an agent to say.
+            note = f"{inbound.author or 'Somebody'}, who is not the customer, has written"
+            services.move(conversation_id=conversation.id, to=ConversationStatus.HANDED_OFF, actor=desk, note=note)
     if added.is_new and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
         task: Any = signature("service.answer_conversation", queue="default", countdown=settings.INBOUND_PAUSE)
         enqueue(task, conversation_id=str(conversation.id), message_id=str(added.message.id))

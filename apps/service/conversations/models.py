@@ -24,7 +24,8 @@ class Conversation(TenantOwned):
 
     `waiting_since` is when the oldest customer's message came that nobody has answered; null where none waits.
     `hand_off` is what an agent needs to take over: {reasons, summary}, as the last hand-off left it. `external_id` is a
-    help desk's own id of it, under `source`. `version` grows with each change of an agent's.
+    help desk's own id of it, under `source`; where its ticket changes hands, each customer has a conversation under it.
+    `version` grows with each change of an agent's.
     """
 
     subject_key = models.BinaryField()
@@ -56,7 +57,9 @@ class Conversation(TenantOwned):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "source", "external_id"], name="conversation_external"),
+            models.UniqueConstraint(
+                fields=["tenant", "source", "external_id", "subject_key"], name="conversation_ticket"
+            ),
             models.CheckConstraint(
                 condition=models.Q(satisfaction=None) | models.Q(satisfaction__range=(1, 5)),
                 name="conversation_satisfaction",
@@ -96,7 +99,7 @@ class Message(TenantOwned):
     )
     number = models.PositiveIntegerField()
     role = models.CharField(max_length=8, choices=Role.choices)
-    author = models.CharField(max_length=200, blank=True, help_text="the agent's name, where there is one")
+    author = models.CharField(max_length=200, blank=True, help_text="the name of the agent, or of another in a ticket")
     text = models.TextField()
     client_id = models.CharField(max_length=200, db_collation="C")
     event_id = models.UUIDField(help_text="of the event in the behaviour log")

@@ -70,7 +70,7 @@ def open_conversation(
 ) -> Conversation:
     """Open a conversation of a customer: `subject` holds user_id, anonymous_id or both, and perhaps session_id.
 
-    One that a help desk has already opened under `external_id` is given back. Safe to race.
+    The one that a help desk has already opened for this customer under `external_id` is given back. Safe to race.
     """
     kind = next(kind for kind in SUBJECT_IDS if kind in subject)
     both = all(kind in subject for kind in SUBJECT_IDS)
@@ -89,7 +89,9 @@ def open_conversation(
     with transaction.atomic():
         if external_id is not None:
             Conversation.objects.bulk_create([conversation], ignore_conflicts=True)
-            found = Conversation.objects.get(source=source, external_id=external_id)
+            found = Conversation.objects.get(
+                source=source, external_id=external_id, subject_key=conversation.subject_key
+            )
             if found.id != conversation.id:
                 return found
         else:
@@ -125,6 +127,16 @@ def add_message(
         if reply is None:
             supersede_replies(conversation)
     return Added(message, is_new=True)
+
+
+def close_former(conversation: Conversation) -> None:
+    """Close what other customers have under the same id of the help desk: what was drafted for them must not be sent
+    into a ticket that is no longer theirs."""
+    same = Conversation.objects.filter(source=conversation.source, external_id=conversation.external_id)
+    others = same.exclude(id=conversation.id).exclude(status=ConversationStatus.CLOSED)
+    for other in others.values_list("id", flat=True):
+        note = "the help desk has given the ticket to another customer"
+        move(conversation_id=other, to=ConversationStatus.CLOSED, actor=conversation.source, note=note)
 
 
 def _check_rate(conversation: Conversation) -> None:

@@ -200,3 +200,45 @@ def test_a_worker_replies_once_and_webhooks_hear_of_it(api: ApiClient, tenant: T
     ]
     assert {each["conversation"]["external_id"] for each in told} == {"44"}
     assert told[-1]["hand_off"]["reasons"][0]["code"] == "asked_for_human"
+
+
+ANOTHER = "361"
+
+
+def of_another(payload: dict[str, Any], body: str, id: str) -> dict[str, Any]:
+    comment = changed(changed(payload, "event.comment.id", id), "event.comment.body", body)
+    return changed(changed(comment, "event.comment.author.id", ANOTHER), "event.comment.author.name", "Bob")
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_a_ticket_that_changes_its_customer_goes_on_in_a_conversation_of_the_new_one(
+    api: ApiClient, tenant: Tenant
+) -> None:
+    first = api.post("conversations/inbound/zendesk", ZENDESK)
+    answer(tenant, first)
+    theirs = changed(of_another(ZENDESK, "And where is mine?", "18457"), "detail.requester_id", ANOTHER)
+    second = api.post("conversations/inbound/zendesk", theirs)
+    assert api.post("conversations/inbound/zendesk", ZENDESK).json()["result"] == "duplicate"
+
+    former, new = (
+        api.get(f"conversations/{each.json()['message']['conversation_id']}").json() for each in (first, second)
+    )
+    assert former["external_id"] == new["external_id"] == "5158"
+    assert (former["status"], new["status"]) == ("closed", "open")
+    assert former["subject"] != new["subject"]
+    assert [each["text"] for each in new["messages"]] == ["And where is mine?"]
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_what_somebody_copied_in_writes_is_never_answered_without_an_agent(api: ApiClient, tenant: Tenant) -> None:
+    api.post("conversations/inbound/zendesk", ZENDESK)
+    stored = api.post(
+        "conversations/inbound/zendesk", of_another(ZENDESK, "How many days do I have for a return?", "18457")
+    )
+    answer(tenant, stored)
+    assert stored.json()["message"]["author"] == "Bob"
+    with tenant_scope(tenant.id):
+        reply = Reply.objects.select_related("conversation").get()
+    assert reply.status == "waiting"
+    assert reply.conversation.status == "handed_off"
+    assert "Bob, who is not the customer" in reply.conversation.hand_off["reasons"][0]["text"]
