@@ -8,12 +8,13 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from apps.service.conversations.models import Conversation
-from apps.service.conversations.selectors import has_gone_on
+from apps.service.conversations.selectors import ANSWERED_WITHIN, has_gone_on, left_unanswered
 from apps.service.knowledge import encoding, usual
 from apps.service.learning.retraining import retrain_cross_encoder_if_due, retrain_if_due
 from apps.service.learning.services import learn_lately
 from apps.service.replies import jobs
 from apps.service.replies.services import NothingToAnswer, reply_to
+from apps.service.replies.settings import current_settings
 from serving.text_vectors import load_encoder
 from tenancy.scope import tenant_scope
 from tenancy.selectors import active_tenant_ids
@@ -96,7 +97,7 @@ def generate_reply(reply_id: str) -> None:
     jobs.run_job(UUID(reply_id))
 
 
-@tenant_task(name="service.answer_conversation", queue="default", expires=3600.0)
+@tenant_task(name="service.answer_conversation", queue="default", expires=ANSWERED_WITHIN.total_seconds())
 def answer_conversation(conversation_id: str, message_id: str) -> None:
     """Reply to what came in from a help desk, which waits for no answer of the API; to several messages in a row once,
     when the last of them has waited."""
@@ -106,6 +107,20 @@ def answer_conversation(conversation_id: str, message_id: str) -> None:
         reply_to(conversation_id=UUID(conversation_id))
     except (Conversation.DoesNotExist, NothingToAnswer) as error:
         log.info("nothing_to_answer", conversation=conversation_id, reason=str(error))
+
+
+@shared_task(name="service.answer_left", queue="default")
+def answer_left() -> None:
+    enqueue_for_each_tenant(answer_left_of_tenant)
+
+
+@tenant_task(name="service.answer_left_of_tenant", queue="default", expires=60.0)
+def answer_left_of_tenant() -> None:
+    """What a broker that was away has lost."""
+    if not current_settings().answers_inbound:
+        return
+    for conversation_id, message_id in left_unanswered():
+        enqueue(answer_conversation, conversation_id=str(conversation_id), message_id=str(message_id))
 
 
 @shared_task(name="service.settle_late_replies", queue="default")

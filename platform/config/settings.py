@@ -295,6 +295,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "learn-from-agents": {"task": "service.learn", "schedule": 60.0},
     "retrain-reply-models": {"task": "service.retrain", "schedule": 900.0},
     "settle-late-replies": {"task": "service.settle_late_replies", "schedule": 15.0},
+    "answer-left-messages": {"task": "service.answer_left", "schedule": 60.0},
     "pace-ads": {"task": "ads.pace", "schedule": 30.0},
     "return-expired-ads": {"task": "ads.return_expired", "schedule": 15.0},
     "settle-ad-conversions": {"task": "ads.settle_conversions", "schedule": 15.0},

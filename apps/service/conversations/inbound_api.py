@@ -12,11 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.errors import CONTENT_TYPE
+from api.schema import ProblemSerializer
 from apps.service.conversations import services
 from apps.service.conversations.api import TAGS, WRITE, conversation_refusals
 from apps.service.conversations.inbound import DESKS, BadPayload, InboundMessage, read_inbound
 from apps.service.conversations.models import ConversationStatus, Role
-from apps.service.conversations.selectors import was_said_here
+from apps.service.conversations.selectors import has_reply, was_said_here
 from apps.service.conversations.serializers import MessageSerializer
 from apps.service.replies.settings import current_settings
 from tenancy.tasks import enqueue
@@ -44,6 +46,8 @@ class InboundView(APIView):
         responses={
             201: InboundAnswerSerializer,
             200: OpenApiResponse(InboundAnswerSerializer, "It was stored before, or brings no message"),
+            (409, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, "Another message is stored under this id"),
+            (422, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, "The customer of this conversation was erased"),
         },
     )
     def post(self, request: Request, desk: str) -> Response:
@@ -87,7 +91,9 @@ def _take(desk: str, inbound: InboundMessage) -> services.Added | None:
             # The reply rests on the customer's data: whether the other may read it is for an agent to say.
             note = f"{inbound.author or 'Somebody'}, who is not the customer, has written"
             services.move(conversation_id=conversation.id, to=ConversationStatus.HANDED_OFF, actor=desk, note=note)
-    if added.is_new and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
+    # A desk sends again what was stored and then failed: the task that was to answer it may be lost.
+    waits = added.is_new or (conversation.waiting_since is not None and not has_reply(added.message.id))
+    if waits and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
         task: Any = signature("service.answer_conversation", queue="default", countdown=settings.INBOUND_PAUSE)
         enqueue(task, conversation_id=str(conversation.id), message_id=str(added.message.id))
     return added

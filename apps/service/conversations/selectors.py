@@ -1,12 +1,28 @@
 """Reads of conversations."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
 
-from apps.service.conversations.models import CONSOLE_ID, REPLY_ID, Conversation, ConversationEvent, Message, Role
+from apps.service.conversations.inbound import DESKS
+from apps.service.conversations.models import (
+    CONSOLE_ID,
+    REPLY_ID,
+    Conversation,
+    ConversationEvent,
+    ConversationStatus,
+    Message,
+    Role,
+)
+from apps.service.replies.models import Reply
 
+# What came in from a help desk is answered within this time, or by agents.
+ANSWERED_WITHIN = timedelta(hours=1)
+LOST_AFTER = timedelta(minutes=1)
+MOST_LEFT = 200
 ECHOES_READ = 10
 
 
@@ -48,6 +64,29 @@ def has_gone_on(conversation_id: UUID, message_id: UUID) -> bool:
     """Whether the customer has written more since this message."""
     said = Message.objects.filter(conversation_id=conversation_id, role=Role.CUSTOMER).order_by("-number")
     return said.values_list("id", flat=True).first() != message_id
+
+
+def has_reply(message_id: UUID) -> bool:
+    return Reply.objects.filter(message_id=message_id).exists()
+
+
+def left_unanswered() -> list[tuple[UUID, UUID]]:
+    """(conversation, its customer's newest message) of help desks, where nothing was made of the message within
+    LOST_AFTER; not of those that are older than ANSWERED_WITHIN. At most MOST_LEFT; one query."""
+    now = timezone.now()
+    replied = Reply.objects.filter(conversation=OuterRef("pk"), created_at__gte=OuterRef("last_message_at"))
+    of_customer = Message.objects.filter(conversation=OuterRef("pk"), role=Role.CUSTOMER).order_by("-number")
+    left = (
+        Conversation.objects.filter(
+            source__in=DESKS,
+            waiting_since__isnull=False,
+            last_message_at__range=(now - ANSWERED_WITHIN, now - LOST_AFTER),
+        )
+        .exclude(status=ConversationStatus.CLOSED)
+        .exclude(Exists(replied))
+    )
+    newest = Subquery(of_customer.values("id")[:1])
+    return list(left.order_by("last_message_at").values_list("id", newest)[:MOST_LEFT])
 
 
 def was_said_here(conversation_id: UUID, text: str) -> bool:

@@ -1,13 +1,17 @@
 """Messages as two help desks send them, and what webhooks are told."""
 
 import json
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery.signals import before_task_publish
+from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, Message
 from apps.service.replies.models import Reply
-from apps.service.tasks import answer_conversation
+from apps.service.tasks import answer_conversation, answer_left_of_tenant
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
@@ -242,3 +246,40 @@ def test_what_somebody_copied_in_writes_is_never_answered_without_an_agent(api: 
     assert reply.status == "waiting"
     assert reply.conversation.status == "handed_off"
     assert "Bob, who is not the customer" in reply.conversation.hand_off["reasons"][0]["text"]
+
+
+@pytest.fixture
+def sent() -> Iterator[list[str]]:
+    """Messages that workers were asked to answer."""
+    found: list[str] = []
+
+    def note(sender: str, body: Any, **_: Any) -> None:
+        if sender == "service.answer_conversation":
+            found.append(body[1]["message_id"])
+
+    before_task_publish.connect(note)
+    yield found
+    before_task_publish.disconnect(note)
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_a_message_whose_task_was_lost_is_answered_when_it_comes_again_and_by_a_sweep(
+    api: ApiClient, tenant: Tenant, sent: list[str]
+) -> None:
+    stored = api.post("conversations/inbound/zendesk", ZENDESK)
+    api.post("conversations/inbound/zendesk", ZENDESK)
+    message = stored.json()["message"]["id"]
+    assert sent == [message] * 2
+
+    def sweep(minutes_later: int) -> list[str]:
+        sent.clear()
+        with tenant_scope(tenant.id):
+            Conversation.objects.update(last_message_at=timezone.now() - timedelta(minutes=minutes_later))
+        answer_left_of_tenant.apply(headers={"tenant_id": tenant.id}, throw=True)
+        return list(sent)
+
+    assert [sweep(minutes) for minutes in (0, 2, 61)] == [[], [message], []]
+    answer(tenant, stored)
+    sent.clear()
+    api.post("conversations/inbound/zendesk", ZENDESK)
+    assert sent == sweep(2) == []
