@@ -36,15 +36,16 @@ REPORT = f"""
     ),
     fared AS (
         SELECT drafted.*, 1.0::float8 AS asked,
-            (said.by_bot > 0 AND said.by_agents = 0 AND conversation.handed_off_at IS NULL)::integer::float8
-                AS contained,
+            coalesce(said.bot_has_answered AND said.by_agents = 0 AND conversation.handed_off_at IS NULL, false)
+                ::integer::float8 AS contained,
             (conversation.satisfaction IS NOT NULL)::integer::float8 AS rated,
             coalesce(conversation.satisfaction, 0)::float8 AS rating
         FROM drafted
         JOIN service_conversation AS conversation
             ON conversation.tenant_id = %(tenant)s AND conversation.id = drafted.id
         CROSS JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE role = 'agent') AS by_agents, count(*) FILTER (WHERE role = 'bot') AS by_bot
+            SELECT count(*) FILTER (WHERE role = 'agent') AS by_agents, max(number) FILTER (WHERE role = 'bot')
+                > max(number) FILTER (WHERE role = 'customer') AS bot_has_answered
             FROM service_message AS message
             WHERE message.tenant_id = %(tenant)s AND message.conversation_id = drafted.id
         ) AS said

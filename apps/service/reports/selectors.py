@@ -41,7 +41,8 @@ REPORT = """
     ),
     said AS (
         SELECT message.conversation_id AS id, min(message.created_at) FILTER (WHERE role = 'customer') AS asked_at,
-            count(*) FILTER (WHERE role = 'agent') AS by_agents, count(*) FILTER (WHERE role = 'bot') AS by_bot
+            count(*) FILTER (WHERE role = 'agent') AS by_agents, max(number) FILTER (WHERE role = 'bot')
+                > max(number) FILTER (WHERE role = 'customer') AS bot_has_answered
         FROM opened JOIN service_message AS message
             ON message.tenant_id = %(tenant)s AND message.conversation_id = opened.id
         GROUP BY message.conversation_id
@@ -56,8 +57,7 @@ REPORT = """
         GROUP BY reply.conversation_id
     )
     SELECT GROUPING(begins) = 1, begins, GROUPING(key) = 1, key, count(*), count(said.asked_at),
-        count(*) FILTER (WHERE said.asked_at IS NOT NULL AND said.by_bot > 0 AND said.by_agents = 0
-            AND opened.handed_off_at IS NULL),
+        count(*) FILTER (WHERE said.bot_has_answered AND said.by_agents = 0 AND opened.handed_off_at IS NULL),
         count(*) FILTER (WHERE opened.handed_off_at IS NOT NULL),
         count(*) FILTER (WHERE opened.first_response_at >= said.asked_at),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM opened.first_response_at - said.asked_at))
@@ -75,9 +75,10 @@ REPORT = """
 
 @dataclass(frozen=True)
 class Figures:
-    """Of conversations: those that were opened, in which a customer wrote, that the bot answered and no agent saw
-    (`contained`), that were handed off, answered, and rated. Of drafts: accepted, edited, rejected, and the sum of edit
-    distances of those that were sent. Times in seconds; None where nothing is there to tell them from."""
+    """Of conversations: those that were opened, in which a customer wrote, whose last message of the customer the bot
+    answered and no agent saw (`contained`), that were handed off, answered, and rated. Of drafts: accepted, edited,
+    rejected, and the sum of edit distances of those that were sent. Times in seconds; None where nothing is there to
+    tell them from."""
 
     conversations: int = 0
     asked: int = 0

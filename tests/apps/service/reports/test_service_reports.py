@@ -101,7 +101,8 @@ def expected(conversations: list[tuple[Any, ...]]) -> dict[str, Any]:
     """From (id, first_response_at, handed_off_at, satisfaction), each figure by a statement of its own."""
     ids = [row[0] for row in conversations]
     chosen = "(" + ",".join(f"'{each}'" for each in ids) + ")"
-    said = rows(f"SELECT conversation_id, role, created_at FROM service_message WHERE conversation_id IN {chosen}")
+    columns = "conversation_id, role, created_at"
+    said = rows(f"SELECT {columns} FROM service_message WHERE conversation_id IN {chosen} ORDER BY number")
     drafts = rows(
         f"SELECT status, edit_distance, tokens FROM service_reply WHERE conversation_id IN {chosen} ORDER BY id"
     )
@@ -110,7 +111,8 @@ def expected(conversations: list[tuple[Any, ...]]) -> dict[str, Any]:
         for row in conversations
         if any(id == row[0] and role == "customer" for id, role, _ in said)
     }
-    roles = {id: {role for other, role, _ in said if other == id} for id in ids}
+    roles = {id: [role for other, role, _ in said if other == id] for id in ids}
+    last_not_agents = {id: [role for role in roles[id] if role != "agent"][-1:] for id in ids}
     waits = [
         (row[1] - asked[row[0]]).total_seconds()
         for row in conversations
@@ -120,7 +122,7 @@ def expected(conversations: list[tuple[Any, ...]]) -> dict[str, Any]:
     counts = {name: sum(status == name for status, _, _ in drafts) for name in JUDGED}
     ratings = [row[3] for row in conversations if row[3] is not None]
     contained = sum(
-        row[0] in asked and "bot" in roles[row[0]] and "agent" not in roles[row[0]] and row[2] is None
+        row[0] in asked and last_not_agents[row[0]] == ["bot"] and "agent" not in roles[row[0]] and row[2] is None
         for row in conversations
     )
     answers = sum(role == "agent" for _, role, _ in said)
