@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 
 from tenancy.models import Membership, Role
+from tenancy.scope import current_tenant_id
 
 
 def membership_of(request: HttpRequest) -> Membership | None:
@@ -19,3 +20,10 @@ def has_role(request: HttpRequest, role: Role) -> bool:
 def actor_name(request: HttpRequest) -> str:
     """How the operator is named in histories."""
     return request.user.get_username()
+
+
+def operator_names() -> list[str]:
+    """Those of the tenant in scope who may do more than read, named as in histories."""
+    roles = [role for role in Role if role.rank >= Role.OPERATOR.rank]
+    members = Membership.objects.filter(tenant_id=current_tenant_id(), role__in=roles, user__is_active=True)
+    return list(members.order_by("user__username").values_list("user__username", flat=True))

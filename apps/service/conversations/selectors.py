@@ -1,10 +1,11 @@
 """Reads of conversations."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.service.conversations.inbound import DESKS
@@ -58,6 +59,14 @@ def messages_of(conversation_id: UUID) -> QuerySet[Message]:
 def last_messages(conversation_id: UUID, count: int) -> list[Message]:
     """The last `count` messages, oldest first; one query."""
     return list(Message.objects.filter(conversation_id=conversation_id).order_by("-number")[:count])[::-1]
+
+
+def unanswered_since(conversation_id: UUID) -> datetime | None:
+    """When the oldest message of the customer came after which nobody else has written; None where none waits."""
+    said = Message.objects.filter(conversation_id=conversation_id)
+    answers = said.exclude(role=Role.CUSTOMER).order_by("-number").values("number")[:1]
+    waiting = said.filter(number__gt=Coalesce(Subquery(answers), 0)).order_by("number")
+    return waiting.values_list("created_at", flat=True).first()
 
 
 def has_gone_on(conversation_id: UUID, message_id: UUID) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -15,12 +15,15 @@ from apps.service.conversations.cleaning import clean_text
 from apps.service.conversations.events import message_event_type, store_event
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
 from apps.service.conversations.outbox import tell_hand_off, tell_message
+from apps.service.conversations.selectors import unanswered_since
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.summaries import summary_of
 from behavior.judging import SUBJECT_IDS
 from behavior.parsing import Invalid
+from decisions.selectors import find_decisions
 from tenancy.secrets import subject_key
 
+SERVICE = "service"
 MOST_MESSAGES = 2_000
 # Where an agent may bring a conversation from where it is.
 MOVES: dict[str, tuple[str, ...]] = {
@@ -196,25 +199,34 @@ def _follow(conversation: Conversation, message: Message) -> None:
     conversation.last_message_at = now
     if message.role == Role.CUSTOMER:
         conversation.waiting_since = conversation.waiting_since or now
+        if conversation.status == ConversationStatus.CLOSED and conversation.assignee:
+            # Who was done with it does not keep the bot from answering what comes weeks later.
+            note = "the customer has written in what was closed"
+            _tell(conversation, ConversationEvent.Kind.ASSIGNED, SERVICE, before=conversation.assignee, note=note)
+            conversation.assignee = ""
         if conversation.status in (ConversationStatus.WAITING, ConversationStatus.CLOSED):
             conversation.status, conversation.closed_at = ConversationStatus.OPEN, None
     else:
+        if conversation.waiting_since is not None:
+            conversation.first_response_at = conversation.first_response_at or now
         conversation.waiting_since = None
-        conversation.first_response_at = conversation.first_response_at or now
         # What was handed off stays an agent's until the agent moves it.
         if conversation.status == ConversationStatus.OPEN:
             conversation.status = ConversationStatus.WAITING
     conversation.save(
-        update_fields=["message_count", "last_message_at", "waiting_since", "first_response_at", "status", "closed_at"]
+        update_fields=[
+            *("message_count", "last_message_at", "waiting_since", "first_response_at"),
+            *("status", "assignee", "closed_at"),
+        ]
     )
 
 
-def supersede_replies(conversation: Conversation, *, but: UUID | None = None) -> None:
+def supersede_replies(conversation: Conversation, *, but: UUID | None = None, at: datetime | None = None) -> None:
     """Replies that are under way, and drafts that nobody has judged, answer nothing that waits any more; one
     statement. The conversation's row must be locked."""
     waiting = Reply.objects.filter(conversation=conversation, status__in=(ReplyStatus.UNDER_WAY, ReplyStatus.WAITING))
     others = waiting.exclude(id=but) if but else waiting
-    others.update(status=ReplyStatus.SUPERSEDED, settled_at=timezone.now())
+    others.update(status=ReplyStatus.SUPERSEDED, settled_at=at or timezone.now())
 
 
 def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | None = None) -> Conversation:
@@ -232,7 +244,8 @@ def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | N
 
 
 def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = None, note: str = "") -> Conversation:
-    """Bring the conversation to another status; replies in one that is closed are superseded.
+    """Bring the conversation to another status; replies in one that is closed are superseded, until it is opened again.
+    Its clock runs while it is open and a message of the customer has no answer, and while it is handed off.
 
     Raises ValidationError for a move that there is not, and CustomerUnknown for a hand-off.
     """
@@ -243,19 +256,35 @@ def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = No
         if to not in MOVES[conversation.status]:
             allowed = ", ".join(MOVES[conversation.status])
             raise ValidationError({"status": f"from {conversation.status} it can become {allowed}; not {to}"})
+        now, unanswered = timezone.now(), unanswered_since(conversation.id)
         if to == ConversationStatus.HANDED_OFF:
             reasons = [{"code": "asked", "text": note or "an agent was asked for"}]
             event = hand_over(conversation, {"reasons": reasons, "summary": summary_of(conversation)}, actor)
-            store_event(conversation, "hand_off", of=event.id, at=timezone.now())
+            conversation.waiting_since = unanswered or now
+            store_event(conversation, "hand_off", of=event.id, at=now)
             return
         _tell(conversation, ConversationEvent.Kind.MOVED, actor, before=conversation.status, after=to, note=note)
+        if conversation.closed_at and unanswered:
+            _bring_back_reply(conversation)
         conversation.status = to
-        conversation.closed_at = timezone.now() if to == ConversationStatus.CLOSED else None
+        conversation.waiting_since = unanswered if to == ConversationStatus.OPEN else None
+        conversation.closed_at = now if to == ConversationStatus.CLOSED else None
         if to == ConversationStatus.CLOSED:
-            conversation.waiting_since = None
-            supersede_replies(conversation)
+            supersede_replies(conversation, at=now)
 
     return _change(conversation_id, version, change)
+
+
+def _bring_back_reply(conversation: Conversation) -> None:
+    """A message has one reply: what closing has superseded waits again, as a draft, or for whoever writes it."""
+    superseded = Reply.objects.filter(
+        conversation=conversation, status=ReplyStatus.SUPERSEDED, settled_at=conversation.closed_at
+    )
+    for reply in superseded:
+        is_made = reply.decision_id in find_decisions([reply.decision_id])
+        reply.status = ReplyStatus.WAITING if is_made else ReplyStatus.UNDER_WAY
+        reply.settled_at = None
+        reply.save(update_fields=["status", "settled_at"])
 
 
 def rate(*, conversation_id: UUID, satisfaction: int, actor: str, version: int | None = None) -> Conversation:

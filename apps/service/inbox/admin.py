@@ -18,7 +18,7 @@ from apps.service.conversations.services import ConversationChanged, MessageConf
 from apps.service.inbox import filters, selectors
 from apps.service.inbox.page import clock_of, conversation_context, filled_macros, thread_context, tone_of
 from apps.service.inbox.presence import look
-from apps.service.inbox.services import answer
+from apps.service.inbox.services import answer, give_back
 from apps.service.knowledge.models import SourceAudience, SourceKind
 from apps.service.knowledge.selectors import search
 from apps.service.replies.judging import AlreadyJudged, SourceWithdrawn, accept_reply, edit_reply, reject_reply
@@ -26,7 +26,7 @@ from apps.service.replies.models import Reply
 from apps.service.replies.settings import current_settings
 from console.base import TenantModelAdmin
 from console.figures import percent
-from console.rights import actor_name
+from console.rights import actor_name, operator_names
 from console.site import register
 from console.theme import display
 
@@ -94,6 +94,7 @@ class ConversationAdmin(TenantModelAdmin):
             context |= conversation_context(conversation, others) | {
                 "status_type": STATUS_COLOURS[conversation.get_status_display()],
                 "may_answer": self.has_operator_permission(request),
+                "operators": operator_names(),
                 "kept_text": request.session.get(KEPT, {}).get(str(conversation.id), ""),
             }
             _forget(request, conversation)
@@ -273,10 +274,26 @@ def _take(conversation: Conversation, given: Any, actor: str) -> str:
     return "The conversation is yours."
 
 
+def _give(conversation: Conversation, given: Any, actor: str) -> str:
+    to = given.get("assignee", "")
+    if to and to not in operator_names():
+        raise ValidationError(f"'{to}' answers no conversations here; choose somebody of the list.")
+    assign(conversation_id=conversation.id, assignee=to, actor=actor, version=_version(given))
+    return f"{to} has the conversation." if to else "Nobody has the conversation."
+
+
+def _note(given: Any) -> str:
+    return str(given.get("note", ""))[:2_000]
+
+
+def _give_back(conversation: Conversation, given: Any, actor: str) -> str:
+    give_back(conversation_id=conversation.id, actor=actor, version=_version(given), note=_note(given))
+    return "It is no agent's any more: the bot may answer again."
+
+
 def _mover(to: str, words: str) -> Callable[[Conversation, Any, str], str]:
     def act(conversation: Conversation, given: Any, actor: str) -> str:
-        note = given.get("note", "")[:2_000]
-        move(conversation_id=conversation.id, to=to, actor=actor, version=_version(given), note=note)
+        move(conversation_id=conversation.id, to=to, actor=actor, version=_version(given), note=_note(given))
         return words
 
     return act
@@ -288,6 +305,8 @@ ACTS: dict[str, Callable[[Conversation, Any, str], str]] = {
     "reject": _reject,
     "answer": _answer,
     "take": _take,
+    "give": _give,
+    "give_back": _give_back,
     "close": _mover(ConversationStatus.CLOSED, "The conversation is closed."),
     "reopen": _mover(ConversationStatus.OPEN, "The conversation is open again."),
 }

@@ -1,15 +1,28 @@
-"""Writes of the inbox: an agent's own answer."""
+"""Writes of the inbox: an agent's own answer, and giving a conversation back to the bot."""
 
 from uuid import UUID
 
 from django.db import transaction
 
 from apps.service.conversations import services as conversations
-from apps.service.conversations.models import Conversation, Message, Role
+from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
+from apps.service.conversations.selectors import unanswered_since
 from apps.service.conversations.services import ConversationChanged
 from apps.service.replies.judging import reject_reply
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.slots import as_given, check_filled
+
+
+def give_back(*, conversation_id: UUID, actor: str, version: int, note: str = "") -> None:
+    """Leave what was handed off to the bot again: nobody has it, and it is open where a message waits.
+
+    Raises Conversation.DoesNotExist, ConversationChanged and ValidationError.
+    """
+    with transaction.atomic():
+        conversations.assign(conversation_id=conversation_id, assignee="", actor=actor, version=version)
+        waits = unanswered_since(conversation_id) is not None
+        to = ConversationStatus.OPEN if waits else ConversationStatus.WAITING
+        conversations.move(conversation_id=conversation_id, to=to, actor=actor, note=note)
 
 
 def answer(

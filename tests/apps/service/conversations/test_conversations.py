@@ -194,7 +194,8 @@ def test_agents_assign_move_and_close_and_all_of_it_is_kept(api: ApiClient, tena
     say(api, conversation, "One more thing", "m-2")
     assert api.get(f"conversations/{conversation}").json()["status"] == "open"
     events = api.get(f"conversations/{conversation}/events").json()["results"]
-    assert [each["kind"] for each in events] == ["rated", "moved", "assigned"]
+    assert [each["kind"] for each in events] == ["assigned", "rated", "moved", "assigned"]
+    assert (events[0]["before"], events[0]["after"]) == ("anna", "")
     with tenant_scope(tenant.id):
         assert Event.objects.get(type="satisfaction").value == 4.0
 
@@ -272,3 +273,25 @@ def test_a_customer_who_floods_is_refused_for_a_while_and_others_are_not(
     with connected_as("owner"), tenant_scope(tenant.id):
         Message.objects.filter(client_id="m-0").update(created_at=timezone.now() - timedelta(seconds=61))
     assert say(api, second, "Hello?", "m-9").status_code == 201
+
+
+def test_the_clock_runs_while_something_waits_and_from_a_hand_off(api: ApiClient) -> None:
+    conversation = opened(api)
+
+    def moved(to: str) -> Any:
+        return api.patch(f"conversations/{conversation}", {"status": to}).json()["waiting_since"]
+
+    assert moved("handed_off") is not None
+    assert moved("open") is None
+    asked_at = say(api, conversation, "Hello").json()["created_at"]
+    assert moved("waiting") is None
+    assert moved("handed_off") == moved("open") == asked_at
+
+
+def test_a_greeting_is_no_first_response(api: ApiClient) -> None:
+    conversation = opened(api)
+    say(api, conversation, "Hello! What can I do for you?", "m-1", role="bot")
+    assert api.get(f"conversations/{conversation}").json()["first_response_at"] is None
+    say(api, conversation, "Where is my order?", "m-2")
+    answer = say(api, conversation, "On its way.", "m-3", role="agent").json()
+    assert api.get(f"conversations/{conversation}").json()["first_response_at"] == answer["created_at"]

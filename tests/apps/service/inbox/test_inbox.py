@@ -275,3 +275,45 @@ def test_closing_ends_the_wait_and_an_agents_message_by_the_api_supersedes_the_d
     with tenant_scope(tenant.id):
         closed = Conversation.objects.get(id=desk.id)
     assert (closed.status, closed.waiting_since) == ("closed", None)
+
+
+def test_what_an_agent_took_is_given_to_another_and_back_to_the_bot(
+    tenant: Tenant, desk: Desk, shop: Any, sending: None, agent: Callable[..., Agent]
+) -> None:
+    ann, ben = agent("ann"), agent("ben")
+    assert desk.ask("I want to talk to a human")["status"] == "handed_off"
+    ann.act(desk, "take", **ann.open(desk))
+    refused = ann.act(desk, "give", assignee="nobody@else.example", **ann.open(desk))
+    assert "answers no conversations here" in refused
+    assert f"{ben.name} has the conversation" in ann.act(desk, "give", assignee=ben.name, **ann.open(desk))
+    assert desk.read()["assignee"] == ben.name
+
+    assert "the bot may answer again" in ben.act(desk, "give_back", **ben.open(desk))
+    assert (desk.read()["assignee"], desk.read()["status"]) == ("", "open")
+    assert desk.ask("How many days do I have to return an item after delivery?")["status"] == "sent"
+
+
+def test_what_was_closed_is_nobodys_when_its_customer_writes_again(
+    tenant: Tenant, desk: Desk, shop: Any, sending: None, agent: Callable[..., Agent]
+) -> None:
+    ann = agent("ann")
+    desk.say("Hello")
+    ann.act(desk, "take", **ann.open(desk))
+    ann.act(desk, "close", **ann.open(desk))
+    assert desk.read()["assignee"] == ann.name
+    assert desk.ask("How many days do I have to return an item after delivery?")["status"] == "sent"
+    assert desk.read()["assignee"] == ""
+
+
+def test_what_was_closed_by_mistake_waits_again_with_its_draft(
+    tenant: Tenant, desk: Desk, shop: Any, agent: Callable[..., Agent]
+) -> None:
+    ann = agent("ann")
+    draft = desk.ask("Where is my order?")
+    waits = desk.read()["waiting_since"]
+    ann.act(desk, "close", **ann.open(desk))
+    assert ann.open(desk).get("reply") is None
+    ann.act(desk, "reopen", **ann.open(desk))
+    assert desk.read()["waiting_since"] == waits
+    assert ann.open(desk)["reply"] == draft["id"]
+    assert "The draft is sent." in ann.act(desk, "accept", **ann.open(desk))
