@@ -58,6 +58,7 @@ def run_job(reply_id: UUID) -> None:
     for backend in job.backends:
         with task_scope():
             if not _is_wanted(reply_id):
+                _keep_tokens(reply_id, tokens)
                 job.stream.tell(ENDED, {})
                 return
         written = generate(job.gathered, job.turns, backend, job.stream, Event())
@@ -70,7 +71,8 @@ def run_job(reply_id: UUID) -> None:
         written = None
     with task_scope():
         made = _made(job, written, failures)
-        _finish(reply_id, replace(made, notes={**made.notes, "tokens": tokens}), started)
+        if not _finish(reply_id, replace(made, notes={**made.notes, "tokens": tokens}), started):
+            _keep_tokens(reply_id, tokens)
     job.stream.tell(ENDED, {})
 
 
@@ -129,6 +131,11 @@ def _read_job(reply_id: UUID, *, with_backends: bool = True) -> Job | None:
 
 def _number(reply: Reply) -> int:
     return Message.objects.values_list("number", flat=True).get(id=reply.message_id)
+
+
+def _keep_tokens(reply_id: UUID, tokens: int) -> None:
+    """Those of a reply that came too late cost as much."""
+    Reply.objects.filter(id=reply_id).update(tokens=tokens)
 
 
 def _is_wanted(reply_id: UUID) -> bool:

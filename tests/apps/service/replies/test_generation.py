@@ -239,6 +239,7 @@ def test_a_newer_message_supersedes_what_is_being_written(
     assert desk.reply().json()["backend"] == "selection"
     with tenant_scope(tenant.id):
         assert Decision.objects.count() == 1
+        assert Reply.objects.get(id=asked["id"]).tokens > 0
 
 
 @pytest.mark.usefixtures("sending")
