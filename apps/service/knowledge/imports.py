@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.service.knowledge.cleaning import added
 from apps.service.knowledge.files import Row, read_file
-from apps.service.knowledge.models import KnowledgeImport, Source, SourceKind, SourceVersion
+from apps.service.knowledge.models import KnowledgeImport, Source, SourceKind, SourceStatus, SourceVersion
 from apps.service.knowledge.selectors import existing_by_external_id
 from apps.service.knowledge.services import Written, apply_changes, content_hash, new_source, store_sources
 
@@ -25,7 +26,8 @@ class ImportTooLarge(Exception):
 def import_files(
     *, files: Sequence[tuple[str, str]], actor: str, kind: str, publish: bool = False, **defaults: Any
 ) -> KnowledgeImport:
-    """Sources of the (name, content) of files. What is known by its id is changed, what is new is added.
+    """Sources of the (name, content) of files. What is known by its id is changed, what is new is added. `publish` is
+    for what is new and for drafts that are known; what is retired stays so.
 
     `defaults` (language, audience) count where a row says nothing. A row that changes nothing is a duplicate, and so
     is one without an id whose text is there already. Raises ImportTooLarge.
@@ -34,8 +36,8 @@ def import_files(
     for row in rows:
         row.fields = {"kind": kind, **defaults} | row.fields
     known = _known(rows)
-    hashes = _known_hashes(rows)
-    written: list[Written] = []
+    hashes = _known_hashes(rows, known)
+    written: dict[UUID, Written] = {}
     results = []
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
@@ -47,10 +49,12 @@ def import_files(
             results.append(result | {"result": "rejected", "reasons": _reasons(error)})
             continue
         result |= {"source_id": str(source.id), "stripped": added(row.stripped, source.stripped)}
+        if source.status == SourceStatus.RETIRED:
+            result["reasons"] = ["it is retired, so no search finds it; publish it by itself"]
         results.append(result | {"result": "ok" if action else "duplicate"})
         if action:
-            written.append(Written(source, action))
-    store_sources(written, actor=actor)
+            written.setdefault(source.id, Written(source, action))
+    store_sources(list(written.values()), actor=actor)
     counts = Counter(str(result["result"]) for result in results)
     return KnowledgeImport.objects.create(
         files=[name[:200] for name, _ in files],
@@ -95,12 +99,20 @@ def _judge(
             where = f"line {first.line}" if first.file == row.file else f"{first.file[:100]}, line {first.line},"
             raise ValidationError({"id": f"'{external_id[:50]}' is the id of {where} already"})
         if source := known.get((kind, external_id)):
-            return source, Action.CHANGED if apply_changes(source, fields) else None
+            changed = Action.CHANGED if apply_changes(source, fields) else None
+            return source, _published(source, publish) or changed
     source = new_source(kind=kind, actor=actor, publish=publish, external_id=external_id, **fields)
     if not external_id and (same := hashes.get(bytes(source.content_hash))):
-        return same, None
+        return same, _published(same, publish)
     hashes.setdefault(bytes(source.content_hash), source)
     return source, Action.CREATED
+
+
+def _published(source: Source, publish: bool) -> Action | None:
+    if not publish or source.status != SourceStatus.DRAFT:
+        return None
+    source.status = SourceStatus.PUBLISHED
+    return Action.PUBLISHED
 
 
 def _known(rows: Sequence[Row]) -> dict[tuple[str, str], Source]:
@@ -116,14 +128,17 @@ def _known(rows: Sequence[Row]) -> dict[tuple[str, str], Source]:
     }
 
 
-def _known_hashes(rows: Sequence[Row]) -> dict[bytes, Source]:
-    """Sources that say what a row without an id says, by the hash of it."""
+def _known_hashes(rows: Sequence[Row], known: Mapping[tuple[str, str], Source]) -> dict[bytes, Source]:
+    """Sources that say what a row without an id says, by the hash of it; not what is retired. Locked until the
+    transaction ends, and the same instances as in `known`, so that none is written twice."""
     hashes = [
         content_hash(row.fields["kind"], row.fields.get("title", ""), row.fields.get("body", ""))
         for row in rows
         if not row.fields.get("external_id")
     ]
-    return {bytes(source.content_hash): source for source in Source.objects.filter(content_hash__in=hashes)}
+    named = {source.id: source for source in known.values()}
+    found = Source.objects.select_for_update().filter(content_hash__in=hashes).exclude(status=SourceStatus.RETIRED)
+    return {bytes(source.content_hash): named.get(source.id, source) for source in found.order_by("id")}
 
 
 def _reasons(error: ValidationError) -> list[str]:

@@ -186,14 +186,16 @@ class KnowledgeImportBodySerializer(StrictSerializer):
     kind = serializers.ChoiceField(SourceKind.choices, default=SourceKind.ARTICLE, help_text="where a row says none")
     language = serializers.ChoiceField(SourceLanguage.choices, required=False, help_text="where a row says none")
     audience = serializers.ChoiceField(SourceAudience.choices, required=False, help_text="where a row says none")
-    publish = serializers.BooleanField(default=False, help_text="false makes drafts of what is new")
+    publish = serializers.BooleanField(
+        default=False, help_text="false makes drafts of what is new, true publishes known drafts too"
+    )
 
 
 class ImportResultSerializer(serializers.Serializer):
     file = serializers.CharField()
     line = serializers.IntegerField(help_text="where the row begins, from 1")
     result = serializers.ChoiceField(["ok", "duplicate", "rejected"])
-    reasons = serializers.ListField(child=serializers.CharField(), help_text="why it was rejected")
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="why it was rejected, or is not found")
     external_id = serializers.CharField(allow_blank=True)
     source_id = serializers.UUIDField(allow_null=True)
     stripped = ObjectField()

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.service.knowledge.files import read_file
-from apps.service.knowledge.models import Source
+from apps.service.knowledge.models import Source, SourceVersion
+from apps.service.knowledge.services import set_status
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
@@ -83,6 +84,34 @@ def test_each_row_is_answered_for_and_a_repeated_import_changes_nothing(api: Api
 
     assert api.get(f"knowledge/imports/{made['id']}").json() == made
     assert [each["counts"]["ok"] for each in api.get("knowledge/imports").json()["results"]] == [1, 0, 3]
+
+
+def test_drafts_that_were_looked_at_are_published_by_the_same_file(api: ApiClient, tenant: Tenant) -> None:
+    rows = "id,title,body\na-1,Returns,30 days.\n,Delivery,By post.\n"
+    assert bring(api, ("all.csv", rows))["counts"]["ok"] == 2
+    assert bring(api, ("all.csv", rows), publish=True)["counts"] == {"ok": 2, "duplicate": 0, "rejected": 0}
+    assert bring(api, ("all.csv", rows), publish=True)["counts"]["duplicate"] == 2
+    with tenant_scope(tenant.id):
+        assert [source.status for source in Source.objects.all()] == ["published"] * 2
+        actions = SourceVersion.objects.order_by("source_id", "version").values_list("action", flat=True)
+        assert list(actions) == ["created", "published"] * 2
+    assert len(api.post("knowledge/searches", {"query": "30 days"}).json()["passages"]) == 1
+
+
+def test_what_is_retired_stays_so_and_its_row_says_it(api: ApiClient, tenant: Tenant) -> None:
+    rows = "id,title,body\na-1,Returns,30 days.\n,Delivery,By post.\n"
+    bring(api, ("all.csv", rows), publish=True)
+    with tenant_scope(tenant.id):
+        for source in Source.objects.all():
+            set_status(source_id=source.id, kind=source.kind, status="retired", actor="somebody")
+
+    named, new = bring(api, ("all.csv", rows.replace("30", "60")), publish=True)["results"]
+
+    assert (named["result"], named["reasons"]) == ("ok", ["it is retired, so no search finds it; publish it by itself"])
+    assert (new["result"], new["reasons"]) == ("ok", [])
+    with tenant_scope(tenant.id):
+        assert Source.objects.get(id=named["source_id"]).status == "retired"
+        assert Source.objects.get(id=new["source_id"]).status == "published"
 
 
 def test_markdown_and_html_are_read_as_a_reader_sees_them(api: ApiClient, tenant: Tenant) -> None:
