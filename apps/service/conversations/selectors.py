@@ -24,6 +24,8 @@ from apps.service.replies.models import Reply
 ANSWERED_WITHIN = timedelta(hours=1)
 LOST_AFTER = timedelta(minutes=1)
 MOST_LEFT = 200
+# A desk gives back what was written here within seconds; after the customer's next message the same may be meant anew.
+ECHOES_WITHIN = timedelta(minutes=5)
 ECHOES_READ = 10
 
 
@@ -100,10 +102,14 @@ def left_unanswered() -> list[tuple[UUID, UUID]]:
 
 def was_said_here(conversation_id: UUID, text: str) -> bool:
     """Whether one of the last ECHOES_READ messages of bot and agents that were written here, and not in a help desk,
-    says this, white space aside."""
+    says this, white space aside. Of what was said before the customer's last message only what is younger than
+    ECHOES_WITHIN counts."""
     words = text.split()
     here = Q(client_id__startswith=REPLY_ID) | Q(client_id__startswith=CONSOLE_ID)
-    said = Message.objects.filter(here, conversation_id=conversation_id).order_by("-number")
+    of_customer = Message.objects.filter(conversation_id=conversation_id, role=Role.CUSTOMER).order_by("-number")
+    lately = Q(number__gt=Coalesce(Subquery(of_customer.values("number")[:1]), 0))
+    lately |= Q(created_at__gt=timezone.now() - ECHOES_WITHIN)
+    said = Message.objects.filter(here, lately, conversation_id=conversation_id).order_by("-number")
     return any(each.split() == words for each in said.values_list("text", flat=True)[:ECHOES_READ])
 
 

@@ -15,6 +15,7 @@ from apps.service.tasks import answer_conversation, answer_left_of_tenant
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.database import connected_as
 from webhooks.models import WebhookDelivery
 from webhooks.services import create_webhook
 
@@ -157,6 +158,15 @@ def test_our_own_reply_that_the_desk_gives_back_is_not_stored_again(api: ApiClie
     assert echo.json() == {"result": "ignored", "message": None}
     other = api.post("conversations/inbound/zendesk", changed(staff, "event.comment.body", "I look after it."))
     assert other.json()["message"]["role"] == "agent"
+
+    # After the customer's next message, and some minutes, an agent who says the same means it.
+    later = changed(changed(ZENDESK, "event.comment.id", "18460"), "event.comment.body", "And of lamps?")
+    api.post("conversations/inbound/zendesk", later)
+    meant = changed(changed(staff, "event.comment.id", "18461"), "event.comment.body", sent["reply"])
+    assert api.post("conversations/inbound/zendesk", meant).json()["result"] == "ignored"
+    with connected_as("owner"), tenant_scope(tenant.id):
+        Message.objects.filter(role="bot").update(created_at=timezone.now() - timedelta(minutes=6))
+    assert api.post("conversations/inbound/zendesk", meant).json()["message"]["role"] == "agent"
 
 
 def answer(tenant: Tenant, stored: Any) -> None:
