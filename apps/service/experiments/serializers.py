@@ -47,7 +47,9 @@ class ArmMeasureSerializer(serializers.Serializer):
 class ArmMeasuresSerializer(serializers.Serializer):
     acceptance = ArmMeasureSerializer(help_text="accepted / drafts that were judged")
     edit_distance = ArmMeasureSerializer(help_text="mean of the drafts that were sent, 0 to 1")
-    containment = ArmMeasureSerializer(help_text="share of the conversations that the bot answered and no agent saw")
+    containment = ArmMeasureSerializer(
+        help_text="share of the conversations whose last message the bot answered and no agent saw"
+    )
     satisfaction = ArmMeasureSerializer(help_text="mean rating, 1 to 5")
 
 

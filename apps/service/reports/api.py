@@ -36,7 +36,7 @@ class ServiceReportRowSerializer(serializers.Serializer):
     key = serializers.CharField(allow_blank=True, help_text="the channel, language, intent or variant")
     conversations = serializers.IntegerField(help_text="opened in this time")
     asked = serializers.IntegerField(help_text="in which a customer wrote")
-    contained = serializers.IntegerField(help_text="that the bot answered and no agent had to see")
+    contained = serializers.IntegerField(help_text="whose last message the bot answered and no agent had to see")
     containment = serializers.FloatField(allow_null=True, help_text="contained / asked")
     handed_off = serializers.IntegerField()
     answered = serializers.IntegerField(help_text="by whomever")
