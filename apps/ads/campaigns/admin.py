@@ -70,6 +70,11 @@ class AdObjectAdmin(TenantModelAdmin):
         fields = self.get_fields(request, obj)
         return fields[: len(services.FIXED[self.model])] if self.has_change_permission(request, obj) else fields
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = self.get_fields(request, obj)
+        seen = ["seen_version"] if obj is not None and self.has_change_permission(request, obj) else []
+        return [(None, {"fields": [*fields, *seen]})]
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         form.actor = actor_name(request)

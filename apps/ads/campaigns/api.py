@@ -115,13 +115,15 @@ class ObjectView(IdempotentWrites, GenericAPIView):
     def patch(self, request: Request, id: UUID) -> Response:
         body = self.fields(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
+        changes = dict(body.validated_data)
         with refusals(self.model, id):
             changed = change(
                 self.model,
                 object_id=id,
                 actor=actor_of(request),
                 person=person_of(request),
-                changes=body.validated_data,
+                version=changes.pop("version", None),
+                changes=changes,
             )
         return Response(self.get_serializer(changed).data)
 
@@ -151,7 +153,7 @@ def views_of(
     model: type[AdObject],
     *,
     body: type[serializers.Serializer],
-    fields: type[serializers.Serializer],
+    fields: type[shapes.NamedSerializer],
     answer: type[serializers.Serializer],
     parameters: type[ListParameters] = ListParameters,
     example: tuple[str, dict[str, Any]],
@@ -159,6 +161,7 @@ def views_of(
     """The views of a list, of one and of its history, each described."""
     one, many = str(model._meta.verbose_name), str(model._meta.verbose_name_plural)
     own = {"model": model, "serializer_class": answer}
+    changed = shapes.change_of(fields)
     listed: Any = extend_schema_view(
         get=extend_schema(
             operation_id=f"list_ad_{many}",
@@ -184,7 +187,7 @@ def views_of(
             operation_id=f"change_ad_{one}",
             tags=TAGS,
             summary=f"Change some fields of a {one}; decisions follow within two seconds",
-            request=fields(partial=True),
+            request=changed(partial=True),
             responses=answer,
         ),
         delete=extend_schema(
@@ -194,7 +197,7 @@ def views_of(
             request=None,
             responses={204: None},
         ),
-    )(type(f"Ad{one.title()}", (ObjectView,), own | {"fields": fields}))
+    )(type(f"Ad{one.title()}", (ObjectView,), own | {"fields": changed}))
     history: Any = extend_schema_view(
         get=extend_schema(
             operation_id=f"list_ad_{one}_changes",

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
 from apps.ads.campaigns.models import HIGHEST_BUDGET, MICROS, AdObject, Creative, Flight
-from apps.ads.campaigns.services import FIELDS, FIXED, Archived, change, create
+from apps.ads.campaigns.services import FIELDS, FIXED, Refused, change, create
 from apps.ads.experiments.form import ArmsField
 from console.forms import PrettyJSONField, ServiceForm
 from console.theme import BaseDialogForm, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -47,12 +47,15 @@ class MoneyField(forms.DecimalField):
 
 
 class AdObjectForm(ServiceForm):
-    """Base of the five forms; the service judges and writes."""
+    """Base of the five forms; the service judges and writes, unless the object is another than the one that was
+    seen."""
 
     actor = ""  # set by the page
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["seen_version"] = self.instance.version
         for name, (label, help_text) in MONEY.items():
             if name in self.fields:
                 plain = self.fields[name]
@@ -84,11 +87,12 @@ class AdObjectForm(ServiceForm):
             given["own_networks"] = given["own_networks"] or []
         try:
             if not self.instance._state.adding:
-                return change(model, object_id=self.instance.pk, actor=self.actor, changes=given)
+                seen = self.cleaned_data["seen_version"]
+                return change(model, object_id=self.instance.pk, actor=self.actor, changes=given, version=seen)
             fixed = {name: self.cleaned_data[name.removesuffix("_id")] for name in FIXED[model]}
             keys = {name: value.pk if name.endswith("_id") else value for name, value in fixed.items()}
             return create(model, actor=self.actor, **keys, **given)
-        except Archived as error:
+        except Refused as error:
             raise ValidationError(str(error)) from error
         except ValidationError as error:
             told: dict[str, list[str]] = {}

@@ -38,6 +38,7 @@ CURRENCY = {
     "error_messages": {"invalid": "must be an ISO 4217 code in use, such as EUR"},
 }
 MICROS_HELP = "in millionths of a currency unit"
+SEEN_VERSION = "the one that was read; where another has come since, the change is refused with 409"
 
 
 def bid_field(help_text: str, *, least: int, **options: Any) -> serializers.IntegerField:
@@ -56,6 +57,12 @@ def side_field() -> serializers.IntegerField:
 
 class NamedSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200)
+
+
+def change_of(fields: type[NamedSerializer]) -> type[NamedSerializer]:
+    """The body of a change: the fields, and the version that was seen."""
+    seen = serializers.IntegerField(required=False, min_value=1, help_text=SEEN_VERSION)
+    return type(fields.__name__, (fields,), {"version": seen})
 
 
 class AnswerSerializer(serializers.ModelSerializer):

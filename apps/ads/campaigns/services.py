@@ -99,7 +99,7 @@ class Archived(Refused):
 
 
 class Stale(Refused):
-    """The creative has changed since it was looked at."""
+    """The object has changed since it was looked at."""
 
 
 class SameEyes(Refused):
@@ -128,14 +128,27 @@ def create(model: type[Found], *, actor: str, person: str = "", **fields: Any) -
 
 
 @transaction.atomic
-def change(model: type[Found], *, object_id: UUID, actor: str, changes: Mapping[str, Any], person: str = "") -> Found:
+def change(
+    model: type[Found],
+    *,
+    object_id: UUID,
+    actor: str,
+    changes: Mapping[str, Any],
+    person: str = "",
+    version: int | None = None,
+) -> Found:
     """Change the named fields. A creative that looks or leads otherwise awaits a new review; a live flight competes by
-    its new values within two seconds.
+    its new values within two seconds. `version` is the one that was seen, where the caller says it.
 
-    Raises the model's DoesNotExist, Archived and ValidationError, also where a budget would fall below what is spent or
-    promised already.
+    Raises the model's DoesNotExist, Archived, Stale and ValidationError, also where a budget would fall below what is
+    spent or promised already.
     """
     found = _locked(model, object_id)
+    if version is not None and version != found.version:
+        raise Stale(
+            f"{found.updated_by} has changed the {KINDS[model].label.lower()} since: it is at version {found.version}, "
+            f"not {version}; load it anew, and change it there"
+        )
     before = snapshot(found)
     for name, value in changes.items():
         setattr(found, name, value)

@@ -227,6 +227,19 @@ def test_a_creative_that_changes_awaits_a_new_review(tenant: Tenant, api: ApiCli
     assert api.patch(path, {"review": "approved"}).status_code == 400
 
 
+def test_a_change_of_what_has_changed_since_is_refused(api: ApiClient, campaign: dict[str, Any]) -> None:
+    seen = made(api, "flights", flight(campaign_id=campaign["id"]))
+    path = f"ads/flights/{seen['id']}"
+    assert api.patch(path, {"budget_micros": 50 * UNIT, "version": seen["version"]}).json()["version"] == 2
+
+    stale = api.patch(path, {"budget_micros": 100 * UNIT, "version": seen["version"]})
+    assert stale.status_code == 409
+    assert "it is at version 2, not 1" in stale.json()["detail"]
+    assert api.get(path).json()["budget_micros"] == 50 * UNIT
+    assert api.patch(path, {"name": "Winter"}).json()["name"] == "Winter"  # whoever names no version changes any
+    assert api.post("ads/flights", flight(campaign_id=campaign["id"], version=1)).status_code == 400
+
+
 def test_what_is_archived_stays_with_its_history(api: ApiClient, campaign: dict[str, Any]) -> None:
     path = f"ads/campaigns/{campaign['id']}"
     assert api.delete(path).status_code == 204
