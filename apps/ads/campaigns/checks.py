@@ -81,7 +81,7 @@ def _check_flight(found: Any) -> None:
         raise ValidationError({"campaign_id": "is of an advertiser that has been archived; choose another campaign"})
     found.targeting = check_targeting(found.targeting)
     if unknown := unknown_audiences(named_in(found.targeting, "audiences")):
-        raise ValidationError({"targeting": f"there is no audience '{unknown[0]}'; make it first"})
+        raise ValidationError({"targeting": f"there is no audience '{unknown[0]}' that is not archived; leave it out"})
     if unknown := _unknown_placements(named_in(found.targeting, "placements")):
         raise ValidationError({"targeting": f"there is no placement '{unknown[0]}'; make it first"})
     problems = {}

@@ -25,6 +25,7 @@ from apps.ads.campaigns.models import (
     Placement,
     ReviewStatus,
 )
+from apps.ads.campaigns.selectors import flights_naming
 from apps.ads.experiments.models import Experiment
 from apps.ads.settings import current_settings
 from tenancy.scope import current_tenant_id
@@ -102,6 +103,10 @@ class Stale(Refused):
     """The object has changed since it was looked at."""
 
 
+class InUse(Refused):
+    """Flights go by it still."""
+
+
 class SameEyes(Refused):
     """The settings ask for four eyes, and whoever approves had a hand in the creative."""
 
@@ -166,9 +171,15 @@ def change(
 
 @transaction.atomic
 def archive(model: type[Found], *, object_id: UUID, actor: str) -> Found:
-    """The object serves nothing any more, and what is live of it is paused; its history stays. Raises the model's
-    DoesNotExist and Archived."""
+    """The object serves nothing any more, and what is live of it is paused; its history stays.
+
+    Raises the model's DoesNotExist, Archived, and InUse for an audience that flights name: it would have no members, so
+    that those who leave it out would be shown to exactly these people.
+    """
     found = _locked(model, object_id)
+    if isinstance(found, Audience) and (names := flights_naming(found.key)):
+        shown = ", ".join(f"'{name}'" for name in names)
+        raise InUse(f"flights name the audience '{found.key}': {shown}; take it out of their targeting first")
     before = snapshot(found)
     found.archived_at = timezone.now()
     if isinstance(found, Flight):

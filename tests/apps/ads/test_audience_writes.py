@@ -1,0 +1,36 @@
+"""Writes of audiences through the API: what is refused of those that are in use or archived."""
+
+from typing import Any
+
+from apps.ads.campaigns.models import Flight
+from apps.ads.campaigns.services import archive
+from tenancy.models import Tenant
+from tenancy.scope import tenant_scope
+from tests.apps.ads.world import make_live_flight
+from tests.conftest import ApiClient
+
+REGULARS: dict[str, Any] = {"key": "regulars", "name": "Regulars", "seed_kind": "list"}
+
+
+def make_audience(api: ApiClient) -> str:
+    answer = api.post("ads/audiences", REGULARS)
+    assert answer.status_code == 201, answer.content
+    return f"ads/audiences/{answer.json()['id']}"
+
+
+def test_an_audience_is_not_archived_while_a_flight_names_it(tenant: Tenant, api: ApiClient) -> None:
+    path = make_audience(api)
+    with tenant_scope(tenant.id):
+        flight = make_live_flight(name="Newcomers", targeting={"exclude": {"audiences": ["regulars"]}})
+        gone = make_live_flight(name="Last year", targeting={"include": {"audiences": ["regulars"]}})
+        archive(Flight, object_id=gone.id, actor="test")
+
+    refused = api.delete(path)
+    assert refused.status_code == 409
+    assert "flights name the audience 'regulars': 'Newcomers';" in refused.json()["detail"]
+    assert not api.get(path).json()["is_archived"]
+
+    assert api.patch(f"ads/flights/{flight.id}", {"targeting": {}}).status_code == 200
+    assert api.delete(path).status_code == 204
+    late = api.patch(f"ads/flights/{flight.id}", {"targeting": {"exclude": {"audiences": ["regulars"]}}})
+    assert "no audience 'regulars' that is not archived" in late.json()["errors"][0]["message"]
