@@ -175,6 +175,8 @@ def open_contest(
     contest = Contest(decision_id, placement, snapshot, worth)
     lost = contest.lost
     left = snapshot.of_shape.get((placement.width, placement.height, placement.currency), 0)
+    if placement.archived_at:
+        left = _drop(left, left, "archived", lost)
     if ask.subject is None:
         left = _drop(left, snapshot.identified, "consent" if not ask.has_consent else "no_subject", lost)
     facts = ask.facts | {"placements": [normal(placement.key)]}

@@ -90,8 +90,8 @@ class AdPriceSerializer(serializers.Serializer):
 
 class AdNoFillSerializer(serializers.Serializer):
     reason = serializers.CharField(
-        help_text="what kept the last ads away: no_ads, currency, size, consent, no_subject, targeting, experiment, "
-        "cap, budget, pacing, floor, busy, not_tried, won_elsewhere or bot"
+        help_text="what kept the last ads away: no_ads, archived (the placement), currency, size, consent, no_subject, "
+        "targeting, experiment, cap, budget, pacing, floor, busy, not_tried, won_elsewhere or bot"
     )
     lost = serializers.DictField(child=serializers.IntegerField(), help_text="how many ads, by reason")
 

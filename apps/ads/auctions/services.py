@@ -35,8 +35,8 @@ class Placed:
 
 
 def decide(ask: Ask) -> list[Placed]:
-    """One answer for each placement, in their order; no flight is shown twice. Raises ValidationError for placements
-    that are not there."""
+    """One answer for each placement, in their order; no flight is shown twice, and none at an archived placement.
+    Raises ValidationError for placements that never were."""
     started = time.perf_counter()
     snapshot, now = current_snapshot(), timezone.now()
     if unknown := [key for key in ask.placements if key not in snapshot.placements]:
@@ -134,6 +134,8 @@ def _refuse_others(contests: Sequence[Contest], leads: Mapping[UUID, Lead], reas
 
 def _no_fill(contest: Contest, ask: Ask) -> NoFill:
     losses = contest.losses()
+    if contest.placement.archived_at:
+        return NoFill("archived", losses)
     if is_bot(ask.user_agent):
         return NoFill("bot", losses)
     numbers = contest.snapshot.flight_number

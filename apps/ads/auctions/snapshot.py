@@ -127,7 +127,7 @@ class Worth:
 
 @dataclass
 class Snapshot:
-    """Live ads and placements of one tenant at one moment, indexed. Threads share it; only `refused` changes: a bit
+    """Live ads and all placements of one tenant at one moment, indexed. Threads share it; only `refused` changes: a bit
     set of ads whose budget has refused since."""
 
     version: int
@@ -296,7 +296,8 @@ def read_snapshot(version: int = 0) -> Snapshot:
         counts = {(creative, placement): tuple(row) for creative, placement, *row in cursor.fetchall()}
         cursor.execute(EXPERIMENTS, values)
         experiments = [(experiment, json.loads(arms)) for experiment, arms in cursor.fetchall()]
-    placements = {each.key: each for each in Placement.objects.filter(archived_at=None)}
+    # A page that asks for an archived one besides gets its other ads.
+    placements = {each.key: each for each in Placement.objects.all()}
     return Snapshot(version, time.monotonic(), boundary, settings, ads, placements, counts, experiments)
 
 

@@ -19,11 +19,10 @@ def objects_of(model: type[Found], **conditions: Any) -> QuerySet[Found]:
 
 def flights_naming(audience: str) -> list[str]:
     """Names of some flights that may serve, now or later, and whose targeting asks for an audience, by its key."""
-    named = Q(targeting__include__audiences__contains=[audience]) | Q(
-        targeting__exclude__audiences__contains=[audience]
-    )
+    included = Q(targeting__include__audiences__contains=[audience])
+    excluded = Q(targeting__exclude__audiences__contains=[audience])
     usable = Flight.objects.filter(
-        named, archived_at=None, campaign__archived_at=None, campaign__advertiser__archived_at=None
+        included | excluded, archived_at=None, campaign__archived_at=None, campaign__advertiser__archived_at=None
     )
     return list(usable.order_by("name").values_list("name", flat=True)[:MOST_NAMED])
 

@@ -23,6 +23,7 @@ RANGES = {"1": "1 day", "7": "7 days", "28": "28 days", "90": "90 days"}
 REASONS = {
     "currency": "in another currency",
     "size": "of another size",
+    "archived": "the placement has been archived",
     "consent": "needs consent that was not given",
     "no_subject": "needs to know for whom",
     "cap": "shown to this subject often or recently enough",

@@ -16,8 +16,8 @@ from apps.ads.auctions.contest import open_contest
 from apps.ads.auctions.index import TargetingIndex, positions
 from apps.ads.auctions.services import decide
 from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
-from apps.ads.campaigns.models import Flight, FlightStatus
-from apps.ads.campaigns.services import change, set_status
+from apps.ads.campaigns.models import Flight, FlightStatus, Placement
+from apps.ads.campaigns.services import archive, change, set_status
 from apps.ads.settings import change_settings
 from apps.ads.tracking.models import CreativeCount, Delivery
 from apps.ads.tracking.services import return_expired
@@ -113,6 +113,23 @@ def test_a_place_is_targeted_by_its_key_however_it_is_written(scope: Tenant) -> 
     placed = decide_one(ask(placements=("Article-Top",)))
 
     assert flight_of(placed) == flight.id
+
+
+def test_an_archived_place_stays_empty_and_the_others_of_the_page_do_not(scope: Tenant) -> None:
+    gone = make_placement("gone")
+    make_placement("top")
+    flight = make_live_flight()
+    archive(Placement, object_id=gone.id, actor="test")
+    forget_snapshots()
+
+    empty, placed = decide(ask(placements=("gone", "top")))
+
+    assert empty.no_fill is not None
+    assert (empty.no_fill.reason, empty.no_fill.lost) == ("archived", {"archived": 1})
+    assert get_decision(empty.decision_id).request["no_fill"] == "archived"
+    assert flight_of(placed) == flight.id
+    with pytest.raises(ValidationError, match="there is no placement 'nowhere'"):
+        decide(ask(placements=("nowhere", "top")))
 
 
 def test_the_index_says_the_same_as_a_plain_reading_of_each_targeting() -> None:
