@@ -23,19 +23,23 @@ COPIED = {
     "time": pa.int64(),  # microseconds
     "value": pa.float64(),
     "consent": pa.int16(),
+    "written_here": pa.int8(),
 }
+# Sources of events that applications write: nobody was asked for consent there, so they take none back and give none.
+APPLICATIONS = ["ads", "service"]
 COPY_EVENTS = """
     COPY (
         SELECT encode(subject_key, 'hex'), item_id, type, (extract(epoch FROM occurred_at) * 1000000)::bigint, value,
-            consent
+            consent, (source = ANY(%s))::int
         FROM behavior_event WHERE tenant_id = %s AND received_at >= %s
     ) TO STDOUT (FORMAT csv)"""
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Events of all persons who agreed to everything in their newest event, in order of (person, time); person p owns
-    the rows offsets[p] to offsets[p + 1], and only events with full consent are among them.
+    """Events of all persons who agreed to everything in their newest event that is not an application's, in order of
+    (person, time); person p owns the rows offsets[p] to offsets[p + 1], and only events with full consent are among
+    them.
 
     keys: hexadecimal, the key by which each person is known. item is -1 where an event has no item, else an index into
     `items`; type is an index into `types`; time in Unix seconds; value is NaN where absent. without_consent counts
@@ -72,7 +76,7 @@ def read_histories(since: datetime) -> Histories:
     person, names = join_persons(subject, subjects, time, links)
     order = np.lexsort((time, person))
     person, consent = person[order], table["consent"].to_numpy()[order]
-    last = np.flatnonzero(np.append(person[1:] != person[:-1], True)) if len(person) else np.zeros(0, dtype=np.int64)
+    last = _last_said(person, table["written_here"].to_numpy()[order])
     refused = person[last][consent[last] & ALL_CONSENT != ALL_CONSENT]
     kept = (consent & ALL_CONSENT == ALL_CONSENT) & ~np.isin(person, refused)
     rows, people = order[kept], person[kept]
@@ -91,9 +95,19 @@ def read_histories(since: datetime) -> Histories:
     )
 
 
+def _last_said(person: NDArray[np.int64], written_here: NDArray[np.int8]) -> NDArray[np.int64]:
+    """The last row of each person that is no application's, or its last one where all are; rows are (person, time)."""
+    if not len(person):
+        return np.zeros(0, dtype=np.int64)
+    starts = np.flatnonzero(np.append(True, person[1:] != person[:-1]))
+    said = np.maximum.reduceat(np.where(written_here, -1, np.arange(len(person))), starts)
+    return np.where(said < 0, np.append(starts[1:], len(person)) - 1, said)
+
+
 def _copy(since: datetime) -> pa.Table:
+    values = [APPLICATIONS, current_tenant_id(), since]
     with tempfile.TemporaryFile() as file, connection.cursor() as cursor:
-        with connection.wrap_database_errors, cursor.copy(COPY_EVENTS, [current_tenant_id(), since]) as copy:
+        with connection.wrap_database_errors, cursor.copy(COPY_EVENTS, values) as copy:
             for block in copy:
                 file.write(block)
         return read_copied(file, COPIED).unify_dictionaries()

@@ -21,7 +21,7 @@ ASK = {
     "context": {"country": "DE", "language": "de", "categories": ["outdoor"]},
     "keywords": ["tent", "hiking"],
     "user_agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
-    "consent": {"personalisation": True},
+    "consent": {"personalisation": True, "training": True},
 }
 
 

@@ -69,7 +69,9 @@ class AdAskSerializer(QuickSerializer):
         required=False, allow_blank=True, max_length=LONGEST_AGENT, help_text="of the reader's browser"
     )
     consent = AdConsentSerializer(
-        required=False, help_text="without personalisation the page alone decides, and the subject is forgotten"
+        required=False,
+        help_text="both are false unless you say otherwise; without personalisation the page alone decides, and "
+        "the subject is forgotten; without training the events of the ad are in no training",
     )
     include_prices = serializers.BooleanField(required=False, default=False)
 

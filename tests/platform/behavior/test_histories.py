@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from behavior.clock import to_micros
+from behavior.direct import JudgedEvent, store_judged
 from behavior.histories import Histories, read_histories
 from behavior.identity import merge
 from behavior.services import store_events
@@ -64,6 +66,24 @@ def test_who_took_consent_back_is_left_out_and_events_without_it_are(store: Call
     assert len(histories.keys) == 2
     assert (items_of(histories, "bob"), items_of(histories, "eve")) == (["i2"], ["i3"])
     assert histories.without_consent == 1
+
+
+def test_what_an_application_writes_takes_no_consent_back_and_gives_none(store: Callable[..., None]) -> None:
+    store(("i1", 20, "ada"), ("i1", 20, "bob", {"personalisation": True, "training": False}), ("i1", 20, "eve"))
+    for source, user, consent in (("ads", "ada", 1), ("service", "bob", 3), ("risk", "eve", 1)):
+        written = JudgedEvent(
+            event_id=uuid7(),
+            message_id=user,
+            type="ad_impression",
+            subject={"user_id": user},
+            occurred_at=to_micros(timezone.now()),
+            consent=consent,
+        )
+        store_judged([written], source=source)
+    histories = read()
+    assert histories.keys == [subject_key("user_id", "ada").hex()]
+    assert items_of(histories, "ada") == ["i1"]
+    assert histories.without_consent == 2
 
 
 def test_merged_users_are_one_and_are_found_by_either_name(store: Callable[..., None]) -> None:
