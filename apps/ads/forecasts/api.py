@@ -25,7 +25,7 @@ class AdOutlookSerializer(serializers.Serializer):
 
 class AdForecastSerializer(serializers.Serializer):
     days = serializers.FloatField(help_text="from now, or its start, until its end")
-    requests = serializers.IntegerField(help_text="of the last week, all placements")
+    requests = serializers.IntegerField(help_text="of the last week, all placements, without those of programs")
     matching = serializers.IntegerField(help_text="of these, the ones that the flight may compete for")
     lost = serializers.DictField(child=serializers.IntegerField(), help_text="why it may not for the others")
     outlooks = AdOutlookSerializer(many=True, help_text=f"for {', '.join(f'{each:g}' for each in BIDS)} times its bid")

@@ -1,8 +1,9 @@
 """What a flight would have got of the last week's requests, had it bid in them: a forecast of its delivery.
 
-Each sampled request is an auction against the score that won it then, the flight's own left out. Rates are those that
-the flight's auctions would start from; caps and what is left of the budgets cut what is won. Pacing and the answers of
-others to a new bidder are left out.
+Each sampled request is an auction against the score that won it then, the flight's own left out; of a page's places it
+wins one at most. Rates are those that the flight's auctions would start from. Experiments that run at its start keep it
+to its arm's readers; caps and what is left of the budgets cut what is won. Pacing and the answers of others to a new
+bidder are left out.
 """
 
 from collections import defaultdict
@@ -20,26 +21,16 @@ from apps.ads.auctions.index import TargetingIndex
 from apps.ads.auctions.pricing import price_of_event, value_of
 from apps.ads.audiences.selectors import audiences_of_subjects
 from apps.ads.budgets.models import FlightBudget
-from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
+from apps.ads.campaigns.models import Creative, Flight, Placement
 from apps.ads.campaigns.targeting import named_in, needs_identity, normal
-from apps.ads.engine import Prior, clearing_price, smoothed_rates
-from apps.ads.forecasts.selectors import DAYS, Asked, sample_requests, seen_shares
-from apps.ads.models import CreativeCount
+from apps.ads.engine import clearing_price
+from apps.ads.experiments.splitting import Split, hidden_from, split_of
+from apps.ads.forecasts.offers import Offer, offers_of
+from apps.ads.forecasts.selectors import DAYS, Asked, arms_of_experiments, sample_requests
 from apps.ads.settings import AdSettings, current_settings
 
 # Multiples of the flight's bid for which the forecast is made.
 BIDS = (0.5, 0.75, 1.0, 1.5, 2.0)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What the flight brings to one placement: `rate` is the chance of what is paid for, of one impression."""
-
-    quality: float
-    click_rate: float
-    conversion_rate: float
-    rate: float
-    seen: float
 
 
 @dataclass
@@ -98,9 +89,10 @@ def forecast(flight: Flight, now: datetime | None = None) -> Forecast:
     asked = sample_requests(flight.id, now)
     if not asked:
         raise ValidationError({"requests": f"there were none in the last {DAYS} days, so nothing can be foretold"})
-    offers = _offers(flight, settings, now)
-    matching = _match(flight, asked, offers, settings)
     starts = max(flight.starts_at, now)
+    creatives = list(Creative.objects.filter(flight_id=flight.id, archived_at=None).order_by("id"))
+    offers = offers_of(flight, creatives, {each.placement for each in asked}, settings, now)
+    matching = _match(flight, asked, offers, _splits(flight, creatives, starts), settings)
     days = max((flight.ends_at - starts) / timedelta(days=1), 0.0)
     budget = FlightBudget.objects.get(flight_id=flight.id)
     # More may be promised than is left, since little of it will be asked for.
@@ -116,43 +108,17 @@ def forecast(flight: Flight, now: datetime | None = None) -> Forecast:
     )
 
 
-def _offers(flight: Flight, settings: AdSettings, now: datetime) -> dict[str, tuple[Placement, Offer]]:
-    """By key of the placement, what the best of the flight's creatives that fit it would bring."""
-    creatives = list(Creative.objects.filter(flight_id=flight.id, archived_at=None))
-    if not creatives:
-        raise ValidationError({"creatives": "the flight has none; make one first, so that its size is known"})
-    counts = {
-        (each.creative_id, each.placement_id): each
-        for each in CreativeCount.objects.filter(creative_id__in=[each.id for each in creatives])
-    }
-    seen = seen_shares(now)
-    currency = flight.campaign.advertiser.currency
-    offers = {}
-    for placement in Placement.objects.filter(archived_at=None, currency=currency):
-        fitting = [each for each in creatives if (each.width, each.height) == (placement.width, placement.height)]
-        found = [
-            _offer(flight, each, counts.get((each.id, placement.id)), settings, seen.get(placement.id, 1.0))
-            for each in fitting
-        ]
-        if found:
-            offers[placement.key] = placement, max(found, key=lambda each: each.quality * each.rate)
-    if not offers:
-        raise ValidationError({"creatives": f"none has the size of a placement in {currency}"})
-    return offers
-
-
-def _offer(flight: Flight, creative: Creative, count: CreativeCount | None, settings: AdSettings, seen: float) -> Offer:
-    impressions, clicks, conversions = (count.impressions, count.clicks, count.conversions) if count else (0, 0, 0)
-    (clicked,) = smoothed_rates([clicks], [impressions], Prior(settings.prior_click_rate, settings.prior_weight))
-    (converted,) = smoothed_rates([conversions], [clicks], Prior(settings.prior_conversion_rate, settings.prior_weight))
-    paid = {BidKind.CPM: 1e-3, BidKind.CPC: clicked, BidKind.CPA: clicked * converted}
-    return Offer(creative.quality, float(clicked), float(converted), float(paid[BidKind(flight.bid_kind)]), seen)
+def _splits(flight: Flight, creatives: Sequence[Creative], moment: datetime) -> list[Split]:
+    bits = {str(each.id): 1 << place for place, each in enumerate(creatives)}
+    bits[str(flight.id)] = (1 << len(creatives)) - 1
+    return [split_of(id, arms, bits) for id, arms in arms_of_experiments(flight.campaign_id, moment)]
 
 
 def _match(
     flight: Flight,
     asked: Sequence[Asked],
-    offers: Mapping[str, tuple[Placement, Offer]],
+    offers: Mapping[str, tuple[Placement, list[Offer]]],
+    splits: Sequence[Split],
     settings: AdSettings,
 ) -> _Matching:
     index = TargetingIndex([flight.targeting])
@@ -163,8 +129,7 @@ def _match(
     audiences = audiences_of_subjects(subjects) if subjects else {}
     matching = _Matching()
     for each in asked:
-        offer = offers.get(each.placement)
-        if offer is None:
+        if each.placement not in offers:
             matching.lost["size"] += each.weight
             continue
         if identified and (each.subject_key is None or not each.has_consent):
@@ -177,7 +142,13 @@ def _match(
         if not index.match(1, facts, 24 * local.weekday() + local.hour, lost):
             matching.lost[next(iter(lost))] += each.weight
             continue
-        matching.found.append((each, *offer))
+        hidden = hidden_from(splits, each.subject_key or each.decision_id.bytes)
+        placement, fitting = offers[each.placement]
+        shown = next((offer for offer in fitting if not offer.bit & hidden), None)
+        if shown is None:
+            matching.lost["experiment"] += each.weight
+            continue
+        matching.found.append((each, placement, shown))
     return matching
 
 
@@ -192,11 +163,16 @@ def outlook_of(
 ) -> Outlook:
     """What one bid gets in `days` days of which a week was like the matching requests, with `left` micro-units of the
     budget; days of the daily budget are those of `zone`."""
-    won = [
+    beaten = [
         (asked, offer, price)
         for asked, placement, offer in matching
         if (price := _price(flight.bid_kind, bid, asked, placement, offer)) is not None
     ]
+    # No flight is shown at two places of one page: the first that it wins is its place.
+    first: dict[tuple[datetime, bytes | None], tuple[Asked, Offer, int]] = {}
+    for each in beaten:
+        first.setdefault((each[0].asked_at, each[0].subject_key), each)
+    won = list(first.values())
     shares = _allowed_by_caps(flight, [(asked, offer) for asked, offer, _ in won])
     # The sample begins and ends within a day: these two are parts of one weekday.
     by_day: dict[int, _Day] = defaultdict(_Day)
@@ -219,7 +195,7 @@ def outlook_of(
         clicks=total.clicks * scale,
         conversions=total.conversions * scale,
         spend_micros=total.spend * scale,
-        won_share=sum(asked.weight for asked, _, _ in won) / asked_for if asked_for else 0.0,
+        won_share=sum(asked.weight for asked, _, _ in beaten) / asked_for if asked_for else 0.0,
         limited_by=limited,
     )
 

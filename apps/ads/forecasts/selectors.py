@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.ads.experiments.models import Experiment
 from apps.ads.settings import APPLICATION
 from decisions.counting import first_id_since
 from tenancy.scope import current_tenant_id
@@ -25,7 +26,7 @@ SAMPLE = """
         subject_key, decided_at, coalesce(CASE WHEN request ->> 'flight' = %(flight)s THEN (
             SELECT max((other ->> 'score')::float8) FROM jsonb_array_elements(request -> 'participants') AS other
             WHERE other ->> 'flight' <> %(flight)s AND other ->> 'lost' IN ('score', 'draw')
-        ) ELSE (items -> 0 ->> 'score')::float8 END, 0), decision_id
+        ) ELSE (items -> 0 ->> 'score')::float8 END, 0), decision_id, request ->> 'no_fill' IS NOT DISTINCT FROM 'bot'
     FROM unnest(%(starts)s::uuid[], %(ends)s::uuid[]) WITH ORDINALITY AS hour(starts, ends, number)
         CROSS JOIN LATERAL (
             SELECT request, subject_key, decided_at, items, decision_id FROM decisions_decision
@@ -43,8 +44,10 @@ SEEN = """
 
 @dataclass(frozen=True)
 class Asked:
-    """One request for one placement, which stands for `weight` of them; `best` is the score to beat, 0 for none."""
+    """One decision on one placement, which stands for `weight` of them; `best` is the score to beat, 0 for none. Those
+    of one page have their moment and subject in common."""
 
+    decision_id: UUID
     placement: str
     facts: Mapping[str, list[str]]
     has_consent: bool
@@ -55,8 +58,8 @@ class Asked:
 
 
 def sample_requests(flight_id: UUID, until: datetime) -> list[Asked]:
-    """Requests of the DAYS before `until`, in order of time, as they would have been without the flight; reads the
-    same on a log of any size."""
+    """Requests of the DAYS before `until`, in order of time, as they would have been without the flight, those of
+    programs left out, since nobody wins them; reads the same on a log of any size."""
     first = until - timedelta(days=DAYS)
     moments = [first + number * HOUR for number in range(DAYS * 24 + 1)]
     ids = [first_id_since(moment) for moment in moments]
@@ -71,11 +74,20 @@ def sample_requests(flight_id: UUID, until: datetime) -> list[Asked]:
     with connection.cursor() as cursor:
         cursor.execute(SAMPLE, values)
         rows = cursor.fetchall()
-    weights = _weights(rows, moments)
+    weights = _weights([(hour, at) for hour, _, _, _, _, at, *_ in rows], moments)
     return [
-        Asked(placement, json.loads(facts), consent, bytes(key) if key else None, at, best, weights[hour])
-        for hour, placement, facts, consent, key, at, best, _ in rows
+        Asked(id, placement, json.loads(facts), consent, bytes(key) if key else None, at, best, weights[hour])
+        for hour, placement, facts, consent, key, at, best, id, is_bot in rows
+        if not is_bot
     ]
+
+
+def arms_of_experiments(campaign_id: UUID, moment: datetime) -> list[tuple[UUID, list[dict[str, Any]]]]:
+    """(id, arms) of a campaign's experiments that run at a moment."""
+    running = Experiment.objects.filter(
+        campaign_id=campaign_id, archived_at=None, starts_at__lte=moment, ends_at__gt=moment
+    )
+    return list(running.order_by("id").values_list("id", "arms"))
 
 
 def seen_shares(now: datetime) -> dict[UUID, float]:
@@ -85,11 +97,11 @@ def seen_shares(now: datetime) -> dict[UUID, float]:
         return dict(cursor.fetchall())
 
 
-def _weights(rows: list[tuple[Any, ...]], moments: list[datetime]) -> dict[int, float]:
+def _weights(rows: list[tuple[int, datetime]], moments: list[datetime]) -> dict[int, float]:
     """By hour: 1 where all of its requests were read, else its length over the time in which so many came."""
     counts: dict[int, int] = {}
     last: dict[int, datetime] = {}
-    for hour, *_, asked_at, _, _ in rows:
+    for hour, asked_at in rows:
         counts[hour] = counts.get(hour, 0) + 1
         last[hour] = max(asked_at, last.get(hour, asked_at))
     return {

@@ -16,13 +16,17 @@ from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget
 from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import create
+from apps.ads.experiments.models import Experiment
 from apps.ads.forecasts import selectors
-from apps.ads.forecasts.replay import Forecast, Offer, flight_of, forecast, outlook_of
+from apps.ads.forecasts.offers import Offer
+from apps.ads.forecasts.replay import Forecast, flight_of, forecast, outlook_of
 from apps.ads.forecasts.selectors import Asked
 from apps.ads.models import Delivery
 from behavior.subjects import read_subject
+from decisions.experiments import arm_of
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tenancy.secrets import subject_key
 from tests.apps.ads.world import (
     BROWSER,
     UNIT,
@@ -119,8 +123,8 @@ def test_what_is_spent_already_is_not_spent_again(week: Tenant) -> None:
 def test_a_bid_at_the_floor_wins_in_the_forecast_as_it_does_in_an_auction(scope: Tenant) -> None:
     placement = make_placement(auction="second_price", floor_micros=8_215_694)
     flight = draft(bid_micros=8_215_694)
-    offer = Offer(quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
-    matching = [(Asked("top", {}, True, None, timezone.now(), 0.0, 1.0), placement, offer)]
+    offer = Offer(bit=1, quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
+    matching = [(Asked(uuid4(), "top", {}, True, None, timezone.now(), 0.0, 1.0), placement, offer)]
     found = outlook_of(flight, 8_215_694, matching, days=7, left=100 * UNIT, zone=ZoneInfo("UTC"))
     assert (found.impressions, found.spend_micros) == (1.0, pytest.approx(8_215.694))
 
@@ -135,10 +139,10 @@ def test_daily_budgets_are_those_of_the_tenants_days(scope: Tenant) -> None:
     # One auction an hour before midnight in Tokyo and one an hour after it; in UTC that is one day.
     placement = make_placement(auction="second_price")
     flight = draft(bid_micros=3 * UNIT, daily_budget_micros=3_000)
-    offer = Offer(quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
+    offer = Offer(bit=1, quality=1.0, click_rate=0.0, conversion_rate=0.0, rate=1e-3, seen=1.0)
     midnight = datetime(2026, 5, 20, 15, tzinfo=UTC)
     matching = [
-        (Asked("top", {}, True, None, midnight + timedelta(hours=hours), 2.0 * UNIT, 1.0), placement, offer)
+        (Asked(uuid4(), "top", {}, True, None, midnight + timedelta(hours=hours), 2.0 * UNIT, 1.0), placement, offer)
         for hours in (-1, 1)
     ]
 
@@ -174,6 +178,37 @@ def test_what_was_forecast_for_a_flight_is_near_what_it_then_gets(scope: Tenant)
     got = Delivery.objects.filter(flight_id=live.id, impression_at__isnull=False)
     assert got.count() == round(foretold.impressions)
     assert sum(row.price_micros for row in got) / 1000 == pytest.approx(foretold.spend_micros)
+
+
+def test_what_programs_ask_for_is_not_foretold(week: Tenant) -> None:
+    for number in range(10):
+        decide(Ask(("top",), read_subject({"user_id": f"u{number}"}), user_agent="Googlebot/2.1", has_consent=True))
+    found = forecast(flight_of(draft(bid_micros=3 * UNIT).id))
+    assert (found.requests, found.matching) == (REQUESTS, REQUESTS)
+
+
+def test_of_a_pages_places_a_flight_gets_one_as_in_the_auction(scope: Tenant) -> None:
+    for key in ("top", "side", "foot"):
+        make_placement(key, auction="second_price")
+    for number in range(10):
+        decide(
+            Ask(("top", "side", "foot"), read_subject({"user_id": f"u{number}"}), user_agent=BROWSER, has_consent=True)
+        )
+    found = forecast(flight_of(draft(bid_micros=3 * UNIT).id))
+    outlook = at_its_bid(found)
+    assert (found.matching, outlook.won_share, round(outlook.impressions)) == (30, 1.0, 10)
+
+
+def test_an_arm_is_foretold_its_own_readers(week: Tenant) -> None:
+    flight = draft(bid_micros=3 * UNIT)
+    other = create(Flight, actor="test", campaign_id=flight.campaign_id, **flight_values())
+    arms = [{"name": str(each.id), "share": 0.5, "members": [str(each.id)]} for each in (flight, other)]
+    values = {"starts_at": timezone.now(), "ends_at": flight.ends_at, "arms": arms}
+    experiment = create(Experiment, actor="test", campaign_id=flight.campaign_id, name="Two", **values)
+    keys = [subject_key("user_id", f"u{number}") for number in range(5)]
+    mine = sum(arm_of(experiment.id, key, (0.5, 0.5)) == 0 for key in keys) * REQUESTS // 5
+    found = forecast(flight_of(flight.id))
+    assert (found.matching, found.lost.get("experiment", 0)) == (mine, REQUESTS - mine)
 
 
 def test_a_busy_hour_is_read_in_part_and_counts_in_full(week: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ from django.utils import timezone
 from apps.ads.auctions.snapshot import current_snapshot, forget_snapshots
 from apps.ads.campaigns.models import Creative, Placement
 from apps.ads.engine import open_impressions
+from apps.ads.forecasts.offers import offers_of
 from apps.ads.learning.snapshots import take_clicks, take_conversions
+from apps.ads.settings import current_settings
 from apps.ads.tracking.models import Delivery
 from serving import selectors
 from serving.models import ModelVersion, RunStatus, TrainingRun
@@ -126,6 +128,9 @@ def test_a_promoted_model_of_clicks_says_what_ads_are_worth(tenant: Tenant) -> N
 
     with tenant_scope(tenant.id):
         learned = worth_rates()
+        creative = Creative.objects.select_related("flight__campaign__advertiser").order_by("id")[0]
+        foretold = offers_of(creative.flight, [creative], ["place-0"], current_settings(), timezone.now())
+    assert foretold["place-0"][1][0].rate == learned[str(creative.id), "place-0"], "a forecast asks it too"
     assert learned.keys() == truth.keys()
     error = np.array([learned[pair] - truth[pair] for pair in truth])
     assert np.abs(error).mean() < 0.03
