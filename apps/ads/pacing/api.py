@@ -26,7 +26,9 @@ class FlightGoalSerializer(serializers.Serializer):
 class FlightProgressSerializer(serializers.Serializer):
     """Amounts in micro-units."""
 
-    planned_micros = serializers.IntegerField(help_text="what an even spending would have spent by now")
+    planned_micros = serializers.IntegerField(
+        help_text="what an even spending of the budget, or of all daily budgets if less, would have spent by now"
+    )
     spent_micros = serializers.IntegerField()
     make_good_micros = serializers.IntegerField(help_text="by how much it is behind that; made good in the time left")
     goal = FlightGoalSerializer(allow_null=True, help_text="null: it has none")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,20 @@ class Schedule:
         """Share of its time that is over, in [0, 1]."""
         total = self.seconds(self.starts_at, self.ends_at)
         return self.seconds(self.starts_at, now) / total if total else float(now >= self.ends_at)
+
+    @property
+    def days(self) -> int:
+        """On how many days of `zone` it may be shown."""
+        first = self.starts_at.astimezone(self.zone).date()
+        last = (self.ends_at - timedelta(microseconds=1)).astimezone(self.zone).date()
+        weekdays = {hour // 24 for hour in self.hours}
+        return sum((first + timedelta(days=each)).weekday() in weekdays for each in range((last - first).days + 1))
+
+    def planned(self, budget: int, daily_budget: int | None, now: datetime) -> int:
+        """What an even spending over all its hours would have spent by now, in micro-units, of what the budget and all
+        its days together allow."""
+        most = budget if daily_budget is None else min(budget, daily_budget * self.days)
+        return int(most * self.elapsed(now))
 
     def _by_clock(self, moment: datetime) -> float:
         """Seconds since a Monday long ago, as clocks on the wall count them."""

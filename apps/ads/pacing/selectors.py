@@ -24,7 +24,7 @@ def spending_of(flight: Flight, now: datetime | None = None) -> dict[str, Any]:
     good in the time that is left."""
     budget = FlightBudget.objects.get(flight_id=flight.id)
     schedule = Schedule.of(flight.starts_at, flight.ends_at, flight.targeting)
-    planned = int(budget.budget_micros * schedule.elapsed(now or timezone.now()))
+    planned = schedule.planned(budget.budget_micros, budget.daily_budget_micros, now or timezone.now())
     return {
         "planned_micros": planned,
         "spent_micros": budget.spent_micros,

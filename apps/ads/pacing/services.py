@@ -72,8 +72,7 @@ class Plan:
         return max(self.schedule.seconds(now, until or self.schedule.ends_at), 1.0)
 
     def planned(self, now: datetime) -> int:
-        """What an even spending over all its hours would have spent by now."""
-        return int(self.budget * self.schedule.elapsed(now))
+        return self.schedule.planned(self.budget, self.daily_budget, now)
 
 
 def pace_flights(now: datetime | None = None) -> int:

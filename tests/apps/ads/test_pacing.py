@@ -166,6 +166,16 @@ def test_a_flight_of_some_hours_spends_its_day_in_them_and_rests_in_between(scop
     assert spending_of(flight, monday + timedelta(hours=30))["make_good_micros"] == 0
 
 
+def test_a_plan_asks_for_no_more_than_the_days_allow(scope: Tenant) -> None:
+    begin = datetime(2035, 6, 1, tzinfo=UTC)
+    month = {"starts_at": begin, "ends_at": begin + timedelta(days=30)}
+    flight = make_live_flight(budget_micros=1_000 * UNIT, daily_budget_micros=10 * UNIT, **month)
+    found = spending_of(flight, begin + timedelta(days=15))
+    assert (found["planned_micros"], found["make_good_micros"]) == (150 * UNIT, 150 * UNIT)
+    (plan,) = _read_plans(begin + timedelta(days=15), begin.date())
+    assert plan.planned(begin + timedelta(days=30)) == 300 * UNIT
+
+
 def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
     now = timezone.now()
     ends = {"starts_at": now - timedelta(hours=5), "ends_at": now + timedelta(hours=5)}
