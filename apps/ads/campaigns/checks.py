@@ -19,6 +19,7 @@ from apps.ads.campaigns.models import (
     Creative,
     Flight,
     GoalKind,
+    PacingKind,
     Placement,
 )
 from apps.ads.campaigns.targeting import check_targeting, named_in, normal
@@ -94,6 +95,8 @@ def _check_flight(found: Any) -> None:
         problems["bid_micros"] = f"one event costs more than the budget of {limit} micro-units; bid less"
     if (found.goal_kind == GoalKind.NONE) != (found.goal is None):
         problems["goal"] = "belongs to a goal_kind: send both or neither"
+    if found.goal is not None and found.pacing == PacingKind.ASAP:
+        problems["pacing"] = "asap slows for no goal; choose pid or adaptive"
     if found.conversion_event in OF_FLIGHT:
         problems["conversion_event"] = "is what ads write into the log themselves; name what a reader does"
     if problems:

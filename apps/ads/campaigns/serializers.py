@@ -122,7 +122,7 @@ class FlightFieldsSerializer(NamedSerializer):
     budget_micros = budget_field()
     daily_budget_micros = budget_field(required=False, allow_null=True)
     pacing = serializers.ChoiceField(PacingKind.choices, required=False)
-    goal_kind = serializers.ChoiceField(GoalKind.choices, required=False)
+    goal_kind = serializers.ChoiceField(GoalKind.choices, required=False, help_text="needs pacing pid or adaptive")
     goal = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=10**12)
     targeting = ObjectField(
         required=False,

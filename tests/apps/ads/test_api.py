@@ -112,6 +112,7 @@ def test_accounts_come_in_pages_and_each_flight_has_its_own(tenant: Tenant, api:
         ({"daily_budget_micros": 101 * UNIT}, "daily_budget_micros"),
         ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
         ({"goal": 5}, "goal"),
+        ({"goal": 5, "goal_kind": "clicks", "pacing": "asap"}, "pacing"),
         ({"bid_kind": "cpx"}, "bid_kind"),
         ({"targeting": {"include": {"countries": "DE"}}}, "targeting"),
         ({"targeting": {"include": {"shoe_sizes": ["44"]}}}, "targeting"),

@@ -100,7 +100,7 @@ def test_the_limit_that_is_too_low_is_the_one_that_is_named(scope: Tenant) -> No
 
 def test_what_a_flight_pays_for_is_fixed_once_it_was_shown(scope: Tenant) -> None:
     make_placement()
-    flight = make_live_flight(bid_kind="cpc", goal_kind="clicks", goal=100)
+    flight = make_live_flight(bid_kind="cpc", goal_kind="clicks", goal=100, pacing="pid")
     change(Flight, object_id=flight.id, actor="test", changes={"bid_kind": "cpm"})
     forget_snapshots()
     decide(Ask(("top",), user_agent=BROWSER))

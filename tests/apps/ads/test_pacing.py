@@ -111,7 +111,7 @@ def test_a_flight_with_a_goal_delivers_it_by_its_end_and_not_before(scope: Tenan
 @pytest.mark.parametrize(("kind", "achieved"), [("impressions", 2), ("clicks", 1), ("conversions", 0)])
 def test_what_was_not_bought_is_counted_in_the_deliveries(kind: str, achieved: int, scope: Tenant) -> None:
     make_placement()
-    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, goal_kind=kind, goal=10)
+    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, goal_kind=kind, goal=10, pacing="pid")
     placed = [each for _ in range(3) for each in decide(Ask(("top",), user_agent=BROWSER))]
     for each in placed[:2]:
         see(each.decision_id)
@@ -180,7 +180,7 @@ def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
     now = timezone.now()
     ends = {"starts_at": now - timedelta(hours=5), "ends_at": now + timedelta(hours=5)}
     with tenant_scope(tenant.id):
-        flight = make_live_flight(goal_kind="clicks", goal=10, bid_kind="cpc", **ends)
+        flight = make_live_flight(goal_kind="clicks", goal=10, bid_kind="cpc", pacing="pid", **ends)
         FlightBudget.objects.update(billed_events=5, spent_micros=40 * UNIT)
     answer = api.get(f"ads/flights/{flight.id}/progress").json()
     assert answer["spent_micros"] == 40 * UNIT
