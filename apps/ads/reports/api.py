@@ -60,6 +60,9 @@ class AdReportRowSerializer(serializers.Serializer):
     clicks = serializers.IntegerField()
     conversions = serializers.IntegerField()
     filtered = serializers.IntegerField(help_text="events that counted for nothing")
+    unpaid = serializers.IntegerField(
+        help_text="clicks and conversions that are counted beside and found less than their price left in the budget"
+    )
     revenue_micros = serializers.IntegerField()
     spend_micros = serializers.IntegerField()
     ctr = serializers.FloatField(allow_null=True, help_text="clicks / impressions")

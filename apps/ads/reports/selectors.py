@@ -1,7 +1,7 @@
 """Delivery and spend by any of CUTS, read from the deliveries and the ledger themselves.
 
 An event counts in the hour in which it happened; a conversion in that of its purchase, however late the log has it.
-Traffic that counts for nothing is kept by the hour, so that of the first hour counts whole.
+Traffic that counts for nothing or is not paid for is kept by the hour, so that of the first hour counts whole.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from apps.ads.tracking.services import UNPAID
 from tenancy.scope import current_tenant_id
 
 CUTS = ("advertiser", "campaign", "flight", "creative", "placement", "country", "device", "day", "hour")
@@ -50,37 +51,39 @@ REPORT = """
     WITH happened AS (
         SELECT flight_id, creative_id, placement_id, country, device, event.*
         FROM ads_delivery CROSS JOIN LATERAL (VALUES
-            (placed_at, 1, 0, 0, 0, 0, 0::bigint, 0::bigint, 0::bigint),
-            (impression_at, 0, 1, 0, 0, 0, 0, 0, 0),
-            (viewable_at, 0, 0, 1, 0, 0, 0, 0, 0),
-            (clicked_at, 0, 0, 0, 1, 0, 0, 0, 0)
-        ) AS event (moment, placed, seen, viewable, clicked, converted, revenue, spent, filtered)
+            (placed_at, 1, 0, 0, 0, 0, 0::bigint, 0::bigint, 0::bigint, 0::bigint),
+            (impression_at, 0, 1, 0, 0, 0, 0, 0, 0, 0),
+            (viewable_at, 0, 0, 1, 0, 0, 0, 0, 0, 0),
+            (clicked_at, 0, 0, 0, 1, 0, 0, 0, 0, 0)
+        ) AS event (moment, placed, seen, viewable, clicked, converted, revenue, spent, filtered, unpaid)
         WHERE tenant_id = %(tenant)s AND placed_at >= %(since)s - interval '32 days' AND placed_at < %(until)s
             AND moment >= %(since)s AND moment < %(until)s
         UNION ALL
         SELECT delivery.flight_id, creative_id, placement_id, country, device,
-            moment, 0, 0, 0, 0, converted, revenue, spent, filtered
+            moment, 0, 0, 0, 0, converted, revenue, spent, filtered, unpaid
         FROM (
-            SELECT delivery_id, occurred_at, 1, value_micros, 0, 0
+            SELECT delivery_id, occurred_at, 1, value_micros, 0, 0, 0
             FROM ads_attributedconversion
             WHERE tenant_id = %(tenant)s AND occurred_at >= %(since)s AND occurred_at < %(until)s
             UNION ALL
-            SELECT delivery_id, billed_at, 0, 0, amount_micros, 0
+            SELECT delivery_id, billed_at, 0, 0, amount_micros, 0, 0
             FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
             UNION ALL
-            SELECT delivery_id, hour, 0, 0, 0, count FROM ads_filteredevent
+            SELECT delivery_id, hour, 0, 0, 0, CASE WHEN reason <> %(unpaid)s THEN count ELSE 0 END,
+                CASE WHEN reason = %(unpaid)s THEN count ELSE 0 END FROM ads_filteredevent
             WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
-        ) AS event (delivery_id, moment, converted, revenue, spent, filtered)
+        ) AS event (delivery_id, moment, converted, revenue, spent, filtered, unpaid)
             JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
                 AND delivery.delivery_id = event.delivery_id
     ), counted AS MATERIALIZED (
         SELECT flight_id, {part} AS part, sum(placed) AS placed, sum(seen) AS seen, sum(viewable) AS viewable,
             sum(clicked) AS clicked, sum(converted) AS converted, sum(revenue) AS revenue, sum(spent) AS spent,
-            sum(filtered) AS filtered
+            sum(filtered) AS filtered, sum(unpaid) AS unpaid
         FROM happened WHERE %(flight)s::uuid IS NULL OR flight_id = %(flight)s GROUP BY 1, 2
     )
     SELECT {key} AS key, currency, sum(placed)::bigint, sum(seen)::bigint, sum(viewable)::bigint,
-        sum(clicked)::bigint, sum(converted)::bigint, sum(filtered)::bigint, sum(revenue)::bigint, sum(spent)::bigint
+        sum(clicked)::bigint, sum(converted)::bigint, sum(filtered)::bigint, sum(unpaid)::bigint,
+        sum(revenue)::bigint, sum(spent)::bigint
     FROM counted
         JOIN ads_flight AS flight ON flight.tenant_id = %(tenant)s AND flight.id = flight_id
         JOIN ads_campaign AS campaign ON campaign.tenant_id = %(tenant)s AND campaign.id = flight.campaign_id
@@ -91,6 +94,7 @@ REPORT = """
 FILTERED = """
     SELECT kind, reason, sum(count)::bigint FROM ads_filteredevent
     WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
+        AND reason <> %(unpaid)s
         AND (%(flight)s::uuid IS NULL OR flight_id = %(flight)s)
         AND (%(campaign)s::uuid IS NULL OR flight_id IN (
             SELECT id FROM ads_flight WHERE tenant_id = %(tenant)s AND campaign_id = %(campaign)s))
@@ -99,8 +103,8 @@ FILTERED = """
 
 @dataclass(frozen=True)
 class ReportRow:
-    """Counts of one cut; amounts in micro-units of `currency`; `filtered` are events that count for nothing. Rates are
-    None where there is nothing to divide by."""
+    """Counts of one cut; amounts in micro-units of `currency`; `filtered` are events that count for nothing, `unpaid`
+    clicks and conversions that count and found no money. Rates are None where there is nothing to divide by."""
 
     key: str
     name: str
@@ -111,6 +115,7 @@ class ReportRow:
     clicks: int
     conversions: int
     filtered: int
+    unpaid: int
     revenue_micros: int
     spend_micros: int
 
@@ -155,6 +160,7 @@ def report(
         "zone": zone,
         "flight": flight_id,
         "campaign": campaign_id,
+        "unpaid": UNPAID,
         "limit": MOST_ROWS + 1,
     }
     with connection.cursor() as cursor:
@@ -178,6 +184,7 @@ def filtered_traffic(
         "until": until,
         "flight": flight_id,
         "campaign": campaign_id,
+        "unpaid": UNPAID,
     }
     with connection.cursor() as cursor:
         cursor.execute(FILTERED, values)

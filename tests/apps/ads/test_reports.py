@@ -19,7 +19,17 @@ from behavior.services import store_events
 from behavior.subjects import read_subject
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
+from tests.apps.ads.world import (
+    BROWSER,
+    UNIT,
+    click,
+    later,
+    make_campaign,
+    make_live_flight,
+    make_placement,
+    place,
+    see,
+)
 from tests.conftest import make_client
 
 COLUMN = {
@@ -171,6 +181,21 @@ def test_rates_are_ratios_of_what_the_row_says(traffic: Tenant) -> None:
         assert row.cvr == (row.conversions / row.clicks if row.clicks else None)
         assert row.roas == row.revenue_micros / row.spend_micros
     assert {each["reason"]: each["count"] for each in filtered}["replayed"] == 2
+
+
+def test_what_counts_and_was_not_paid_is_not_among_what_counts_for_nothing(scope: Tenant) -> None:
+    make_placement(auction="first_price")
+    make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=UNIT)
+    first, second = place("u1"), place("u2")
+    for delivery in (first, second):
+        see(delivery)
+    later(seconds=5)
+    for delivery in (first, second, second):
+        click(delivery)
+    span = {"since": timezone.now() - timedelta(hours=1), "until": timezone.now()}
+    (row,) = report(by="flight", **span)
+    assert (row.clicks, row.unpaid, row.filtered, row.spend_micros) == (2, 1, 1, UNIT)
+    assert filtered_traffic(**span) == [{"kind": "click", "reason": "replayed", "count": 1}]
 
 
 def test_replays_of_two_days_count_on_the_days_on_which_they_came(traffic: Tenant) -> None:
