@@ -1,12 +1,13 @@
 """GET /api/v1/ads/reports and its CSV, GET /api/v1/ads/accounts, and the settings."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -25,12 +26,37 @@ from apps.ads.settings import change_settings, current_settings
 READ, WRITE = "ads:read", "ads:write"
 TAGS = ["ads"]
 LONGEST = timedelta(days=366)
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+@extend_schema_field({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]})
+class MomentField(serializers.DateTimeField):
+    """A moment, or a day of the ads' time zone, which stands for its first moment, or with `ends` for its last."""
+
+    def __init__(self, *, ends: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.ends = ends
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not DAY.fullmatch(str(value)):
+            return super().to_internal_value(value)
+        try:
+            day = date.fromisoformat(value) + timedelta(days=self.ends)
+        except ValueError:
+            self.fail("invalid", format="YYYY-MM-DD, or a day and a time as in 2026-11-24T09:30:00Z")
+        except OverflowError:
+            self.fail("overflow")
+        return datetime.combine(day, time(), tzinfo=current_settings().zone)
 
 
 class AdReportParameters(QueryParameters):
     by = serializers.ChoiceField(CUTS, required=False, default="flight")
-    since = serializers.DateTimeField(required=False, help_text="a week ago where left out")
-    until = serializers.DateTimeField(required=False, help_text="now where left out; not included")
+    since = MomentField(
+        required=False, help_text="a moment, or a day of the ads' time zone; a week before `until` where left out"
+    )
+    until = MomentField(
+        ends=True, required=False, help_text="a moment, not included, or a day, with all of it; now where left out"
+    )
     flight_id = serializers.UUIDField(required=False)
     campaign_id = serializers.UUIDField(required=False)
 

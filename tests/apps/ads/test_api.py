@@ -13,6 +13,7 @@ from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import LedgerEntry
 from apps.ads.campaigns.models import AdChange, Advertiser, Campaign, Creative, Flight, Placement
 from apps.ads.campaigns.services import review
+from apps.ads.settings import change_settings
 from apps.ads.tracking.models import Delivery
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -310,6 +311,25 @@ def test_a_report_is_saved_as_csv_and_never_as_a_formula(tenant: Tenant, api: Ap
     assert next(csv.reader(answer.content.decode().splitlines()))[:3] == ["key", "name", "currency"]
     assert api.get("ads/reports?by=moon").status_code == 400
     assert api.get("ads/reports?since=2030-01-02T00:00:00Z&until=2030-01-01T00:00:00Z").status_code == 400
+
+
+def test_days_of_a_report_are_those_of_the_ads_and_the_last_is_included(tenant: Tenant, api: ApiClient) -> None:
+    with tenant_scope(tenant.id):
+        change_settings({"timezone": "Asia/Tokyo"}, actor="test")
+        make_live_flight()
+        make_placement()
+        decide(Ask(("top",), user_agent=BROWSER))
+        Delivery.objects.update(placed_at="2026-03-24T14:30:00Z")  # half past eleven at night in Tokyo
+
+    def days(since: str, until: str) -> list[tuple[str, int]]:
+        rows = api.get(f"ads/reports?by=day&since={since}&until={until}").json()["rows"]
+        return [(row["key"], row["placed"]) for row in rows]
+
+    assert days("2026-03-24", "2026-03-24") == [("2026-03-24", 1)]
+    assert days("2026-03-25", "2026-03-25") == days("2026-03-23", "2026-03-23") == []
+    assert days("2026-03-24T14:00:00Z", "2026-03-24T14:30:00Z") == []  # the moment is not included
+    for bad in ("2026-02-30", "9999-12-31", "24.3.2026"):
+        assert api.get(f"ads/reports?until={bad}").json()["errors"][0]["field"] == "until"
 
 
 def test_whoever_names_no_choice_is_told_which_there_are(api: ApiClient, campaign: dict[str, Any]) -> None:
