@@ -10,6 +10,7 @@ from apps.ads.audiences.selectors import builds_of
 from apps.ads.audiences.services import BuildUnderWay, put_seed, request_build
 from apps.ads.audiences.view import audience_context
 from apps.ads.campaigns.admin import AdObjectAdmin
+from apps.ads.campaigns.services import Refused
 from apps.ads.campaigns.subjects_form import SubjectsForm
 from behavior.subjects import read_subject
 from console.base import go_to
@@ -63,7 +64,7 @@ class AudienceAdmin(AdObjectAdmin):
         audience = self.row(request, object_id)
         try:
             request_build(audience_id=audience.id, actor=actor_name(request))
-        except BuildUnderWay as error:
+        except (BuildUnderWay, Refused) as error:
             messages.error(request, str(error))
         else:
             messages.success(request, "A worker looks for the members.")
@@ -83,6 +84,10 @@ class AudienceAdmin(AdObjectAdmin):
     def subjects(self, request: HttpRequest, form: SubjectsForm, object_id: str) -> HttpResponse:
         audience = self.row(request, object_id)
         named = [read_subject(each) for each in form.subjects()]
-        known = put_seed(audience_id=audience.id, subjects=named)
-        messages.success(request, f"{known} of {len(named)} subjects are known and make the list.")
+        try:
+            known = put_seed(audience_id=audience.id, subjects=named, actor=actor_name(request))
+        except Refused as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"{known} of {len(named)} subjects are known and make the list.")
         return go_to(self.page_of(audience))

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from api.errors import Conflict
 from api.idempotency import IdempotentWrites
-from api.model_actions import actor_of
+from api.model_actions import actor_of, person_of
 from apps.ads.audiences.models import Audience, AudienceBuild
 from apps.ads.audiences.selectors import builds_of
 from apps.ads.audiences.serializers import (
@@ -61,7 +61,7 @@ class AdAudienceSeedView(IdempotentWrites):
         body.is_valid(raise_exception=True)
         subjects = body.validated_data["subjects"]
         with refusals(Audience, id):
-            known = put_seed(audience_id=id, subjects=subjects)
+            known = put_seed(audience_id=id, subjects=subjects, actor=actor_of(request), person=person_of(request))
         named = {subject.key for subject in subjects}
         return Response({"known": known, "unknown": len(named) - known})
 

@@ -21,6 +21,9 @@ from apps.ads.audiences.models import (
     BuildStatus,
     SeedKind,
 )
+from apps.ads.audiences.selectors import seed_count
+from apps.ads.campaigns.models import AdChange
+from apps.ads.campaigns.services import locked, store
 from behavior.subjects import Subject
 from serving.schedules import EVERY
 from tenancy.scope import current_tenant_id
@@ -43,14 +46,16 @@ class BuildUnderWay(Exception):
 
 
 @transaction.atomic
-def put_seed(*, audience_id: UUID, subjects: Sequence[Subject]) -> int:
-    """Replace the list that an audience starts from; how many of the subjects are known. Others are not kept.
+def put_seed(*, audience_id: UUID, subjects: Sequence[Subject], actor: str, person: str = "") -> int:
+    """Replace the list that an audience starts from; how many of the subjects are known. Others are not kept. The
+    history keeps who did it, and how many there were and are; `person` is the member behind an API key.
 
-    Raises Audience.DoesNotExist, and ValidationError for an audience whose seed is no list.
+    Raises Audience.DoesNotExist, Archived, and ValidationError for an audience whose seed is no list.
     """
-    audience = Audience.objects.select_for_update().get(id=audience_id, archived_at=None)
+    audience = locked(Audience, audience_id)
     if audience.seed_kind != SeedKind.LIST:
         raise ValidationError({"subjects": "belong to an audience whose seed_kind is list"})
+    before = seed_count(audience.id)
     AudienceSeed.objects.filter(audience_id=audience.id).delete()
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
@@ -59,12 +64,15 @@ def put_seed(*, audience_id: UUID, subjects: Sequence[Subject]) -> int:
     }
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, values)
-        return cursor.rowcount
+        known = cursor.rowcount
+    store(audience, AdChange.Action.SEED, actor, before={"seed": before}, after={"seed": known}, person=person)
+    return known
 
 
+@transaction.atomic
 def request_build(*, audience_id: UUID, actor: str) -> AudienceBuild:
-    """Queue a build. Raises Audience.DoesNotExist and BuildUnderWay."""
-    audience = Audience.objects.get(id=audience_id, archived_at=None)
+    """Queue a build. Raises Audience.DoesNotExist, Archived and BuildUnderWay."""
+    audience = locked(Audience, audience_id)
     try:
         with transaction.atomic():
             made = AudienceBuild.objects.create(audience=audience, requested_by=actor)

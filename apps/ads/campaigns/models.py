@@ -208,6 +208,7 @@ class AdChange(TenantOwned):
         REJECTED = "rejected", "Rejected"
         ARCHIVED = "archived", "Archived"
         PEOPLE = "people", "Own people replaced"
+        SEED = "seed", "Seed replaced"
 
     kind = models.CharField(max_length=10, choices=ObjectKind.choices)
     object_id = models.UUIDField()

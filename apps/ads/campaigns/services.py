@@ -126,7 +126,7 @@ def create(model: type[Found], *, actor: str, person: str = "", **fields: Any) -
     if isinstance(made, Placement | Audience) and model._default_manager.filter(key__iexact=made.key).exists():
         kind = model._meta.verbose_name
         raise ValidationError({"key": f"'{made.key}' is or was the key of another {kind}; choose another one"})
-    _store(made, Action.CREATED, actor, before=None, person=person)
+    store(made, Action.CREATED, actor, before=None, person=person)
     if isinstance(made, Flight):
         open_budget(made)
     return made
@@ -148,7 +148,7 @@ def change(
     Raises the model's DoesNotExist, Archived, Stale and ValidationError, also where a budget would fall below what is
     spent or promised already.
     """
-    found = _locked(model, object_id)
+    found = locked(model, object_id)
     if version is not None and version != found.version:
         raise Stale(
             f"{found.updated_by} has changed the {KINDS[model].label.lower()} since: it is at version {found.version}, "
@@ -163,7 +163,7 @@ def change(
         return found
     if isinstance(found, Creative) and _looks_otherwise(before, after):
         found.review, found.review_note = ReviewStatus.PENDING, ""
-    _store(found, Action.CHANGED, actor, before, person=person)
+    store(found, Action.CHANGED, actor, before, person=person)
     if isinstance(found, Flight):
         open_budget(found)
     return found
@@ -176,7 +176,7 @@ def archive(model: type[Found], *, object_id: UUID, actor: str) -> Found:
     Raises the model's DoesNotExist, Archived, and InUse for an audience that flights name: it would have no members, so
     that those who leave it out would be shown to exactly these people.
     """
-    found = _locked(model, object_id)
+    found = locked(model, object_id)
     if isinstance(found, Audience) and (names := flights_naming(found.key)):
         shown = ", ".join(f"'{name}'" for name in names)
         raise InUse(f"flights name the audience '{found.key}': {shown}; take it out of their targeting first")
@@ -184,7 +184,7 @@ def archive(model: type[Found], *, object_id: UUID, actor: str) -> Found:
     found.archived_at = timezone.now()
     if isinstance(found, Flight):
         found.status = FlightStatus.PAUSED
-    _store(found, Action.ARCHIVED, actor, before)
+    store(found, Action.ARCHIVED, actor, before)
     if model in FLIGHTS_OF:
         _pause_flights(actor, **{FLIGHTS_OF[model]: found.id})
     return found
@@ -196,14 +196,14 @@ def set_status(*, flight_id: UUID, status: FlightStatus, actor: str) -> Flight:
 
     Raises Flight.DoesNotExist, Archived, and ValidationError where it cannot go live.
     """
-    flight = _locked(Flight, flight_id)
+    flight = locked(Flight, flight_id)
     if flight.status == status:
         return flight
     before = snapshot(flight)
     if status == FlightStatus.LIVE:
         check_can_start(flight)
     flight.status = status
-    _store(flight, Action.STARTED if status == FlightStatus.LIVE else Action.PAUSED, actor, before)
+    store(flight, Action.STARTED if status == FlightStatus.LIVE else Action.PAUSED, actor, before)
     return flight
 
 
@@ -219,7 +219,7 @@ def review(
 ) -> Creative:
     """Somebody's word on a creative; a rejected one needs a note. `version` is the one that was looked at: another is
     not judged by it. Raises Creative.DoesNotExist, Archived, Stale, SameEyes and ValidationError."""
-    creative = _locked(Creative, creative_id)
+    creative = locked(Creative, creative_id)
     if version is not None and version != creative.version:
         raise Stale("The creative has been changed since you looked at it; look at it again.")
     if approve and current_settings().four_eyes and {actor, person} & _authors(creative):
@@ -230,7 +230,7 @@ def review(
     creative.review = ReviewStatus.APPROVED if approve else ReviewStatus.REJECTED
     creative.review_note = note.strip()[:500]
     if snapshot(creative) != before:
-        _store(creative, Action.APPROVED if approve else Action.REJECTED, actor, before, person=person)
+        store(creative, Action.APPROVED if approve else Action.REJECTED, actor, before, person=person)
     return creative
 
 
@@ -239,6 +239,41 @@ def snapshot(found: AdObject) -> dict[str, Any]:
     model = type(found)
     names = (*FIXED[model], *FIELDS[model], *STATES.get(model, ()))
     return {name: _plain(getattr(found, name)) for name in names} | {"is_archived": found.archived_at is not None}
+
+
+def locked(model: type[Found], object_id: UUID) -> Found:
+    """The object, which nobody else changes until the commit. Raises the model's DoesNotExist and Archived."""
+    found = model._default_manager.select_for_update().get(id=object_id)
+    if found.archived_at:
+        raise Archived(f"the {KINDS[model].label.lower()} '{found.name}' has been archived")
+    return found
+
+
+def store(
+    found: AdObject,
+    action: Action,
+    actor: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None = None,
+    *,
+    person: str = "",
+) -> None:
+    """Save an object as its next version, with a row of the history, and tell the deciding processes; `after` is its
+    contents where it is not said."""
+    found.version += 1
+    found.updated_by = actor
+    found.save()
+    AdChange.objects.create(
+        kind=KINDS[type(found)],
+        object_id=found.id,
+        version=found.version,
+        action=action,
+        actor=actor,
+        person=person,
+        before=before,
+        after=snapshot(found) if after is None else after,
+    )
+    announce_change()
 
 
 def announce_change() -> None:
@@ -252,7 +287,7 @@ def _pause_flights(actor: str, **of: UUID) -> None:
     for flight in live:
         before = snapshot(flight)
         flight.status = FlightStatus.PAUSED
-        _store(flight, Action.PAUSED, actor, before)
+        store(flight, Action.PAUSED, actor, before)
 
 
 def _authors(creative: Creative) -> set[str]:
@@ -274,27 +309,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) or hasattr(value, "label") else value
-
-
-def _locked(model: type[Found], object_id: UUID) -> Found:
-    found = model._default_manager.select_for_update().get(id=object_id)
-    if found.archived_at:
-        raise Archived(f"the {KINDS[model].label.lower()} '{found.name}' has been archived")
-    return found
-
-
-def _store(found: AdObject, action: Action, actor: str, before: dict[str, Any] | None, *, person: str = "") -> None:
-    found.version += 1
-    found.updated_by = actor
-    found.save()
-    AdChange.objects.create(
-        kind=KINDS[type(found)],
-        object_id=found.id,
-        version=found.version,
-        action=action,
-        actor=actor,
-        person=person,
-        before=before,
-        after=snapshot(found),
-    )
-    announce_change()

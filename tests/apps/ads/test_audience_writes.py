@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import archive
+from behavior.services import store_events
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import make_live_flight
@@ -16,6 +17,29 @@ def make_audience(api: ApiClient) -> str:
     answer = api.post("ads/audiences", REGULARS)
     assert answer.status_code == 201, answer.content
     return f"ads/audiences/{answer.json()['id']}"
+
+
+def test_the_history_says_who_replaced_the_list_and_how_many_there_are(tenant: Tenant, api: ApiClient) -> None:
+    path = make_audience(api)
+    with tenant_scope(tenant.id):
+        seen = [{"message_id": user, "type": "view", "item_id": "i", "subject": {"user_id": user}} for user in "abc"]
+        store_events(events=seen, source="test")
+    api.put(f"{path}/seed", {"subjects": [{"user_id": "a"}, {"user_id": "nobody"}]})
+    api.put(f"{path}/seed", {"subjects": [{"user_id": user} for user in "abc"]})
+
+    newest, before, made = api.get(f"{path}/changes").json()["results"]
+    assert [each["action"] for each in (newest, before, made)] == ["seed", "seed", "created"]
+    assert newest["differences"] == [{"name": "seed", "before": 1, "after": 3}]
+    assert newest["actor"] == made["actor"]
+    assert api.get(path).json()["version"] == newest["version"] == 3
+
+
+def test_an_archived_audience_takes_no_list_and_no_build(api: ApiClient) -> None:
+    path = make_audience(api)
+    assert api.delete(path).status_code == 204
+    for answer in (api.put(f"{path}/seed", {"subjects": [{"user_id": "a"}]}), api.post(f"{path}/builds", {})):
+        assert answer.status_code == 409
+        assert answer.json()["detail"] == "the audience 'Regulars' has been archived"
 
 
 def test_an_audience_is_not_archived_while_a_flight_names_it(tenant: Tenant, api: ApiClient) -> None:

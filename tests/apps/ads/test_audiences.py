@@ -145,7 +145,7 @@ def test_an_erasure_takes_a_subject_out_of_audiences_and_of_lists(shop: Tenant) 
     (gone, *_) = sorted(members(shop))
     with tenant_scope(shop.id):
         listed = make_audience(key="listed", seed_kind="list", seed_event="")
-        put_seed(audience_id=listed.id, subjects=[read_subject({"user_id": gone})])
+        put_seed(audience_id=listed.id, subjects=[read_subject({"user_id": gone})], actor="test")
     erase(shop, gone)
     assert gone not in members(shop)
     with tenant_scope(shop.id):
