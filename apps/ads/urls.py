@@ -11,7 +11,8 @@ from apps.ads.experiments.api import VIEWS as experiments
 from apps.ads.experiments.api import AdExperimentReportView
 from apps.ads.forecasts.api import AdForecastView
 from apps.ads.pacing.api import AdFlightProgressView
-from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView, AdSettingsView
+from apps.ads.reports.api import AdAccountsView, AdReportFileView, AdReportView
+from apps.ads.settings_api import AdSettingsView
 from apps.ads.tracking.api import (
     AdImpressionsView,
     AdOwnPeopleChangesView,

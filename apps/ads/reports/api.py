@@ -1,4 +1,4 @@
-"""GET /api/v1/ads/reports and its CSV, GET /api/v1/ads/accounts, and the settings."""
+"""GET /api/v1/ads/reports and its CSV, and GET /api/v1/ads/accounts."""
 
 import re
 from datetime import date, datetime, time, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -15,15 +15,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.csv_files import csv_response
-from api.idempotency import IdempotentWrites
-from api.model_actions import actor_of
-from api.serializers import ObjectField, QueryParameters
+from api.serializers import QueryParameters
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import Flight
 from apps.ads.reports.selectors import COLUMNS, CUTS, ReportRow, filtered_traffic, report
-from apps.ads.settings import change_settings, current_settings
+from apps.ads.settings import current_settings
 
-READ, WRITE = "ads:read", "ads:write"
+READ = "ads:read"
 TAGS = ["ads"]
 LONGEST = timedelta(days=366)
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -166,29 +164,6 @@ class AdAccountsView(GenericAPIView):
         page = [flight.id for flight in self.paginate_queryset(self.get_queryset()) or ()]
         accounts = {each.flight_id: each for each in flight_accounts(page)}
         return self.get_paginated_response(self.get_serializer([accounts[each] for each in page], many=True).data)
-
-
-class AdSettingsView(IdempotentWrites):
-    required_scopes = {"GET": READ, "PATCH": WRITE}
-
-    @extend_schema(operation_id="get_ad_settings", tags=TAGS, summary="How ads decide", responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        return Response(current_settings().to_dict())
-
-    @extend_schema(
-        operation_id="change_ad_settings",
-        tags=TAGS,
-        summary="Change some settings; decisions follow within seconds",
-        description="Names, ranges and defaults are in the documentation of ads.",
-        request=OpenApiTypes.OBJECT,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("days of Berlin", {"timezone": "Europe/Berlin", "click_minutes": 120}, request_only=True)
-        ],
-    )
-    def patch(self, request: Request) -> Response:
-        changes = ObjectField().run_validation(request.data)
-        return Response(change_settings(changes, actor=actor_of(request)).to_dict())
 
 
 def csv_of(rows: list[dict[str, Any]]) -> HttpResponse:

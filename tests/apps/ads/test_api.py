@@ -292,8 +292,17 @@ def test_settings_are_read_and_changed(api: ApiClient) -> None:
     assert api.get("ads/settings").json()["timezone"] == "UTC"
     assert api.patch("ads/settings", {"timezone": "Europe/Berlin"}).json()["timezone"] == "Europe/Berlin"
     assert api.get("ads/settings").json()["timezone"] == "Europe/Berlin"
-    refused = api.patch("ads/settings", {"timezone": "Mars/North"})
-    assert [each["field"] for each in refused.json()["errors"]] == ["timezone"]
+    refused = (
+        {"timezone": "Mars/North"},
+        {"click_minutes": 0},
+        {"own_addresses": ["home"]},
+        {"clicks": 5},
+        {"policy": "x"},
+    )
+    for each in refused:
+        answer = api.patch("ads/settings", each)
+        assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (400, [*each])
+    assert api.get("ads/settings").json()["click_minutes"] == 240
 
 
 def test_history_is_append_only(tenant: Tenant, api: ApiClient, campaign: dict[str, Any]) -> None:
