@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from apps.ads.campaigns.api import PARENT, READ, TAGS, refusals, views_of
 from apps.ads.experiments.models import Experiment
 from apps.ads.experiments.report import experiment_report
@@ -48,6 +49,7 @@ class AdExperimentReportView(APIView):
         responses=AdExperimentReportSerializer,
     )
     def get(self, request: Request, id: UUID) -> Response:
+        QueryParameters.of(request)  # there are none
         with refusals(Experiment, id):
             experiment = Experiment.objects.get(id=id)
         return Response({"arms": experiment_report(experiment)})

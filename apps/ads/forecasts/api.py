@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from apps.ads.campaigns.api import READ, TAGS, refusals
 from apps.ads.campaigns.models import Flight
 from apps.ads.forecasts.replay import BIDS, flight_of, forecast
@@ -43,6 +44,7 @@ class AdForecastView(APIView):
         responses=AdForecastSerializer,
     )
     def get(self, request: Request, id: UUID) -> Response:
+        QueryParameters.of(request)  # there are none
         with refusals(Flight, id):
             flight = flight_of(id)
         return Response(forecast(flight).to_dict())

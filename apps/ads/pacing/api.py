@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.serializers import QueryParameters
 from apps.ads.campaigns.api import READ, TAGS, refusals
 from apps.ads.campaigns.models import Flight, GoalKind
 from apps.ads.pacing.goals import progress_of
@@ -44,6 +45,7 @@ class AdFlightProgressView(APIView):
         responses=FlightProgressSerializer,
     )
     def get(self, request: Request, id: UUID) -> Response:
+        QueryParameters.of(request)  # there are none
         with refusals(Flight, id):
             flight = Flight.objects.get(id=id)
         goal = progress_of([id]).get(id)

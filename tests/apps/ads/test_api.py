@@ -288,6 +288,14 @@ def test_scopes_and_tenants_are_kept_apart(
         assert (Advertiser.objects.count(), Campaign.objects.get().name) == (1, "Autumn")
 
 
+def test_reports_of_one_refuse_a_parameter_that_they_do_not_know(api: ApiClient, campaign: dict[str, Any]) -> None:
+    flown = made(api, "flights", flight(campaign_id=campaign["id"]))
+    paths = f"flights/{flown['id']}/progress", f"flights/{flown['id']}/forecast", f"experiments/{flown['id']}/report"
+    for path in paths:
+        answer = api.get(f"ads/{path}?since=2026-11-24")
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "since")
+
+
 def test_settings_are_read_and_changed(api: ApiClient) -> None:
     assert api.get("ads/settings").json()["timezone"] == "UTC"
     assert api.patch("ads/settings", {"timezone": "Europe/Berlin"}).json()["timezone"] == "Europe/Berlin"
