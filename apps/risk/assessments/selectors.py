@@ -9,6 +9,9 @@ from uuid import UUID
 from apps.risk.transactions.selectors import find_transactions
 from decisions.models import Decision
 
+# Of a decision: its score is a probability of fraud. Points are on another scale, beside an anomaly too.
+BY_MODEL_OF_FRAUDS = "model_version IS NOT NULL AND request ->> 'anomaly' IS NULL"
+
 
 class UnknownTransaction(LookupError):
     """No transaction has this id; or none that was assessed."""

@@ -14,6 +14,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.risk import engine
+from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.models import Transaction
 from apps.risk.rules.fields import TRANSACTION
 from apps.risk.rules.language.columns import FactColumns
@@ -39,10 +40,9 @@ COLUMNS = f"""
     coalesce(extract(epoch FROM cleared_at)::float8, 'Infinity') AS cleared_at,
     currency, coalesce(given_amount, amount) AS given_amount, type, counterparty, country, latitude, longitude,
     {", ".join(f"CASE WHEN {name}_key IS NOT NULL THEN 'known' END AS {name}" for name in KEYS)}"""
-SCORE = """(
+SCORE = f"""(
     SELECT (decision.items -> 0 ->> 'score')::float8 FROM decisions_decision AS decision
-    WHERE decision.tenant_id = %(tenant)s AND decision.decision_id = transaction.decision_id
-        AND decision.model_version IS NOT NULL
+    WHERE decision.tenant_id = %(tenant)s AND decision.decision_id = transaction.decision_id AND {BY_MODEL_OF_FRAUDS}
 ) AS score"""
 MEMBER = """EXISTS (
     SELECT FROM risk_entitylist AS list JOIN risk_listentry AS entry

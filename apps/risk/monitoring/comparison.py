@@ -9,6 +9,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.risk import engine
+from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.assessments.settings import RiskSettings
 from apps.risk.monitoring.counts import Counts
 from apps.risk.monitoring.selectors import IS_FRAUD, SLACK, bounds
@@ -30,7 +31,7 @@ BOTH = f"""
         ON transaction.tenant_id = %(tenant)s AND transaction.decision_id = shadow.decision_id
     JOIN decisions_decision AS decision
         ON decision.tenant_id = %(tenant)s AND decision.decision_id = shadow.decision_id
-            AND decided_at >= %(start)s AND decided_at < %(end)s AND model_version IS NOT NULL"""
+            AND decided_at >= %(start)s AND decided_at < %(end)s AND {BY_MODEL_OF_FRAUDS}"""
 
 
 @dataclass(frozen=True)

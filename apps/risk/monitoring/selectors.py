@@ -10,6 +10,7 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
+from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.engine import FEATURES
 from decisions.counting import first_id_since
 from decisions.kpi import Period
@@ -45,7 +46,7 @@ WEEKS = f"""
     FROM judged GROUP BY week ORDER BY week"""
 # Chosen by a hash of the id, so that every hour of the period has its part and a page that is loaded again agrees.
 SAMPLED = f"""
-    SELECT (items -> 0 ->> 'score')::float8, model_version IS NOT NULL, request -> 'features'
+    SELECT (items -> 0 ->> 'score')::float8, {BY_MODEL_OF_FRAUDS}, request -> 'features'
     FROM (
         SELECT decision_id FROM risk_transaction WHERE {IN_PERIOD}
         ORDER BY uuid_hash(decision_id), decision_id LIMIT %(sample)s

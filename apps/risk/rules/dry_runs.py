@@ -7,7 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
+from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.back_tests.history import read_history
 from apps.risk.lists.services import KEY_KINDS
 from apps.risk.models import Transaction
@@ -114,8 +117,8 @@ def _read_fact(name: str, value: Any) -> Fact:
 def _score_of(transaction: Transaction) -> float | None:
     if transaction.decision_id is None:
         return None
-    # Without a model the decision's score is one of points, which no rule has seen.
-    scored = Decision.objects.filter(decision_id=transaction.decision_id, model_version__isnull=False)
+    by_model = RawSQL(BY_MODEL_OF_FRAUDS, (), BooleanField())
+    scored = Decision.objects.filter(by_model, decision_id=transaction.decision_id)
     items = scored.values_list("items", flat=True).first()
     score = items[0].get("score") if items else None
     return float(score) if isinstance(score, int | float) else None

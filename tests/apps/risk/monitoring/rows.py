@@ -25,6 +25,7 @@ class Row:
     fraud_known_at: datetime | None = None
     cleared_at: datetime | None = None
     model_version: UUID | None = None
+    anomaly: float | None = None
     feature: float = 1.0
     latency_ms: float = 5.0
     degraded: str | None = None
@@ -102,6 +103,7 @@ def _decision(row: Row, number: int) -> Decision:
             "transaction_id": str(uuid7()),
             "features": dict.fromkeys(FEATURES, row.feature),
             "score": row.score,
+            "anomaly": row.anomaly,
         },
         items=[{"id": row.verdict, "rank": 1, "score": row.score, "propensity": 1.0, "reasons": [], "rules": []}],
         latency_ms=row.latency_ms,

@@ -168,6 +168,16 @@ def test_champion_and_challenger_are_compared_on_matured_labels(desk: Tenant) ->
         assert side.precision_at_capacity == pytest.approx(outcome[np.argsort(-scores)[:15]].mean())
 
 
+def test_points_beside_an_anomaly_are_no_champion(desk: Tenant) -> None:
+    now = datetime.now(UTC)
+    with tenant_scope(desk.id):
+        challenger = make_version(desk, 2, None)
+        [points] = give([Row(now, now, 0.4, model_version=challenger.id, anomaly=0.99)])
+        ShadowScore.objects.create(version=challenger.id, decision_id=points.decision_id, score=0.01)
+        found = compare(challenger, Period(now.date(), now.date()), current_settings(), Counts(), now=now)
+    assert found.compared == 0
+
+
 def test_old_scores_expire(desk: Tenant) -> None:
     old, new = id_at(timezone.now() - timedelta(days=100)), id_at(timezone.now())
     with tenant_scope(desk.id):

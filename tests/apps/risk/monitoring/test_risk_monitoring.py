@@ -156,7 +156,7 @@ def test_drift_of_a_day_against_the_weeks_before(scope: Tenant, now: datetime) -
 
 def test_scores_of_points_are_left_out_where_a_model_answered(scope: Tenant, now: datetime) -> None:
     version = give([Row(now, now, 0.2)])[0].decision_id
-    give([Row(now, now, 0.9, model_version=version)])
+    give([Row(now, now, 0.3, model_version=version, anomaly=0.99), Row(now, now, 0.9, model_version=version)])
     assert sample_of(Period(now.date(), now.date())).scores.tolist() == [0.9]
 
 

@@ -231,24 +231,30 @@ def test_a_back_test_that_its_worker_left_is_given_up(history: Tenant, api: ApiC
     assert (ended["status"], "start it again" in ended["error"]) == ("failed", True)
 
 
-def test_the_score_is_that_of_the_assessment_where_a_model_answered(tenant: Tenant, api: ApiClient) -> None:
+def test_the_score_is_that_of_the_assessment_where_a_model_of_frauds_answered(tenant: Tenant, api: ApiClient) -> None:
     noon = FIRST + timedelta(hours=12)
-    store(tenant, *({"at": noon + timedelta(minutes=number), "amount": 10.0} for number in range(3)))
+    store(tenant, *({"at": noon + timedelta(minutes=number), "amount": 10.0} for number in range(4)))
     with tenant_scope(tenant.id):
-        for name, score, version in (("t-0", 0.9, uuid7()), ("t-1", 0.95, None), ("t-2", 0.2, uuid7())):
+        for name, score, version, anomaly in (
+            ("t-0", 0.9, uuid7(), None),
+            ("t-1", 0.95, None, None),
+            ("t-2", 0.2, uuid7(), None),
+            # The points beside an anomaly, which rules see no more than other points.
+            ("t-3", 0.95, uuid7(), 0.99),
+        ):
             decision = record_decision(
                 decision_id=uuid7(),
                 application="risk",
                 scenario="transactions",
                 policy="thresholds and rules",
                 items=[{"id": "review", "rank": 1, "score": score, "rules": []}],  # type: ignore[typeddict-item]
-                request={},
+                request={"anomaly": anomaly},
                 latency_ms=1.0,
                 model_version=version,
             )
             Transaction.objects.filter(transaction_id=name).update(decision_id=decision.decision_id)
     done = run(api, tenant, expression="score > 0.5")
     assert [each["transaction_id"] for each in done["report"]["sample"]] == ["t-0"]
-    for name, holds in (("t-0", True), ("t-1", False), ("t-2", False)):
+    for name, holds in (("t-0", True), ("t-1", False), ("t-2", False), ("t-3", False)):
         answer = api.post("risk/rules/dry-run", {"expression": "score > 0.5", "transaction_id": name})
         assert answer.json()["holds"] == holds
