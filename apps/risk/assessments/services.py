@@ -23,7 +23,7 @@ from apps.risk.rules.models import RiskAction
 from apps.risk.transactions.amounts import as_given, in_desk_currency
 from apps.risk.transactions.reading import NewTransaction
 from apps.risk.transactions.selectors import find_transactions, histories, histories_of_new
-from apps.risk.transactions.services import MessageIdTaken, claim_transactions, store_transactions
+from apps.risk.transactions.services import FILLED, MessageIdTaken, claim_transactions, store_transactions
 from behavior.judging import Reason, reason_of
 from behavior.models import TimeQuality
 from decisions.models import Decision
@@ -151,16 +151,19 @@ def _conflict(name: str, field: str) -> Outcome:
 
 
 def _as_stored(transaction: NewTransaction, stored: Mapping[str, Any] | None, settings: RiskSettings) -> NewTransaction:
-    """One that was imported keeps its time and type, which a call need not repeat, and the rate of its import."""
+    """One that was imported keeps its time, its type and the rate of its import; what the call leaves out is as it was
+    imported, and so is a property that both name."""
     if stored is None:
         return in_desk_currency(transaction, settings)
+    left_out: dict[str, Any] = {name: stored[name] for name in FILLED if getattr(transaction, name) is None}
     return replace(
         transaction,
         amount=stored["amount"],
         given_amount=stored["given_amount"],
         occurred_at=stored["occurred_at"],
         type=stored["type"],
-        counterparty=transaction.counterparty or stored["counterparty"],
+        properties={**transaction.properties, **stored["properties"]},
+        **left_out,
     )
 
 
@@ -214,9 +217,7 @@ def _store(assessed: Sequence[Assessed], stored: Mapping[str, Any]) -> set[str]:
     """Ids of the transactions that have got their answers from this call."""
     new = [each for each in assessed if each.transaction.transaction_id not in stored]
     imported = [each for each in assessed if each.transaction.transaction_id in stored]
-    mine = claim_transactions(
-        [each.transaction.transaction_id for each in imported], [each.decision.decision_id for each in imported]
-    )
+    mine = claim_transactions([each.transaction for each in imported], [each.decision for each in imported])
     store_decisions([each.decision for each in imported if each.transaction.transaction_id in mine])
     return mine | store_transactions([each.transaction for each in new], [each.decision for each in new])
 

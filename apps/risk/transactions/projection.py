@@ -17,7 +17,7 @@ from apps.risk.assessments.settings import current_settings
 from apps.risk.labels.services import NewLabel, record_labels
 from apps.risk.transactions.amounts import SQL_AMOUNT, SQL_GIVEN_AMOUNT
 from apps.risk.transactions.models import Label
-from apps.risk.transactions.reading import MAX_TRANSACTION_ID, thing_key
+from apps.risk.transactions.reading import MAX_TRANSACTION_ID, THINGS, thing_key
 from apps.risk.transactions.selectors import as_bytea
 from apps.risk.transactions.services import SOURCE
 from behavior.clock import EPOCH
@@ -32,7 +32,6 @@ READER = "risk transactions"
 SLICE = 200_000  # events
 # While writers keep the log busy, this long may pass before they are made to wait for a moment.
 PATIENCE = timedelta(seconds=60)
-THINGS = ("device", "card", "address")
 TRUE = ("true", "1", "yes")
 # In properties, but columns of a transaction.
 OWN = ("transaction_id", "counterparty", *THINGS, "country", "latitude", "longitude", "fraud", "fraud_known_at")

@@ -32,6 +32,8 @@ DEFAULT_TYPE = "payment"
 MESSAGE_PREFIX = "risk:"
 MAX_TRANSACTION_ID = MAX_ID - len(MESSAGE_PREFIX)
 MAX_AHEAD = timedelta(minutes=5)
+# Known by pseudonyms alone.
+THINGS = ("device", "card", "address")
 
 
 class BadTransaction(ValueError):
@@ -44,7 +46,7 @@ class BadTransaction(ValueError):
 
 @dataclass(frozen=True)
 class NewTransaction:
-    """A transaction that can be assessed. The raw names of people's things are kept in memory alone, for rules.
+    """A transaction that can be assessed. Of device, card and address it has the keys alone.
 
     `given_amount` is in `currency` where `amount` was brought into the desk's own (`transactions.amounts`).
     """
@@ -57,9 +59,9 @@ class NewTransaction:
     given_at: datetime | None  # as the client said it
     type: str = DEFAULT_TYPE
     counterparty: str | None = None
-    device: str | None = None
-    card: str | None = None
-    address: str | None = None
+    device_key: bytes | None = None
+    card_key: bytes | None = None
+    address_key: bytes | None = None
     country: str | None = None
     latitude: float | None = None
     longitude: float | None = None
@@ -72,18 +74,6 @@ class NewTransaction:
     def subject_key(self) -> bytes:
         kind = next(kind for kind in SUBJECT_IDS if kind in self.subject)
         return subject_key(kind, self.subject[kind])
-
-    @cached_property
-    def device_key(self) -> bytes | None:
-        return thing_key("device", self.device)
-
-    @cached_property
-    def card_key(self) -> bytes | None:
-        return thing_key("card", self.card)
-
-    @cached_property
-    def address_key(self) -> bytes | None:
-        return thing_key("address", self.address)
 
 
 def thing_key(kind: str, raw: str | None, *, secret: bytes | None = None) -> bytes | None:
@@ -165,7 +155,10 @@ KNOWN = frozenset({*FIELDS, *NESTED})
 
 
 def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
-    """Raises BadTransaction that names every field that cannot be used. How old it may be is not judged here."""
+    """A transaction of the tenant in scope. How old it may be is not judged here.
+
+    Raises BadTransaction that names every field that cannot be used.
+    """
     if type(raw) is not dict:
         raise BadTransaction([reason_of("", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons: list[Reason] = []
@@ -190,8 +183,10 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
     if reasons:
         raise BadTransaction(reasons)
     consent = nested["consent"]
+    keys: dict[str, Any] = {f"{name}_key": thing_key(name, values.pop(name, None)) for name in THINGS}
     return NewTransaction(
         **values,
+        **keys,
         **nested["location"],
         subject=nested["subject"],
         consent=int(CONSENT[consent.get("personalisation"), consent.get("training")]),

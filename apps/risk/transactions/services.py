@@ -20,6 +20,12 @@ from tenancy.statements import prepared_cursor
 
 # Tells the projection that these are stored already.
 SOURCE = "risk"
+# What an import may leave to the call that assesses it.
+FILLED = ("counterparty", "device_key", "card_key", "address_key", "country", "latitude", "longitude")
+AS_ROW = """transaction_id text, event_id uuid, decision_id uuid, occurred_at timestamptz, subject_key bytea, type text,
+    amount double precision, currency text, given_amount double precision, counterparty text, device_key bytea,
+    card_key bytea, address_key bytea, country text, latitude double precision, longitude double precision,
+    properties jsonb"""
 # One message to the database: each costs an answer more than what most of them say. In order of id, so that two writers
 # of the same transactions wait for each other instead of deadlocking; who comes second stores nothing.
 STORE = f"""
@@ -30,23 +36,21 @@ STORE = f"""
         SELECT %(tenant)s, transaction_id, event_id, decision_id, occurred_at, now(), subject_key, type, amount,
             currency, given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude,
             properties
-        FROM jsonb_to_recordset(%(transactions)s::jsonb) AS new(transaction_id text, event_id uuid, decision_id uuid,
-            occurred_at timestamptz, subject_key bytea, type text, amount double precision, currency text,
-            given_amount double precision, counterparty text, device_key bytea, card_key bytea, address_key bytea,
-            country text, latitude double precision, longitude double precision, properties jsonb)
+        FROM jsonb_to_recordset(%(transactions)s::jsonb) AS new({AS_ROW})
         ORDER BY transaction_id
         ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id, event_id, decision_id
     ), {storing_parts("event_id IN (SELECT event_id FROM kept)")},
     answered AS ({INSERT_MANY} WHERE decision_id IN (SELECT decision_id FROM kept))
     SELECT transaction_id, stored.event_id IS NOT NULL FROM kept LEFT JOIN stored USING (event_id)"""
-CLAIM = """
+CLAIM = f"""
     WITH locked AS MATERIALIZED (
         SELECT transaction_id FROM risk_transaction WHERE tenant_id = %(tenant)s AND transaction_id = ANY(%(ids)s)
         ORDER BY transaction_id FOR UPDATE
     )
-    UPDATE risk_transaction AS known SET decision_id = new.decision_id
-    FROM locked JOIN unnest(%(ids)s::text[], %(decisions)s::uuid[]) AS new(transaction_id, decision_id)
-        USING (transaction_id)
+    UPDATE risk_transaction AS known SET decision_id = new.decision_id,
+        {", ".join(f"{name} = coalesce(known.{name}, new.{name})" for name in FILLED)},
+        properties = coalesce(new.properties || known.properties, known.properties, new.properties)
+    FROM locked JOIN jsonb_to_recordset(%(transactions)s::jsonb) AS new({AS_ROW}) USING (transaction_id)
     WHERE known.tenant_id = %(tenant)s AND known.transaction_id = new.transaction_id AND known.decision_id IS NULL
     RETURNING known.transaction_id"""
 
@@ -69,7 +73,7 @@ def store_transactions(transactions: Sequence[NewTransaction], decisions: Sequen
         return set()
     event_ids = [uuid7() for _ in transactions]
     rows = [
-        _row(transaction, event_id, decision.decision_id)
+        {"event_id": str(event_id), **_row(transaction, decision)}
         for transaction, event_id, decision in zip(transactions, event_ids, decisions, strict=True)
     ]
     events = {
@@ -90,25 +94,26 @@ def store_transactions(transactions: Sequence[NewTransaction], decisions: Sequen
     return set(logged)
 
 
-def claim_transactions(transaction_ids: Sequence[str], decision_ids: Sequence[UUID]) -> set[str]:
-    """Give transactions that were imported their assessment; returns those that had none before."""
-    if not transaction_ids:
+def claim_transactions(transactions: Sequence[NewTransaction], decisions: Sequence[Decision]) -> set[str]:
+    """Give transactions that were imported their assessment, and what their import left out; returns the ids of those
+    that had none before."""
+    if not transactions:
         return set()
+    rows = [_row(each, decision) for each, decision in zip(transactions, decisions, strict=True)]
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "ids": [each.transaction_id for each in transactions],
+        "transactions": json.dumps(rows),
+    }
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {
-            "tenant": current_tenant_id(),
-            "ids": list(transaction_ids),
-            "decisions": list(decision_ids),
-        }
         cursor.execute(CLAIM, values)
         return {transaction_id for (transaction_id,) in cursor.fetchall()}
 
 
-def _row(transaction: NewTransaction, event_id: UUID, decision_id: UUID) -> dict[str, Any]:
+def _row(transaction: NewTransaction, decision: Decision) -> dict[str, Any]:
     return {
         "transaction_id": transaction.transaction_id,
-        "event_id": str(event_id),
-        "decision_id": str(decision_id),
+        "decision_id": str(decision.decision_id),
         "occurred_at": transaction.occurred_at.isoformat(),
         "subject_key": as_bytea(transaction.subject_key),
         "type": transaction.type,

@@ -11,6 +11,7 @@ from apps.risk.transactions.projection import project_transactions
 from apps.risk.transactions.reading import thing_key
 from behavior.models import LogPosition
 from behavior.services import store_events
+from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
@@ -163,3 +164,35 @@ def test_an_imported_transaction_can_be_assessed_as_of_its_time(api: ApiClient, 
     assert (again.status_code, again.json()) == (200, answer.json())
     with tenant_scope(tenant.id):
         assert Transaction.objects.count() == 1
+
+
+def test_an_import_and_the_call_that_assesses_it_are_one_transaction(api: ApiClient, tenant: Tenant) -> None:
+    """The call need not repeat what was imported, and may say more."""
+    blocked = api.post("risk/lists", {"name": "blocked", "kind": "deny", "field": "card"}).json()
+    api.post(f"risk/lists/{blocked['id']}/entries", {"entries": [{"value": "4711"}]})
+    told = {"transaction_id": "t", "card": "4711", "country": "DE", "channel": "branch", "large": 10**23}
+    store(tenant, event(properties=told))
+    project(tenant)
+    body = {
+        "transaction_id": "t",
+        "subject": {"user_id": "u-1"},
+        "amount": 12.5,
+        "currency": "EUR",
+        "device": "phone",
+        "location": {"latitude": 52.5, "longitude": 13.4},
+        "properties": {"channel": "web", "till": 7},
+    }
+    answer = api.post("risk/assessments", body).json()
+    assert (answer["verdict"], [rule["key"] for rule in answer["rules"]]) == ("decline", ["list:blocked"])
+    with tenant_scope(tenant.id):
+        found = Transaction.objects.get()
+        features = Decision.objects.get(decision_id=found.decision_id).request["features"]
+    assert features["card_count_30d"] == features["device_count_30d"] == 1.0
+    assert (found.country, found.counterparty, found.longitude) == ("DE", "terminal-3", 13.4)
+    assert found.properties == {"channel": "branch", "large": 10**23, "till": 7}
+    with tenant_scope(tenant.id):
+        assert bytes(found.device_key) == thing_key("device", "phone")
+    # What the call has said is known from now on.
+    assert api.post("risk/assessments", body).json() == answer
+    refused = api.post("risk/assessments", body | {"device": "another"})
+    assert (refused.status_code, refused.json()["detail"].split()[0]) == (409, "device")
