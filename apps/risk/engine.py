@@ -173,9 +173,9 @@ def _scored(answer: gateway.Answer[Any]) -> Scored:
     )
 
 
-def write_snapshot(path: Path, *, types: list[str], columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write all transactions as the engine's training reads them."""
-    write_transactions(path, types=types, **columns)
+def write_snapshot(path: Path, *, types: list[str], columns: Mapping[str, NDArray[Any]], labelled_at: float) -> None:
+    """Write all transactions as the engine's training reads them, with what was known of them at `labelled_at`."""
+    write_transactions(path, types=types, labelled_at=labelled_at, **columns)
 
 
 def open_snapshot(path: Path) -> TransactionColumns:

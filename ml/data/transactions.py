@@ -31,7 +31,8 @@ class TransactionColumns:
 
     time is in Unix seconds, amount not negative. customer, counterparty, device and card are codes from 0, -1 where
     there is none; type is an index into `types`. A transaction is known to be fraud at the moments t with
-    fraud_known_at <= t < cleared_at; both are infinite where that never came.
+    fraud_known_at <= t < cleared_at; both are infinite where that never came. `labelled_at` is the moment (Unix
+    seconds) whose knowledge is learned from, None for that of the newest transaction.
     """
 
     time: NDArray[np.float64]
@@ -44,6 +45,7 @@ class TransactionColumns:
     fraud_known_at: NDArray[np.float64]
     cleared_at: NDArray[np.float64]
     types: list[str]
+    labelled_at: float | None = None
 
     @classmethod
     def open(cls, path: Path) -> "TransactionColumns":
@@ -53,7 +55,7 @@ class TransactionColumns:
         if names["format"] != FORMAT:
             raise ValueError(f"{path}: format {names['format']} of transactions is not {FORMAT}; write them again")
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in COLUMNS}
-        return cls(types=names["types"], **arrays)
+        return cls(types=names["types"], labelled_at=names.get("labelled_at"), **arrays)
 
     @classmethod
     def of(cls, *, types: list[str], **columns: ArrayLike) -> "TransactionColumns":
@@ -70,7 +72,9 @@ class TransactionColumns:
         }
         if unknown := set(columns) - set(COLUMNS):
             raise ValueError(f"transactions have no column {', '.join(sorted(unknown))}")
-        arrays = {name: np.asarray((missing | columns)[name], dtype=dtype) for name, dtype in COLUMNS.items()}
+        arrays: dict[str, Any] = {
+            name: np.asarray((missing | columns)[name], dtype=dtype) for name, dtype in COLUMNS.items()
+        }
         _check(arrays, types=len(types))
         return cls(types=types, **arrays)
 
@@ -81,6 +85,11 @@ class TransactionColumns:
         """Which transactions are known to be fraud at that moment, shape (n,)."""
         return known_fraud(self.fraud_known_at, self.cleared_at, at)
 
+    def labelled_fraud(self) -> NDArray[np.bool_]:
+        """Which transactions are known to be fraud at `labelled_at`, shape (n,)."""
+        newest = float(np.max(self.time, initial=-np.inf))
+        return self.known_fraud(newest if self.labelled_at is None else self.labelled_at)
+
 
 def known_fraud(
     fraud_known_at: NDArray[np.float64], cleared_at: NDArray[np.float64], at: float | NDArray[np.float64]
@@ -89,7 +98,9 @@ def known_fraud(
     return (fraud_known_at <= at) & (at < cleared_at)
 
 
-def write_transactions(path: Path, *, types: list[str], **columns: ArrayLike) -> TransactionColumns:
+def write_transactions(
+    path: Path, *, types: list[str], labelled_at: float | None = None, **columns: ArrayLike
+) -> TransactionColumns:
     """Write columns (see TransactionColumns.of) to a folder, which appears whole or not at all.
 
     Raises ValueError where a column is unusable and FileExistsError where `path` already holds files.
@@ -103,7 +114,8 @@ def write_transactions(path: Path, *, types: list[str], **columns: ArrayLike) ->
     partial.mkdir(parents=True)
     for name in COLUMNS:
         np.save(partial / f"{name}.npy", getattr(transactions, name))
-    (partial / "names.json").write_text(json.dumps({"format": FORMAT, "types": types}), encoding="utf-8")
+    names = {"format": FORMAT, "types": types, "labelled_at": labelled_at}
+    (partial / "names.json").write_text(json.dumps(names), encoding="utf-8")
     os.replace(partial, path)
     return TransactionColumns.open(path)
 

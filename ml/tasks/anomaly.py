@@ -124,8 +124,8 @@ def _wins(scores: NDArray[np.floating], planted: NDArray[np.int64]) -> NDArray[n
 
 
 def _fraud_metrics(detector: AnomalyDetector, columns: TransactionColumns, rows: Rows) -> dict[str, float]:
-    """How the frauds that are known at the end of the log were ranked; empty where there are none."""
-    fraud = columns.known_fraud(float(np.asarray(columns.time).max()))[rows].astype(np.int64)
+    """How the frauds that are known were ranked; empty where there are none."""
+    fraud = columns.labelled_fraud()[rows].astype(np.int64)
     if not 0 < fraud.sum() < len(fraud):
         return {}
     ranks = detector(velocity_features(columns, rows)[:, COLUMNS]).ranks

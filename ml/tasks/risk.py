@@ -46,7 +46,7 @@ class RiskTask:
         progress: Report,
         initial: Path | None = None,
     ) -> FitReport:
-        """Labels are those known at the newest transaction. `initial` is not gone on from: trees are grown anew."""
+        """Labels are those known at `columns.labelled_at`. `initial` is not gone on from: trees are grown anew."""
         settings, out = RiskConfig.from_dict(config), Path(out)
         finished = out / "report.json"
         if finished.exists():
@@ -67,24 +67,23 @@ class RiskTask:
         ensemble = RiskEnsemble.load(artifact)
         stored = json.loads((Path(artifact) / "config.json").read_text(encoding="utf-8"))["settings"]
         settings = RiskConfig.from_dict(stored)
-        now, labelled = _labelled(columns, settings)
+        labelled = _labelled(columns, settings)
         moment = np.asarray(columns.time)[labelled]
         rows = labelled[(moment >= since) & (moment < until)]
-        fraud = columns.known_fraud(now)[rows].astype(np.int64)
+        fraud = columns.labelled_fraud()[rows].astype(np.int64)
         if not fraud.any():
             raise ValueError("no transaction of the window is known to be fraud; nothing to evaluate on")
         cases = cases_of(columns, rows, fraud=fraud, settings=settings)
         return {"cases": len(rows), **binary_metrics(_probability(ensemble, cases), fraud)}
 
 
-def _labelled(columns: TransactionColumns, settings: RiskConfig) -> tuple[float, Rows]:
-    """The moment of the newest transaction, and the rows that are old enough then for their labels to be there."""
+def _labelled(columns: TransactionColumns, settings: RiskConfig) -> Rows:
+    """The rows that are old enough at the newest transaction for their labels to be there."""
     moment = np.asarray(columns.time)
     if not len(moment):
         raise ValueError("there is no transaction to learn from")
-    now = float(moment.max())
-    mature = now - settings.label_delay_days * DAY
-    return now, np.flatnonzero((moment <= mature) & (moment > mature - settings.days * DAY))
+    mature = float(moment.max()) - settings.label_delay_days * DAY
+    return np.flatnonzero((moment <= mature) & (moment > mature - settings.days * DAY))
 
 
 def _fit(
@@ -92,13 +91,13 @@ def _fit(
 ) -> tuple[FitReport, RiskEnsemble, dict[str, Reference]]:
     started = time.monotonic()
     progress(Progress("baselines"))
-    now, labelled = _labelled(columns, settings)
-    fraud = columns.known_fraud(now).astype(np.int64)
+    labelled = _labelled(columns, settings)
+    fraud = columns.labelled_fraud().astype(np.int64)
     moment = np.asarray(columns.time)[labelled]
     if len(labelled):
         validation_time, test_time = np.quantile(moment, [settings.validation_quantile, settings.test_quantile])
     else:
-        validation_time = test_time = now
+        validation_time = test_time = np.inf
     parts = {
         "train": labelled[moment < validation_time],
         "validation": labelled[(moment >= validation_time) & (moment < test_time)],

@@ -162,6 +162,24 @@ def test_trees_alone_need_no_network(log: TransactionColumns, tmp_path: Path) ->
     assert set(answer["members"]) == {"trees"}
 
 
+def test_labels_that_came_long_after_the_newest_transaction_are_learned_from(
+    log: TransactionColumns, tmp_path: Path
+) -> None:
+    """Last year's payments, whose frauds are sent today."""
+    today = float(log.time.max()) + 200 * DAY
+    late = replace(log, fraud_known_at=np.where(np.isfinite(log.fraud_known_at), today, math.inf))
+    trees = SMALL | {"encoder": "none"}
+    with pytest.raises(ValueError, match=r"^0 of the .* send labels"):
+        TASKS["risk"].fit(late, trees, tmp_path / "none", progress=lambda _: None)
+    labelled = replace(late, labelled_at=today)
+    report = TASKS["risk"].fit(labelled, trees, tmp_path / "model", progress=lambda _: None)
+    mature = log.time <= log.time.max() - RiskConfig().label_delay_days * DAY
+    learned = sum(report.counts[f"{part}_frauds"] for part in ("train", "validation", "test"))
+    assert learned == np.isfinite(log.fraud_known_at)[mature].sum()
+    found = TASKS["risk"].evaluate(tmp_path / "model", labelled, since=report.split["test_time"], until=math.inf)
+    assert found["average_precision"] == pytest.approx(report.score)
+
+
 def test_too_few_labels_are_refused_with_the_cure(tmp_path: Path) -> None:
     log = TransactionColumns.of(types=["payment"], time=np.arange(100) * DAY, amount=np.ones(100))
     with pytest.raises(ValueError, match="send labels"):

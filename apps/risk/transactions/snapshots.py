@@ -1,6 +1,7 @@
 """All transactions of a tenant as columns for training, with what is known of each by now."""
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def take_snapshot(config: dict[str, Any], folder: Path) -> Path:
     columns: dict[str, NDArray[Any]] = {name: _codes(table[name]) for name in PARTIES}
     columns |= {name: _seconds(table[name]) for name in ("time", "fraud_known_at", "cleared_at")}
     columns |= {"amount": table["amount"].to_numpy(), "type": _codes(table["type"])}
-    engine.write_snapshot(path, types=types, columns=columns)
+    engine.write_snapshot(path, types=types, columns=columns, labelled_at=time.time())
     return path
 
 

@@ -12,6 +12,7 @@ from apps.risk.engine import named
 from apps.risk.transactions.projection import project_transactions
 from behavior.services import store_events
 from decisions.models import Decision
+from ml.data.transactions import TransactionColumns
 from ml.data.velocity import FEATURES, velocity_features
 from serving import training_data
 from tenancy.models import Tenant
@@ -52,11 +53,15 @@ def label_after(api: ApiClient, transaction: dict[str, Any], days: int, kind: st
     assert api.post("risk/labels", body).json()["counts"]["ok"] == 1
 
 
-def offline(tenant: Tenant) -> list[dict[str, float | None]]:
-    """Features of the snapshot that a training run would read, in order of time and id."""
+def snapshot(tenant: Tenant) -> TransactionColumns:
+    """What a training run would read, in order of time and id."""
     with tenant_scope(tenant.id):
         path = training_data.take("risk", {}, Path(settings.SNAPSHOTS) / str(tenant.id))
-    return named(velocity_features(training_data.open_data("risk", path)))
+    return training_data.open_data("risk", path)
+
+
+def offline(tenant: Tenant) -> list[dict[str, float | None]]:
+    return named(velocity_features(snapshot(tenant)))
 
 
 def online(tenant: Tenant, transactions: list[dict[str, Any]]) -> list[dict[str, float | None]]:
@@ -128,3 +133,14 @@ def test_those_who_do_not_agree_to_training_are_left_out(api: ApiClient, tenant:
     api.post("risk/assessments", first)
     api.post("risk/assessments", second | {"consent": {"training": False}})
     assert len(offline(tenant)) == 1
+
+
+def test_training_knows_what_is_known_when_it_begins(api: ApiClient, tenant: Tenant) -> None:
+    """Not only what was known when the newest transaction was made."""
+    first, second, *_ = history(seed=1)
+    for each in (first, second):
+        api.post("risk/assessments", each)
+    assert api.post("risk/labels", {"transaction_id": first["transaction_id"], "kind": "fraud"}).status_code == 200
+    label_after(api, second, days=1)
+    label_after(api, second, days=12, kind="genuine")
+    assert snapshot(tenant).labelled_fraud().tolist() == [True, False]
