@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from apps.risk import engine
 from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
-from apps.risk.models import Transaction
 from apps.risk.rules.fields import TRANSACTION
 from apps.risk.rules.language.columns import FactColumns
 from apps.risk.rules.language.syntax import Node, Type, lists, names
@@ -27,7 +26,6 @@ LOOK_BACK = timedelta(seconds=engine.HISTORY_SECONDS)
 MOST_TRANSACTIONS = 3_000_000
 ROWS_AT_ONCE = 50_000
 PARTIES = {"customer": "subject", "counterparty": "counterparty", "device": "device", "card": "card"}
-PARTY_COLUMNS = ("subject_key", "counterparty", "device_key", "card_key")
 KEYS = ("subject", "card", "device", "address")
 TEXTS = tuple(name for name, (kind, _) in TRANSACTION.items() if kind == Type.TEXT)
 # A key is HMAC-SHA256, so its first 63 bits tell parties apart as well.
@@ -50,6 +48,7 @@ MEMBER = """EXISTS (
             AND (entry.expires_at IS NULL OR entry.expires_at > now())
     WHERE list.tenant_id = %(tenant)s AND list.name = %(list_{number})s AND list.field = '{field}'
 ) AS member_{number}"""
+WINDOW = "tenant_id = %(tenant)s AND occurred_at >= %(first)s AND occurred_at < %(until)s"
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 READ_TYPES = {
     "transaction_id": pa.string(),
@@ -107,12 +106,10 @@ class History:
         return numbers | {name: part[name].to_numpy() for name in own}
 
 
-def read_history(
-    nodes: Sequence[Node], since: datetime, until: datetime, *, parties_of: Transaction | None = None
-) -> History:
+def read_history(nodes: Sequence[Node], since: datetime, until: datetime) -> History:
     """What the expressions need to be asked of the transactions from `since` until `until` (excluded).
 
-    `parties_of` reads the transactions of one transaction's parties alone. Raises TooManyTransactions.
+    Raises TooManyTransactions.
     """
     read = {name for node in nodes for name in names(node)}
     asked_lists = sorted({pair for node in nodes for pair in lists(node).items()})
@@ -132,12 +129,7 @@ def read_history(
         "until": until,
         "first": since - LOOK_BACK if needs_features else since,
     }
-    where = "tenant_id = %(tenant)s AND occurred_at >= %(first)s AND occurred_at < %(until)s"
-    if parties_of is not None:
-        parties = {column: getattr(parties_of, column) for column in PARTY_COLUMNS}
-        values |= {column: value for column, value in parties.items() if value is not None}
-        where += f" AND ({' OR '.join(f'{name} = %({name})s' for name, value in parties.items() if value is not None)})"
-    table = _copy(", ".join(selected), where, values)
+    table = _copy(", ".join(selected), values)
     log = _log(table)
     return History(
         log=log,
@@ -148,13 +140,13 @@ def read_history(
     )
 
 
-def _copy(selected: str, where: str, values: Mapping[str, Any]) -> pa.Table:
+def _copy(selected: str, values: Mapping[str, Any]) -> pa.Table:
     copy_rows = f"""COPY (
-        SELECT {selected} FROM risk_transaction AS transaction WHERE {where} ORDER BY occurred_at, transaction_id
+        SELECT {selected} FROM risk_transaction AS transaction WHERE {WINDOW} ORDER BY occurred_at, transaction_id
     ) TO STDOUT (FORMAT csv, HEADER)"""
     file = io.BytesIO()
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM risk_transaction WHERE {where}", values)
+        cursor.execute(f"SELECT count(*) FROM risk_transaction WHERE {WINDOW}", values)
         if (count := cursor.fetchone()[0]) > MOST_TRANSACTIONS:
             raise TooManyTransactions(
                 f"there are {count} transactions in these days and the {LOOK_BACK.days} before; at most "

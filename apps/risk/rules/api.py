@@ -242,7 +242,7 @@ class DryRunView(APIView):
             except BadFacts as error:
                 raise ValidationError({"facts": str(error)}) from error
         else:
-            facts = facts_of_stored(_transaction(body.validated_data["transaction_id"]), expression)
+            facts = facts_of_stored(_transaction(body.validated_data["transaction_id"]))
         return Response(DryRunSerializer(dry_run(expression, facts)).data)
 
 

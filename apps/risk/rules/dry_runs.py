@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
+from apps.risk import engine
 from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
-from apps.risk.back_tests.history import read_history
 from apps.risk.lists.services import KEY_KINDS
 from apps.risk.models import Transaction
 from apps.risk.rules.evaluation import look_up
@@ -19,6 +18,7 @@ from apps.risk.rules.fields import facts_of, field_types
 from apps.risk.rules.language.single import compile_expression
 from apps.risk.rules.language.syntax import Fact, Literal, Node, Type, walk
 from apps.risk.rules.services import check_expression
+from apps.risk.transactions.selectors import histories
 from behavior.parsing import Invalid, parse_boolean, parse_id, parse_number, parse_properties, parse_text
 from decisions.models import Decision
 from tenancy.secrets import subject_key
@@ -76,17 +76,13 @@ def _shown(node: Node, value: Any) -> float | str | bool | None:
     return value
 
 
-def facts_of_stored(transaction: Transaction, expression: str) -> dict[str, Fact]:
+def facts_of_stored(transaction: Transaction) -> dict[str, Fact]:
     """The facts as they stood when the transaction happened; its score is that of its assessment.
 
-    Raises ValidationError for an expression that cannot be used.
+    As much is read as for an assessment, however busy its parties are.
     """
-    node = check_expression(expression)
-    instant = transaction.occurred_at
-    history = read_history([node], instant, instant + timedelta(microseconds=1), parties_of=transaction)
-    row = history.table["transaction_id"].to_pylist().index(transaction.transaction_id)
-    numbers = history.facts(np.array([row])).numbers
-    features = {name: None if np.isnan(values[0]) else float(values[0]) for name, values in numbers.items()}
+    pasts = histories([transaction], {transaction.transaction_id: vars(transaction)})
+    (features,) = engine.named(engine.velocity(pasts))
     return facts_of(transaction, features=features, score=_score_of(transaction))
 
 

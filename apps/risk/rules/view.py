@@ -66,7 +66,7 @@ def dry_run_context(rule: RiskRule, transaction_id: str) -> dict[str, Any]:
         found = Transaction.objects.filter(transaction_id=parse_id(transaction_id)).first()
         if found is None:
             return asked | {"dry_run_problem": "There is no transaction with this id."}
-        return asked | {"dry_run": dry_run(rule.expression, facts_of_stored(found, rule.expression))}
+        return asked | {"dry_run": dry_run(rule.expression, facts_of_stored(found))}
     except Invalid as error:
         return asked | {"dry_run_problem": f"The id {error.message}."}
     except ValidationError as error:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -15,6 +17,7 @@ from apps.risk.back_tests.history import read_history
 from apps.risk.back_tests.models import BackTest
 from apps.risk.back_tests.services import tend
 from apps.risk.models import Transaction
+from apps.risk.rules.dry_runs import facts_of_stored
 from apps.risk.rules.fields import read_expression
 from apps.risk.tasks import run_back_test
 from decisions.services import record_decision
@@ -147,6 +150,22 @@ def test_a_dry_run_of_a_stored_transaction_sees_the_same_features(history: Tenan
         row = read.table["transaction_id"].to_pylist().index("t-39")
     parts = {part["text"]: part["value"] for part in answer.json()["parts"]}
     assert parts["customer_amount_mean_7d"] == pytest.approx(float(column[row]))
+
+
+def test_a_dry_run_reads_no_more_than_an_assessment(
+    history: Tenant, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is of its parties, which a back-test might refuse to read."""
+    monkeypatch.setattr(back_test_history, "MOST_TRANSACTIONS", 1)
+    with tenant_scope(history.id):
+        stored = Transaction.objects.get(transaction_id="t-39")
+        with CaptureQueriesContext(connection) as queries:
+            facts = facts_of_stored(stored)
+    assert len(queries) == 1
+    # The customer pays twice on seven days; of the last day the other one is made at the same moment.
+    assert facts["customer_count_30d"] == 13
+    body = {"expression": "customer_count_30d == 13", "transaction_id": "t-39"}
+    assert api.post("risk/rules/dry-run", body).json()["holds"]
 
 
 def test_a_text_that_looks_like_nothing_is_a_text(tenant: Tenant, api: ApiClient) -> None:
