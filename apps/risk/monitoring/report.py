@@ -15,7 +15,7 @@ from apps.risk.monitoring.selectors import Week, weeks
 from decisions.counting import counted_until
 from decisions.kpi import Period
 from serving.models import ModelVersion, TrainingRun
-from serving.schedules import next_run_at
+from serving.schedules import last_learned, next_run_at
 from serving.selectors import live_version, training_runs
 
 RUNS_SHOWN = 5
@@ -23,7 +23,7 @@ RUNS_SHOWN = 5
 
 @dataclass(frozen=True)
 class Retraining:
-    """`matured_labels` are new since the last run, counted up to `least_labels`."""
+    """`matured_labels` are new since the last run that succeeded, counted up to `least_labels`."""
 
     schedule: str
     next_at: datetime | None
@@ -71,12 +71,11 @@ def report(period: Period) -> Report:
 
 def _retraining(settings: RiskSettings, now: datetime) -> Retraining:
     runs = list(training_runs(MODEL)[:RUNS_SHOWN])
-    last = runs[0] if runs else None
     versions = ModelVersion.objects.filter(run__in=[run.id for run in runs])
     return Retraining(
         schedule=settings.retrain,
-        next_at=next_run_at(settings.retrain, last),
-        matured_labels=newly_matured_labels(settings, last, now=now),
+        next_at=next_run_at(settings.retrain, runs[0] if runs else None),
+        matured_labels=newly_matured_labels(settings, last_learned(MODEL), now=now),
         least_labels=settings.retrain_least_labels,
         runs=runs,
         versions={version.run_id: version for version in versions},

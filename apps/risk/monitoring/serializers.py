@@ -101,7 +101,7 @@ class RetrainingRunSerializer(serializers.Serializer):
 class RetrainingSerializer(serializers.Serializer):
     schedule = serializers.ChoiceField(RETRAIN)
     next_at = serializers.DateTimeField(allow_null=True, help_text="the earliest; null where the schedule is off")
-    matured_labels = serializers.IntegerField(help_text="new since the last run, counted up to least_labels")
+    matured_labels = serializers.IntegerField(help_text="new since the last run that succeeded, up to least_labels")
     least_labels = serializers.IntegerField(help_text="that a run waits for")
     runs = RetrainingRunSerializer(many=True, help_text="the newest first")
 

@@ -106,6 +106,31 @@ def test_only_labels_that_have_matured_since_the_last_run_count(desk: Tenant) ->
         assert newly_matured_labels(everything, last, now=timezone.now() + 6 * DAY) == 4
 
 
+def test_old_labels_count_when_they_come(desk: Tenant, api: ApiClient) -> None:
+    """Chargebacks that were known long before the last run, in a file that comes after it."""
+    assert run_once(desk) is not None
+    last = end_run(desk, days_ago=0)
+    with tenant_scope(desk.id):
+        everything = change_settings({"retrain_least_labels": 50}, actor="test")
+        assert newly_matured_labels(everything, last, now=timezone.now()) == 0
+    api.post("risk/assessments", payment(300, 30))
+    told = {"transaction_id": "t-300", "kind": "chargeback", "known_at": (timezone.now() - 25 * DAY).isoformat()}
+    assert api.post("risk/labels", told).json()["counts"]["ok"] == 1
+    with tenant_scope(desk.id):
+        assert newly_matured_labels(everything, last, now=timezone.now()) == 1
+
+
+def test_a_run_that_failed_has_used_up_no_labels_and_is_made_up_for(desk: Tenant) -> None:
+    with tenant_scope(desk.id):
+        change_settings({"retrain": "weekly"}, actor="test")
+    assert run_once(desk) is not None
+    end_run(desk, days_ago=2)
+    assert run_once(desk) is None
+    with tenant_scope(desk.id):
+        TrainingRun.objects.update(status=RunStatus.FAILED)
+    assert run_once(desk) is not None
+
+
 def test_off_is_off(desk: Tenant) -> None:
     with tenant_scope(desk.id):
         change_settings({"retrain": "off"}, actor="test")
