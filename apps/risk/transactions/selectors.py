@@ -32,6 +32,7 @@ STORED = (
     "fraud_known_at",
     "cleared_at",
 )
+Key = bytes | memoryview
 PARTIES = ("subject_key", "counterparty", "device_key", "card_key")
 READ = (
     "transaction_id, occurred_at, amount, type, subject_key, counterparty, device_key, card_key, fraud_known_at, "
@@ -93,13 +94,13 @@ class WithParties(Protocol):
     @property
     def type(self) -> str: ...
     @property
-    def subject_key(self) -> bytes: ...
+    def subject_key(self) -> Key: ...
     @property
     def counterparty(self) -> str | None: ...
     @property
-    def device_key(self) -> bytes | None: ...
+    def device_key(self) -> Key | None: ...
     @property
-    def card_key(self) -> bytes | None: ...
+    def card_key(self) -> Key | None: ...
 
 
 def find_transactions(transaction_ids: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -180,7 +181,7 @@ def _asked(number: int, transaction: WithParties, known: Mapping[str, Mapping[st
     }
 
 
-def as_bytea(key: bytes | None) -> str | None:
+def as_bytea(key: Key | None) -> str | None:
     """Hexadecimal as PostgreSQL reads bytea."""
     return None if key is None else f"\\x{key.hex()}"
 
