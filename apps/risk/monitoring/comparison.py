@@ -31,7 +31,8 @@ BOTH = f"""
         ON transaction.tenant_id = %(tenant)s AND transaction.decision_id = shadow.decision_id
     JOIN decisions_decision AS decision
         ON decision.tenant_id = %(tenant)s AND decision.decision_id = shadow.decision_id
-            AND decided_at >= %(start)s AND decided_at < %(end)s AND {BY_MODEL_OF_FRAUDS}"""
+            AND decided_at >= %(start)s AND decided_at < %(end)s
+            AND model_version = %(champion)s AND {BY_MODEL_OF_FRAUDS}"""
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,21 @@ class Comparison:
 
 
 def compare(
-    challenger: ModelVersion, period: Period, settings: RiskSettings, total: Counts, *, now: datetime
+    champion: ModelVersion | None,
+    challenger: ModelVersion,
+    period: Period,
+    settings: RiskSettings,
+    total: Counts,
+    *,
+    now: datetime,
 ) -> Comparison:
-    """Over the newest MOST_COMPARED assessments of the period that a model answered and the challenger scored too."""
+    """Over those of the newest MOST_COMPARED assessments that the challenger scored which the champion has answered;
+    none where there is no champion."""
     start, end = bounds(period)
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "version": challenger.id,
+        "champion": champion.id if champion else None,
         "first_id": first_id_since(start),
         "last_id": first_id_since(end),
         "start": start - SLACK,

@@ -29,7 +29,8 @@ class FeatureDrift:
 @dataclass(frozen=True)
 class Drift:
     """`against` says what the period is compared with: training, or the four weeks before; None where neither the
-    period nor the time before holds LEAST assessments. `features` has the largest index first."""
+    period nor the time before holds LEAST assessments. `score` and the histograms are of the live version's scores
+    alone; `features` has the largest index first."""
 
     against: Literal["training", "four weeks before"] | None
     sampled: int
@@ -42,11 +43,12 @@ class Drift:
 
 def drift_of(period: Period, live: ModelVersion | None) -> Drift:
     """At most two queries and one small file."""
-    now, before = sample_of(period), sample_of(four_weeks_before(period))
+    now, before = sample_of(period, live), sample_of(four_weeks_before(period), live)
     trained = engine.drift_references(resolve_artifact(current_tenant_id(), live.artifact)) if live else None
-    references = trained or (_references(before) if len(before.scores) >= LEAST else None)
-    if references is None or len(now.scores) < LEAST:
-        return Drift(None, len(now.scores), len(before.scores), None, [], _histogram(now), _histogram(before))
+    references = trained or (_references(before) if len(before.features) >= LEAST else None)
+    if references is None or len(now.features) < LEAST:
+        return Drift(None, len(now.features), len(before.features), None, [], _histogram(now), _histogram(before))
+    has_scores = "score" in references and len(now.scores) >= LEAST
     found = [
         _drift(name, references[name], now.features[:, place])
         for place, name in enumerate(engine.FEATURES)
@@ -54,9 +56,9 @@ def drift_of(period: Period, live: ModelVersion | None) -> Drift:
     ]
     return Drift(
         against="training" if trained else "four weeks before",
-        sampled=len(now.scores),
-        reference_sampled=len(before.scores),
-        score=_drift("score", references["score"], now.scores) if "score" in references else None,
+        sampled=len(now.features),
+        reference_sampled=len(before.features),
+        score=_drift("score", references["score"], now.scores) if has_scores else None,
         features=sorted(found, key=lambda each: -each.index),
         histogram=_histogram(now),
         reference_histogram=_histogram(before),
@@ -65,7 +67,7 @@ def drift_of(period: Period, live: ModelVersion | None) -> Drift:
 
 def _references(sample: Sample) -> dict[str, engine.Reference]:
     features = engine.references_of(sample.features, engine.FEATURES)
-    return {"score": engine.reference_of(sample.scores), **features}
+    return features | ({"score": engine.reference_of(sample.scores)} if len(sample.scores) >= LEAST else {})
 
 
 def _drift(name: str, reference: engine.Reference, values: np.ndarray) -> FeatureDrift:

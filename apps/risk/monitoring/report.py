@@ -64,7 +64,7 @@ def report(period: Period) -> Report:
         days=days,
         weeks=weeks(period, label_delay_days=settings.label_delay_days, currency=settings.currency, now=now),
         drift=drift_of(period, live),
-        comparison=compare(challenger, period, settings, total, now=now) if challenger else None,
+        comparison=compare(live, challenger, period, settings, total, now=now) if challenger else None,
         retraining=_retraining(settings, now),
     )
 

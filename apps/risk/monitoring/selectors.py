@@ -14,6 +14,7 @@ from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.engine import FEATURES
 from decisions.counting import first_id_since
 from decisions.kpi import Period
+from serving.models import ModelVersion
 from tenancy.scope import current_tenant_id
 
 DAY = timedelta(days=1)
@@ -46,7 +47,8 @@ WEEKS = f"""
     FROM judged GROUP BY week ORDER BY week"""
 # Chosen by a hash of the id, so that every hour of the period has its part and a page that is loaded again agrees.
 SAMPLED = f"""
-    SELECT (items -> 0 ->> 'score')::float8, {BY_MODEL_OF_FRAUDS}, request -> 'features'
+    SELECT (items -> 0 ->> 'score')::float8, CASE WHEN {BY_MODEL_OF_FRAUDS} THEN model_version END,
+        request -> 'features'
     FROM (
         SELECT decision_id FROM risk_transaction WHERE {IN_PERIOD}
         ORDER BY uuid_hash(decision_id), decision_id LIMIT %(sample)s
@@ -87,7 +89,8 @@ class Week:
 
 @dataclass(frozen=True)
 class Sample:
-    """scores (n,) and features (n, len(FEATURES)) of assessments, NaN where there is none."""
+    """features (n, len(FEATURES)) of assessments, NaN where there is none, and the scores (m,) of those that the live
+    version answered."""
 
     scores: NDArray[np.float64]
     features: NDArray[np.float64]
@@ -100,17 +103,17 @@ def weeks(period: Period, *, label_delay_days: float, currency: str, now: dateti
     return [Week(*(*row, datetime.combine(row[0] + 7 * DAY, time(), UTC) <= mature_until)) for row in rows]
 
 
-def sample_of(period: Period) -> Sample:
+def sample_of(period: Period, live: ModelVersion | None) -> Sample:
     """At most SAMPLE of the period's assessments, by chance; one query.
 
-    Scores are those of models where any model answered, since points without one are on another scale.
+    Scores of another version, or of points, are on another scale; without a live version those of points are taken.
     """
     rows = _query(SAMPLED, period, sample=SAMPLE)
-    if any(by_model for _, by_model, _ in rows):
-        rows = [row for row in rows if row[1]]
+    version = live.id if live else None
+    scores = [score for score, answered_by, _ in rows if answered_by == version]
     kept = [json.loads(features) if isinstance(features, str) else features for _, _, features in rows]
     table = np.array([[each.get(name) for name in FEATURES] for each in kept], dtype=np.float64)
-    return Sample(np.array([row[0] for row in rows], dtype=np.float64), table.reshape(len(rows), len(FEATURES)))
+    return Sample(np.array(scores, dtype=np.float64), table.reshape(len(rows), len(FEATURES)))
 
 
 def four_weeks_before(period: Period) -> Period:

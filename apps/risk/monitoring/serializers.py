@@ -64,7 +64,9 @@ class RiskDriftSerializer(serializers.Serializer):
     reference_sampled = serializers.IntegerField(help_text="of the four weeks before")
     score = FeatureDriftSerializer(allow_null=True, help_text="of the scores themselves; null: too few to compare")
     features = FeatureDriftSerializer(many=True, help_text="the most drifted first")
-    histogram = serializers.ListField(child=serializers.IntegerField(), help_text="of scores, 20 bins from 0 to 1")
+    histogram = serializers.ListField(
+        child=serializers.IntegerField(), help_text="of the live version's scores, 20 bins from 0 to 1"
+    )
     reference_histogram = serializers.ListField(child=serializers.IntegerField(), help_text="of the four weeks before")
 
 

@@ -155,7 +155,7 @@ def test_champion_and_challenger_are_compared_on_matured_labels(desk: Tenant) ->
         )
         settings = change_settings({"daily_capacity": 10, "review_above": 0.4}, actor="test")
         found = compare(
-            challenger, Period(now.date(), now.date()), settings, Counts(figures=Figures(lists=40)), now=now
+            live, challenger, Period(now.date(), now.date()), settings, Counts(figures=Figures(lists=40)), now=now
         )
     outcome = fraud[:60].astype(np.int64)
     assert (found.compared, found.matured, found.frauds) == (80, 60, int(outcome.sum()))
@@ -168,14 +168,25 @@ def test_champion_and_challenger_are_compared_on_matured_labels(desk: Tenant) ->
         assert side.precision_at_capacity == pytest.approx(outcome[np.argsort(-scores)[:15]].mean())
 
 
-def test_points_beside_an_anomaly_are_no_champion(desk: Tenant) -> None:
+def test_neither_an_older_version_nor_points_are_the_champion(desk: Tenant) -> None:
     now = datetime.now(UTC)
     with tenant_scope(desk.id):
-        challenger = make_version(desk, 2, None)
-        [points] = give([Row(now, now, 0.4, model_version=challenger.id, anomaly=0.99)])
-        ShadowScore.objects.create(version=challenger.id, decision_id=points.decision_id, score=0.01)
-        found = compare(challenger, Period(now.date(), now.date()), current_settings(), Counts(), now=now)
-    assert found.compared == 0
+        live, challenger = ModelVersion.objects.get(number=1), make_version(desk, 2, None)
+        answered = give(
+            [
+                Row(now, now, 0.4, model_version=live.id),
+                Row(now, now, 0.4, model_version=live.id, anomaly=0.99),
+                Row(now, now, 0.4, model_version=id_at(now)),
+                Row(now, now, 0.4),
+            ]
+        )
+        ShadowScore.objects.bulk_create(
+            ShadowScore(version=challenger.id, decision_id=each.decision_id, score=0.01) for each in answered
+        )
+        today = Period(now.date(), now.date())
+        for champion, compared in ((live, 1), (None, 0)):
+            found = compare(champion, challenger, today, current_settings(), Counts(), now=now)
+            assert found.compared == compared
 
 
 def test_old_scores_expire(desk: Tenant) -> None:

@@ -12,13 +12,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.risk.assessments.settings import change_settings
+from apps.risk.monitoring.drift import drift_of
 from apps.risk.monitoring.report import report
 from apps.risk.monitoring.selectors import sample_of
 from decisions.counting import refresh_kpi
 from decisions.kpi import Period
+from serving.models import ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.risk.monitoring.rows import Row, give
+from tests.apps.risk.monitoring.rows import Row, give, id_at
 from tests.conftest import ApiClient
 
 DAY = timedelta(days=1)
@@ -151,13 +153,35 @@ def test_drift_of_a_day_against_the_weeks_before(scope: Tenant, now: datetime) -
     assert drift.features[0].band == "drifted"
     assert (sum(drift.histogram), sum(drift.reference_histogram)) == (300, 300)
     # The same sample again: the page agrees with itself.
-    assert np.array_equal(sample_of(period).scores, sample_of(period).scores)
+    assert np.array_equal(sample_of(period, None).scores, sample_of(period, None).scores)
 
 
-def test_scores_of_points_are_left_out_where_a_model_answered(scope: Tenant, now: datetime) -> None:
-    version = give([Row(now, now, 0.2)])[0].decision_id
-    give([Row(now, now, 0.3, model_version=version, anomaly=0.99), Row(now, now, 0.9, model_version=version)])
-    assert sample_of(Period(now.date(), now.date())).scores.tolist() == [0.9]
+def test_scores_are_those_of_the_live_version(scope: Tenant, now: datetime) -> None:
+    """Those of an older version, of points and of points beside an anomaly are on scales of their own."""
+    live, older = (
+        ModelVersion(number=number, model="risk", id=version) for number, version in enumerate((id_at(now), id_at(now)))
+    )
+    give(
+        [
+            Row(now, now, 0.2),
+            Row(now, now, 0.3, model_version=live.id, anomaly=0.99),
+            Row(now, now, 0.4, model_version=older.id),
+            Row(now, now, 0.9, model_version=live.id),
+        ]
+    )
+    today = Period(now.date(), now.date())
+    assert sample_of(today, live).scores.tolist() == [0.9]
+    assert sorted(sample_of(today, None).scores) == [0.2, 0.3]
+    assert len(sample_of(today, live).features) == 4
+
+
+def test_a_version_that_was_just_promoted_has_not_drifted(scope: Tenant, now: datetime) -> None:
+    live = ModelVersion(number=2, model="risk", id=id_at(now), artifact=f"{scope.id}/risk/none/1")
+    give(Row(now, now, 0.5, model_version=id_at(now)) for _ in range(200))
+    tomorrow = now + DAY
+    give(Row(tomorrow, now, 0.1, model_version=live.id) for _ in range(200))
+    drift = drift_of(Period(tomorrow.date(), tomorrow.date()), live)
+    assert (drift.against, drift.score, drift.features[0].band) == ("four weeks before", None, "steady")
 
 
 def test_more_rows_and_days_ask_no_more_of_the_database(api: ApiClient, rows: list[Row], tenant: Tenant) -> None:
