@@ -4,8 +4,9 @@ The log is followed by its time of receipt, a slice at a time: one INSERT ... SE
 keys of devices, cards and addresses are made here, each distinct one once, since the database has no secret.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,7 +74,9 @@ def _degrees(name: str, pattern: str, most: int) -> str:
 LATITUDE = _degrees("latitude", r"^-?\d{1,2}(\.\d{1,20})?$", 90)
 LONGITUDE = _degrees("longitude", r"^-?\d{1,3}(\.\d{1,20})?$", 180)
 # DISTINCT ON: the log may tell of one transaction twice under two message ids; the earliest telling counts.
+# An event says what its own transaction was, once; of one that is stored already, whatever brought it, labels say it.
 PROJECT = f"""
+    WITH kept AS (
     INSERT INTO risk_transaction (tenant_id, transaction_id, event_id, occurred_at, received_at, subject_key, type,
         amount, currency, given_amount, counterparty, device_key, card_key, address_key, country, latitude, longitude,
         properties)
@@ -90,15 +93,10 @@ PROJECT = f"""
         LEFT JOIN risk_thing AS address ON address.kind = 'address' AND address.raw = properties ->> 'address'
     WHERE {WINDOW}
     ORDER BY transaction_id, received_at, event_id
-    ON CONFLICT (tenant_id, transaction_id) DO NOTHING"""
-# An event says what its own transaction was; of one that another event brought, or an assessment, labels say it.
-FRAUDS = f"""
-    SELECT transaction_id, told.occurred_at, told.received_at, told.known_at FROM (
-        SELECT event_id, {TRANSACTION_ID} AS transaction_id, occurred_at, received_at,
-            properties ->> 'fraud_known_at' AS known_at
-        FROM behavior_event WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)
-    ) AS told JOIN risk_transaction USING (transaction_id, event_id)
-    WHERE tenant_id = %(tenant)s"""
+    ON CONFLICT (tenant_id, transaction_id) DO NOTHING RETURNING transaction_id, event_id
+    )
+    SELECT transaction_id, occurred_at, received_at, properties ->> 'fraud_known_at'
+    FROM behavior_event JOIN kept USING (event_id) WHERE {WINDOW} AND lower(properties ->> 'fraud') = ANY(%(true)s)"""
 
 
 def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
@@ -107,7 +105,8 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     The position moves in the same transaction and its row is locked, so that slices follow each other, and a slice that
     is repeated changes nothing. 0 means that nothing is left or, without `wait`, that the log was busy.
     """
-    place = take(READER, wait=wait)
+    settings = current_settings()
+    place = take(_reader(settings.event_types), wait=wait)
     if place is None:
         return 0
     settled = try_settle_log()
@@ -115,7 +114,6 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
         if not wait and timezone.now() - place.position < PATIENCE:
             return 0
         settled = settle_log()
-    settings = current_settings()
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": place.position,
@@ -142,6 +140,11 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     return events
 
 
+def _reader(types: Collection[str]) -> str:
+    """Each set of types has a position of its own, so that one which is added brings its past."""
+    return f"{READER} {hashlib.sha256(' '.join(sorted(types)).encode()).hexdigest()[:16]}"
+
+
 def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int:
     cursor.execute(f"SELECT count(*) FROM behavior_event WHERE {WINDOW}", values)
     events = int(cursor.fetchone()[0])
@@ -150,7 +153,6 @@ def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int
     cursor.execute(DISTINCT_THINGS, values)
     _copy_keys(cursor, cursor.fetchall())
     cursor.execute(PROJECT, values)
-    cursor.execute(FRAUDS, values)
     labels = [_label(*row, label_delay=label_delay) for row in cursor.fetchall()]
     record_labels(labels=labels, source=Label.Source.FILE, actor="event log")
     return events

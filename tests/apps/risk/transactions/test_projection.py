@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.risk.assessments.settings import change_settings, current_settings
 from apps.risk.transactions.models import Label, Transaction
 from apps.risk.transactions.projection import project_transactions
 from apps.risk.transactions.reading import thing_key
@@ -74,6 +75,23 @@ def test_projecting_twice_and_in_slices_gives_what_once_gives(tenant: Tenant) ->
     with tenant_scope(tenant.id):
         assert list(Transaction.objects.order_by("transaction_id").values()) == before
         assert len(before) == 20
+
+
+def test_a_type_that_is_added_brings_its_past_and_says_nothing_twice(api: ApiClient, tenant: Tenant) -> None:
+    fraud = {"transaction_id": "fraud", "fraud": True}
+    store(tenant, event(type="purchase", properties={"transaction_id": "past"}), event(properties=fraud))
+    assert project(tenant) == 1
+    assert api.post("risk/labels", {"transaction_id": "fraud", "kind": "false_alarm"}).status_code == 200
+    with tenant_scope(tenant.id):
+        # By another delay the fraud would have been known at another time, and so be told anew.
+        types = ["purchase", *current_settings().event_types]
+        change_settings({"event_types": types, "label_delay_days": 365}, actor="test")
+    assert project(tenant) == 2
+    assert project(tenant) == 0
+    with tenant_scope(tenant.id):
+        assert set(Transaction.objects.values_list("transaction_id", flat=True)) == {"past", "fraud"}
+        assert Transaction.objects.get(transaction_id="fraud").cleared_at is not None
+        assert Label.objects.count() == 2
 
 
 @pytest.mark.parametrize(
