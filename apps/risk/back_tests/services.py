@@ -16,6 +16,7 @@ from apps.risk.back_tests.reports import BackTestReport, measure, start_of
 from apps.risk.rules.fields import read_expression
 from apps.risk.rules.language.syntax import ExpressionError, Node
 from apps.risk.rules.models import RiskRule, RiskRuleMode
+from apps.risk.rules.selectors import rules
 from apps.risk.rules.services import check_expression
 from tenancy.tasks import enqueue, task_scope
 
@@ -112,15 +113,15 @@ def _measure(back_test: BackTest) -> BackTestReport:
 
 
 def _live_rules(without: UUID | None) -> dict[str, Node]:
-    rules = RiskRule.objects.filter(removed_at=None, mode=RiskRuleMode.LIVE)
-    if without:
-        rules = rules.exclude(id=without)
+    """Those in force now: a live one judges nothing outside of its days."""
     read = {}
-    for key, expression in rules.values_list("key", "expression"):
+    for rule in rules(RiskRuleMode.LIVE):
+        if not rule.is_due or rule.id == without:
+            continue
         try:
-            read[key] = read_expression(expression)
+            read[rule.key] = read_expression(rule.expression)
         except ExpressionError as error:
-            log.warning("risk_rule_unusable", rule=key, error=str(error))
+            log.warning("risk_rule_unusable", rule=rule.key, error=str(error))
     return read
 
 

@@ -19,6 +19,7 @@ from apps.risk.back_tests.services import tend
 from apps.risk.models import Transaction
 from apps.risk.rules.dry_runs import facts_of_stored
 from apps.risk.rules.fields import read_expression
+from apps.risk.rules.models import RiskRule
 from apps.risk.tasks import run_back_test
 from decisions.services import record_decision
 from tenancy.models import Tenant
@@ -195,6 +196,18 @@ def test_a_rule_is_tested_by_its_id_and_not_against_itself(history: Tenant, api:
     assert (done["expression"], done["action"], done["rule"]) == ("amount > 250", "review", rule["id"])
     assert done["report"]["overlap"] == []
     assert api.get(ADDRESS).json()["results"][0]["id"] == done["id"]
+
+
+def test_a_rule_outside_of_its_days_is_not_live(history: Tenant, api: ApiClient) -> None:
+    now = timezone.now()
+    tomorrow = {"starts_at": (now + timedelta(days=1)).isoformat()}
+    for name, days in (("Over", {}), ("To come", tomorrow), ("Due", {"starts_at": now.isoformat()})):
+        rule = api.post("risk/rules", {"name": name, "expression": "amount > 310", "action": "review"} | days).json()
+        assert api.post(f"risk/rules/{rule['id']}/publish", {}).status_code == 200
+    with tenant_scope(history.id):
+        RiskRule.objects.filter(key="over").update(ends_at=now)
+    report = run(api, history, expression="amount > 305")["report"]
+    assert [each["key"] for each in report["overlap"]] == ["due"]
 
 
 def test_a_real_worker_takes_it(history: Tenant, api: ApiClient, start_worker: Callable[..., Process]) -> None:
