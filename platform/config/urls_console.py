@@ -3,8 +3,9 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
+from console.invitations import invitation
 from console.site import site
-from console.views import SetPasswordView, healthz, switch_tenant
+from console.views import healthz, switch_tenant
 
 handler403 = "console.views.forbidden"
 handler404 = "console.views.not_found"
@@ -13,6 +14,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("healthz", healthz, name="healthz"),
     path("tenant/", switch_tenant, name="switch_tenant"),
-    path("set-password/<uidb64>/<token>/", SetPasswordView.as_view(), name="set_password"),
+    path("invitation/", invitation, name="invitation"),
     path("console/", site.urls),
 ]

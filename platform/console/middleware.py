@@ -59,7 +59,7 @@ class OperatorTenantMiddleware:
 
 def _open_paths() -> set[str]:
     """Pages that work without a tenant."""
-    return {reverse("admin:login"), reverse("admin:logout"), reverse("healthz")}
+    return {reverse("admin:login"), reverse("admin:logout"), reverse("healthz"), reverse("invitation")}
 
 
 def _chosen(memberships: list[Membership], tenant_id: object) -> Membership:

@@ -2,14 +2,9 @@
 
 from uuid import UUID
 
-from django.contrib.auth.models import User
-from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 
 from catalog.models import Item
 from tenancy.models import Membership, Role
@@ -34,19 +29,13 @@ def remove_member(*, membership_id: UUID) -> None:
     Membership.objects.filter(tenant_id=current_tenant_id(), id=membership_id).delete()
 
 
-def invitation_path(user: User) -> str:
-    """Address at which a person without a password sets the first one; it works once and for a few days."""
-    identity = urlsafe_base64_encode(force_bytes(user.pk))
-    return reverse("set_password", args=[identity, default_token_generator.make_token(user)])
-
-
 def check_admin_remains(*, without: UUID) -> None:
-    """Raises ValidationError when `without` is the last admin.
+    """Raises ValidationError when `without` is the last admin; whoever is only invited is none yet.
 
     Locks all members until the transaction ends, so that two admins cannot step down at the same moment.
     """
     members = list(Membership.objects.select_for_update().filter(tenant_id=current_tenant_id()).order_by("id"))
-    if not any(member.role == Role.ADMIN for member in members if member.id != without):
+    if not any(one.role == Role.ADMIN and one.accepted_at for one in members if one.id != without):
         raise ValidationError(LAST_ADMIN)
 
 

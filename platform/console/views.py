@@ -1,12 +1,11 @@
-"""Pages outside the admin site: change of tenant, first password, sign of life."""
+"""Pages outside the admin site: change of tenant, sign of life."""
 
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.views import PasswordResetConfirmView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from console.middleware import SESSION_KEY
@@ -28,14 +27,6 @@ def switch_tenant(request: HttpRequest) -> HttpResponse:
 
 def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
-
-
-class SetPasswordView(PasswordResetConfirmView):
-    template_name = "console/set_password.html"
-    success_url = reverse_lazy("admin:login")
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return site.each_context(self.request) | super().get_context_data(**kwargs)
 
 
 def locked_out(request: HttpRequest, credentials: Any = None) -> HttpResponse:

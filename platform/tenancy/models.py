@@ -68,9 +68,12 @@ class Role(models.TextChoices):
 
 
 class Membership(TenantOwned):
+    """A person's role. It counts from `accepted_at` on; until then the person is invited and has no rights."""
+
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     created_at = models.DateTimeField(auto_now_add=True)
+    accepted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="membership_user")]

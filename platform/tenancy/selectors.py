@@ -76,7 +76,8 @@ def _caller(row: Mapping[str, Any], secret: str, tenant_id: int) -> Caller | Non
 
 
 def memberships_of(user_id: int) -> list[Membership]:
-    """The operator's memberships with their tenants, in the console process."""
+    """The operator's accepted memberships with their tenants, in the console process."""
     with transaction.atomic():
         set_local("app.operator", str(user_id))
-        return list(Membership.objects.filter(user_id=user_id, tenant__is_active=True).select_related("tenant"))
+        accepted = Membership.objects.filter(user_id=user_id, accepted_at__isnull=False, tenant__is_active=True)
+        return list(accepted.select_related("tenant"))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
@@ -37,17 +38,34 @@ def create_tenant(*, slug: str, name: str) -> Tenant:
 
 
 def add_member(*, email: str, role: Role, password: str | None = None) -> Membership:
-    """Give a person a role in the tenant in scope; an unknown e-mail becomes a new console user."""
-    user, created = get_user_model().objects.get_or_create(
-        username=email.lower(), defaults={"email": email.lower(), "is_staff": True}
-    )
+    """Give a person a role in the tenant in scope at once, as whoever runs this machine may; an unknown e-mail becomes a
+    new console user."""
+    user = _console_user(email)
     if password is not None:
         user.set_password(password)
-    elif created:
-        user.set_unusable_password()
-    user.save()
-    membership, _ = Membership.objects.update_or_create(user=user, defaults={"role": role})
+        user.save(update_fields=["password"])
+    role_from_now = {"role": role, "accepted_at": timezone.now()}
+    membership, _ = Membership.objects.update_or_create(user=user, defaults=role_from_now)
     return membership
+
+
+def invite_member(*, email: str, role: Role) -> Membership:
+    """Offer a person a role in the tenant in scope. Nobody has proved whose e-mail it is, and the account may be in use
+    elsewhere, so it gives no rights before that person accepts it."""
+    return Membership.objects.create(user=_console_user(email), role=role)
+
+
+def accept_membership(*, membership_id: UUID) -> bool:
+    """The operator of the transaction takes up an offer of the tenant in scope; False where there is none that waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tenancy_accept_membership(%s)", [membership_id])
+        return bool(cursor.fetchone()[0])
+
+
+def _console_user(email: str) -> User:
+    """The account of an e-mail; a new one has no password."""
+    defaults = {"email": email.lower(), "is_staff": True, "password": make_password(None)}
+    return User.objects.get_or_create(username=email.lower(), defaults=defaults)[0]
 
 
 def create_api_key(

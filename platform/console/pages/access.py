@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.formats import localize
 
 from console.base import TenantModelAdmin
+from console.invitations import invitation_path
 from console.rights import membership_of
-from console.services import change_member_role, check_admin_remains, invitation_path, remove_member
+from console.services import change_member_role, check_admin_remains, remove_member
 from console.shown_once import shown_once_page
 from console.site import register
 from console.theme import UnfoldAdminEmailInputWidget, display
 from tenancy.models import Membership, Role, Tenant
-from tenancy.services import add_member
+from tenancy.services import invite_member
 
 
 @register(Tenant)
@@ -42,7 +43,7 @@ class AddMemberForm(forms.ModelForm):
         label="E-mail",
         max_length=150,
         widget=UnfoldAdminEmailInputWidget,
-        help_text="Somebody new gets a link to set a password with, which you are shown once.",
+        help_text="You are shown a link once, by which this person joins.",
     )
 
     class Meta:
@@ -51,8 +52,11 @@ class AddMemberForm(forms.ModelForm):
 
     def clean_email(self) -> str:
         email = self.cleaned_data["email"].lower()
-        if Membership.objects.filter(user__username=email, tenant_id=self.instance.tenant_id).exists():
+        member = Membership.objects.filter(user__username=email, tenant_id=self.instance.tenant_id).first()
+        if member and member.accepted_at:
             raise ValidationError(f"{email} is a member already; change the role in the list of members.")
+        if member:
+            raise ValidationError(f"{email} is invited already; delete the invitation to make another link.")
         return cast(str, email)
 
 
@@ -72,7 +76,7 @@ class ChangeRoleForm(forms.ModelForm):
 class MembershipAdmin(TenantModelAdmin):
     list_title = "Members"
     who_adds = who_changes = who_deletes = Role.ADMIN
-    list_display = ("email", "role_name", "created_at", "last_login")
+    list_display = ("email", "role_name", "status", "created_at", "last_login")
     list_select_related = ("user",)
     search_fields = ("user__username",)
     ordering = ("user__username",)
@@ -82,10 +86,10 @@ class MembershipAdmin(TenantModelAdmin):
         return super().get_form(request, obj, **kwargs | {"form": ChangeRoleForm if obj else AddMemberForm})
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("email", "role", "created_at", "last_login") if obj else ("email", "role")
+        return ("email", "role", "status", "created_at", "last_login") if obj else ("email", "role")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("email", "created_at", "last_login") if obj else ()
+        return ("email", "status", "created_at", "last_login") if obj else ()
 
     @display(description="E-mail", ordering="user__username")
     def email(self, member: Membership) -> str:
@@ -95,29 +99,31 @@ class MembershipAdmin(TenantModelAdmin):
     def role_name(self, member: Membership) -> str:
         return member.role.capitalize()
 
-    @display(description="Last login", ordering="user__last_login")
+    @display(description="Status", ordering="accepted_at", label={"Invited": "warning"})
+    def status(self, member: Membership) -> str:
+        return "Member" if member.accepted_at else "Invited"
+
+    @display(description="Last login")
     def last_login(self, member: Membership) -> str:
+        if not member.accepted_at:
+            return ""  # Whether the account is in use elsewhere is none of an inviter's business.
         return localize(member.user.last_login) or "Never"
 
     def save_model(self, request: HttpRequest, obj: Membership, form: forms.ModelForm, change: bool) -> None:
         if change:
             change_member_role(membership_id=obj.id, role=Role(obj.role))
             return
-        added = add_member(email=form.cleaned_data["email"], role=Role(obj.role))
-        obj.id, obj.user = added.id, added.user
+        invited = invite_member(email=form.cleaned_data["email"], role=Role(obj.role))
+        obj.id, obj.user = invited.id, invited.user
 
     def response_add(self, request: HttpRequest, obj: Membership, post_url_continue: str | None = None) -> HttpResponse:
-        user = obj.user
-        if user.has_usable_password():
-            messages.success(request, f"{user.username} is a member now and logs in with the password in use so far.")
-            return HttpResponseRedirect(self.list_page())
         return shown_once_page(
             request,
             self,
-            title=f"{user.username} is a member now",
-            value=request.build_absolute_uri(invitation_path(user)),
-            explanation="Send this link to the new member, and to nobody else. It sets the first password, works once "
-            "and for three days.",
+            title=f"{obj.user.get_username()} is invited",
+            value=request.build_absolute_uri(invitation_path(obj)),
+            explanation="Send this link to the person invited, and to nobody else. It works once and for three days; "
+            "until it is followed, the invitation gives no rights.",
         )
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:

@@ -10,6 +10,7 @@ from behavior.models import Event
 from console.middleware import SESSION_KEY
 from tenancy.models import Role, Tenant
 from tenancy.scope import set_local, tenant_scope
+from tenancy.services import invite_member
 from tests.database import connected_as
 from tests.platform.console.furnishing import Furnished, logged_in, make_operator
 
@@ -112,6 +113,40 @@ def test_raw_sql_of_a_viewer_cannot_make_the_viewer_an_admin(tenant: Tenant) -> 
         set_local("app.tenant", str(tenant.id))
         cursor.execute("UPDATE tenancy_membership SET role = 'admin' WHERE user_id = %s", [viewer.pk])
         assert cursor.rowcount == 0
+
+
+def test_raw_sql_of_an_admin_cannot_accept_for_somebody_else(tenant: Tenant) -> None:
+    admin = make_operator(tenant, Role.ADMIN)
+    with connected_as("owner"), tenant_scope(tenant.id):
+        invited = invite_member(email=f"invited@{tenant.slug}.example", role=Role.ADMIN)
+    statements = {
+        "SELECT tenancy_accept_membership(%(membership)s)": None,
+        "UPDATE tenancy_membership SET accepted_at = now() WHERE id = %(membership)s": "permission denied",
+        "INSERT INTO tenancy_membership (id, tenant_id, user_id, role, created_at, accepted_at) "
+        "VALUES (gen_random_uuid(), %(tenant)s, %(user)s, 'admin', now(), now())": "row-level security",
+    }
+    values = {"membership": invited.id, "tenant": tenant.id, "user": invited.user_id}
+    for statement, refusal in statements.items():
+        with connected_as("console"), transaction.atomic(), connection.cursor() as cursor:
+            set_local("app.operator", str(admin.pk))
+            set_local("app.tenant", str(tenant.id))
+            if refusal is None:
+                cursor.execute(statement, values)
+                assert cursor.fetchone() == (None,)
+                continue
+            with pytest.raises(ProgrammingError, match=refusal), transaction.atomic():
+                cursor.execute(statement, values)
+
+
+def test_raw_sql_of_an_invited_person_reads_nothing(tenant: Tenant, foreign: Furnished) -> None:
+    person = make_operator(tenant, Role.ADMIN)
+    with connected_as("owner"), tenant_scope(foreign.tenant.id):
+        invite_member(email=person.username, role=Role.ADMIN)
+    with connected_as("console"), transaction.atomic(), connection.cursor() as cursor:
+        set_local("app.operator", str(person.pk))
+        set_local("app.tenant", str(foreign.tenant.id))
+        cursor.execute("SELECT count(*) FROM behavior_event")
+        assert cursor.fetchone() == (0,)
 
 
 def test_switching_is_possible_to_ones_own_tenants_alone(tenant: Tenant, foreign: Furnished) -> None:
