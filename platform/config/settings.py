@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config import embedded
 from config.logs import configure_logging
+from config.proxies import parse_networks
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = embedded.default_home()
@@ -48,6 +49,8 @@ SECRET_KEY = env("SECRET_KEY") or stored_secret("secret_key")
 ENCRYPTION_KEY = env("ENCRYPTION_KEY") or stored_secret("encryption_key")
 ALLOWED_HOSTS = env("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env("CSRF_TRUSTED_ORIGINS").split(",") if origin]
+# Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, separated by commas.
+TRUSTED_PROXIES = parse_networks(env("TRUSTED_PROXIES"))
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("HTTPS_ONLY", False)
 X_FRAME_OPTIONS = "DENY"
@@ -120,6 +123,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE_BY_PROCESS = {
     "console": [
+        "config.proxies.TrustedProxies",
         "django.middleware.security.SecurityMiddleware",
         "whitenoise.middleware.WhiteNoiseMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -132,6 +136,7 @@ MIDDLEWARE_BY_PROCESS = {
         "axes.middleware.AxesMiddleware",
     ],
     "app": [
+        "config.proxies.TrustedProxies",
         "api.middleware.RequestIdMiddleware",
         "django.middleware.security.SecurityMiddleware",
         "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -152,6 +157,8 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_VERBOSE = False
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
+# Of an account from an address: others behind the same address, and the same person elsewhere, can still log in.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "console.views.locked_out"
 TEMPLATES = [
     {
@@ -171,7 +178,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "console.formats"
@@ -242,7 +249,7 @@ SPECTACULAR_SETTINGS = {
         "RetrainEnum": "serving.schedules.RETRAIN",
     },
 }
-# Where clients reach the API, as the console's examples show it.
+# Where clients reach the API: the addresses of pixels and clicks of ads begin with it, and the console's examples.
 API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
 # Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
 IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
@@ -251,7 +258,7 @@ API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
 CUSTOMER_MESSAGES_PER_MINUTE = int(env("CUSTOMER_MESSAGES_PER_MINUTE", "30"))
 # Seconds that a help desk's message waits for what the customer adds to it, before one reply answers all of it.
 INBOUND_PAUSE = float(env("INBOUND_PAUSE", "4"))
-# Pixels and clicks of ads of one address, or one network of IPv6; a proxy before the API must pass addresses on.
+# Pixels and clicks of ads of one address, or one network of IPv6; behind a proxy see TRUSTED_PROXIES.
 AD_EVENTS_PER_MINUTE = int(env("AD_EVENTS_PER_MINUTE", "6000"))
 
 # Queues --------------------------------------------------------------------------------------------------------------

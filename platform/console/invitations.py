@@ -1,7 +1,7 @@
 """The page behind an invitation's link, at which a person takes up the membership that it is bound to.
 
-Whoever invites holds the link too. So it gives nothing by itself that is somebody else's: an account that has a password
-must be logged in, and a first password is set here alone for an account that no other business relies on yet.
+Whoever invites holds the link too. So it gives nothing by itself that is somebody else's: an account that has a
+password must be logged in, and a first password is set here alone for an account that no business relies on yet.
 """
 
 from collections.abc import Iterator

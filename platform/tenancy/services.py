@@ -38,8 +38,8 @@ def create_tenant(*, slug: str, name: str) -> Tenant:
 
 
 def add_member(*, email: str, role: Role, password: str | None = None) -> Membership:
-    """Give a person a role in the tenant in scope at once, as whoever runs this machine may; an unknown e-mail becomes a
-    new console user."""
+    """Give a person a role in the tenant in scope at once, as whoever runs this machine may; an unknown e-mail becomes
+    a new console user."""
     user = _console_user(email)
     if password is not None:
         user.set_password(password)
@@ -56,7 +56,7 @@ def invite_member(*, email: str, role: Role) -> Membership:
 
 
 def accept_membership(*, membership_id: UUID) -> bool:
-    """The operator of the transaction takes up an offer of the tenant in scope; False where there is none that waits."""
+    """The operator of the transaction takes up an offer of the tenant in scope; False where none waits."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT tenancy_accept_membership(%s)", [membership_id])
         return bool(cursor.fetchone()[0])

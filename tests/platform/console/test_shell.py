@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from config.proxies import parse_networks
 from console import dashboard, middleware
 from console.site import site
 from tenancy.models import Role, Tenant
@@ -35,10 +36,12 @@ def test_without_login_every_page_leads_to_the_login(furnished: Furnished) -> No
             assert response["Location"].startswith("/console/login/")
 
 
-def test_too_many_failed_logins_lock_the_address_out(tenant: Tenant, settings: Any) -> None:
+def test_too_many_failed_logins_lock_the_account_out_at_that_address_alone(tenant: Tenant, settings: Any) -> None:
     settings.AXES_FAILURE_LIMIT = 3
-    user = make_operator(tenant, Role.VIEWER)
-    client = Client(REMOTE_ADDR="192.0.2.77")
+    settings.TRUSTED_PROXIES = parse_networks("10.0.0.1")
+    user, colleague = make_operator(tenant, Role.VIEWER), make_operator(tenant, Role.ANALYST)
+    # A client writes whatever it likes in front of what the proxy appends.
+    client = Client(REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "198.51.100.1, 192.0.2.77"})
     try:
         for _ in range(3):
             response = client.post("/console/login/", {"username": user.username, "password": "wrong"})
@@ -46,6 +49,11 @@ def test_too_many_failed_logins_lock_the_address_out(tenant: Tenant, settings: A
         right = client.post("/console/login/", {"username": user.username, "password": PASSWORD})
         assert right.status_code == 429
         assert "Too many" in right.content.decode()
+        beside = client.post("/console/login/", {"username": colleague.username, "password": PASSWORD})
+        assert beside.status_code == 302
+        elsewhere = Client(REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "192.0.2.78"})
+        right = elsewhere.post("/console/login/", {"username": user.username, "password": PASSWORD})
+        assert right.status_code == 302
     finally:
         reset(ip="192.0.2.77")
 
