@@ -54,7 +54,7 @@ class AdSettingsSerializer(StrictSerializer):
 
 
 class AdSettingsView(IdempotentWrites):
-    required_scopes = {"GET": "ads:read", "PATCH": "ads:write"}
+    required_scopes = {"GET": "ads:read", "PATCH": "ads-settings:write"}
 
     @extend_schema(operation_id="get_ad_settings", tags=TAGS, summary="How ads decide", responses=AdSettingsSerializer)
     def get(self, request: Request) -> Response:

@@ -62,7 +62,7 @@ class RiskSettingsSerializer(StrictSerializer):
 
 
 class RiskSettingsView(IdempotentWrites):
-    required_scopes = {"GET": "risk:read", "PATCH": "risk:write"}
+    required_scopes = {"GET": "risk:read", "PATCH": "risk-settings:write"}
 
     @extend_schema(
         operation_id="get_risk_settings",

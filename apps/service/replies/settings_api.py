@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
-from apps.service.conversations.api import READ, WRITE
+from apps.service.conversations.api import READ
 from apps.service.replies.backends.choosing import backends, put_backends
 from apps.service.replies.serializers import (
     BackendSerializer,
@@ -22,9 +22,11 @@ from apps.service.replies.serializers import (
 from apps.service.replies.settings import put_settings, read_settings
 from apps.service.replies.thresholds import suggest_threshold
 
+WRITE_SETTINGS = "service-settings:write"
+
 
 class ServiceSettingsView(IdempotentWrites):
-    required_scopes = {"GET": READ, "PUT": WRITE}
+    required_scopes = {"GET": READ, "PUT": WRITE_SETTINGS}
 
     @extend_schema(
         operation_id="get_service_settings",
@@ -74,7 +76,7 @@ class SendThresholdView(APIView):
 
 
 class BackendsView(IdempotentWrites):
-    required_scopes = {"GET": READ, "PUT": WRITE}
+    required_scopes = {"GET": READ, "PUT": WRITE_SETTINGS}
 
     @extend_schema(
         operation_id="get_reply_backends",

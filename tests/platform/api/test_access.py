@@ -140,3 +140,21 @@ def test_a_request_is_one_line_without_the_key(api: ApiClient, caplog: pytest.Lo
     assert line.msg["route"] == "api/v1/items/<path:item_id>"
     assert api.raw_key not in caplog.text
     assert api.raw_key.rpartition("_")[2] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("everyday", "settings", "method", "path", "change"),
+    [
+        ("risk:write", "risk-settings:write", "PATCH", "risk/settings", {"decline_above": 0.9}),
+        ("conversations:write", "service-settings:write", "PUT", "service/settings", {"blocked_topics": ["lawyer"]}),
+        ("conversations:write", "service-settings:write", "PUT", "service/backends", {"backends": []}),
+        ("ads:write", "ads-settings:write", "PATCH", "ads/settings", {"four_eyes": True}),
+    ],
+)
+def test_a_key_of_every_day_changes_no_settings(
+    everyday: str, settings: str, method: str, path: str, change: object, client_with_scopes: Callable[..., ApiClient]
+) -> None:
+    refused = client_with_scopes(everyday).request(method, path, change)
+    assert refused.status_code == 403
+    assert f"'{settings}'" in refused.json()["detail"]
+    assert client_with_scopes(settings).request(method, path, change).status_code == 200
