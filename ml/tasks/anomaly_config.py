@@ -4,7 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ml.tasks.settings import COUNT, COUNT_OR_NULL, POSITIVE, QUANTILE, SEED, Requirement, TaskSettings, is_whole
+from ml.tasks.settings import (
+    BATCH,
+    COUNT,
+    COUNT_OR_NULL,
+    PASSES,
+    POSITIVE,
+    QUANTILE,
+    SEED,
+    TREES,
+    WIDTH,
+    Requirement,
+    TaskSettings,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -26,9 +39,13 @@ class AnomalyConfig(TaskSettings):
     threads: int | None = None
 
     checks: ClassVar[Mapping[str, Requirement]] = {
-        **dict.fromkeys(("days", "most_transactions", "trees", "epochs"), COUNT),
-        "tree_rows": (lambda value: is_whole(value) and value >= 2, "a whole number of 2 or more"),
-        **dict.fromkeys(("hidden", "batch_size"), COUNT),
+        "days": COUNT,
+        "most_transactions": whole(1, 1_000_000),
+        "trees": TREES,
+        "tree_rows": whole(2, 8_192),
+        "hidden": WIDTH,
+        "batch_size": BATCH,
+        "epochs": PASSES,
         "test_quantile": QUANTILE,
         "learning_rate": POSITIVE,
         "seed": SEED,

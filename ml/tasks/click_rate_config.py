@@ -6,17 +6,23 @@ from typing import Any, ClassVar
 
 from ml.nn.names import Device
 from ml.tasks.settings import (
+    BATCH,
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
-    COUNT_OR_ZERO,
+    DEPTH,
     DEVICE,
     NOT_NEGATIVE,
+    PASSES,
     POSITIVE,
     QUANTILE,
     SEED,
+    WIDTH,
+    WIDTH_OR_ZERO,
     Requirement,
     TaskSettings,
+    too_large,
+    whole,
 )
 
 
@@ -56,22 +62,22 @@ class ClickRateConfig(TaskSettings):
         "least_seen": COUNT,
         "validation_quantile": QUANTILE,
         "test_quantile": QUANTILE,
-        "dimension": COUNT,
-        "hidden": COUNT,
-        "layers": COUNT,
-        "members": COUNT,
-        "attention": COUNT_OR_ZERO,
-        "affinity": COUNT_OR_ZERO,
+        "dimension": WIDTH,
+        "hidden": WIDTH,
+        "layers": DEPTH,
+        "members": DEPTH,
+        "attention": whole(0, 256),
+        "affinity": WIDTH_OR_ZERO,
         "dropout": BELOW_ONE,
         "embedding_dropout": BELOW_ONE,
         "number_dropout": BELOW_ONE,
-        "number_bins": COUNT_OR_ZERO,
-        "batch_size": COUNT,
+        "number_bins": WIDTH_OR_ZERO,
+        "batch_size": BATCH,
         "learning_rate": POSITIVE,
         "ridge": NOT_NEGATIVE,
         "averaging": BELOW_ONE,
-        "epochs": COUNT,
-        "patience": COUNT,
+        "epochs": PASSES,
+        "patience": PASSES,
         "checkpoint_seconds": NOT_NEGATIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,
@@ -79,11 +85,12 @@ class ClickRateConfig(TaskSettings):
     }
 
     def contradictions(self) -> list[str]:
-        return (
-            ["validation_quantile must be below test_quantile"]
-            if self.validation_quantile >= self.test_quantile
-            else []
+        problems = too_large(
+            2**26, batch_size=self.batch_size, hidden=self.hidden, layers=self.layers, members=self.members
         )
+        if self.validation_quantile >= self.test_quantile:
+            problems.append("validation_quantile must be below test_quantile")
+        return problems
 
     def network(self) -> dict[str, Any]:
         """The keyword arguments of ml.nn.click_network.ClickNetwork."""

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from ml.nn.names import Device
 from ml.tasks.settings import (
-    COUNT,
     COUNT_OR_NULL,
     DEVICE,
     NOT_NEGATIVE,
@@ -15,6 +14,8 @@ from ml.tasks.settings import (
     SEED,
     Requirement,
     TaskSettings,
+    too_large,
+    whole,
 )
 
 
@@ -40,11 +41,11 @@ class CrossEncoderConfig(TaskSettings):
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "held_out": QUANTILE,
-        "passages": (lambda value: COUNT[0](value) and 2 <= value <= 50, "a whole number from 2 to 50"),
-        "tokens": (lambda value: COUNT[0](value) and 16 <= value <= 512, "a whole number from 16 to 512"),
-        "epochs": SEED,
-        "batch_lists": COUNT,
-        "negatives": COUNT,
+        "passages": whole(2, 50),
+        "tokens": whole(16, 512),
+        "epochs": whole(0, 1_000),
+        "batch_lists": whole(1, 256),
+        "negatives": whole(1, 256),
         "learning_rate": POSITIVE,
         "layer_decay": POSITIVE,
         "head_rate": NOT_NEGATIVE,
@@ -52,3 +53,6 @@ class CrossEncoderConfig(TaskSettings):
         "threads": COUNT_OR_NULL,
         "device": DEVICE,
     }
+
+    def contradictions(self) -> list[str]:
+        return too_large(2**14, batch_lists=self.batch_lists, negatives=self.negatives, tokens=self.tokens)

@@ -7,16 +7,19 @@ from typing import ClassVar
 from ml.nn.names import Device
 from ml.tasks.settings import (
     BELOW_ONE,
-    COUNT,
     COUNT_OR_NULL,
+    DEPTH,
     DEVICE,
     NOT_NEGATIVE,
+    PASSES,
     POSITIVE,
     QUANTILE,
     SEED,
+    STEPS,
     SWITCH,
     Requirement,
     TaskSettings,
+    whole,
 )
 
 
@@ -51,10 +54,10 @@ class IntentsConfig(TaskSettings):
         "keep_in_scope": QUANTILE,
         "refit": SWITCH,
         "tune": SWITCH,
-        "members": COUNT,
-        "epochs": COUNT,
-        "least_steps": COUNT,
-        "batch_texts": COUNT,
+        "members": DEPTH,
+        "epochs": PASSES,
+        "least_steps": STEPS,
+        "batch_texts": whole(1, 128),
         "learning_rate": POSITIVE,
         "layer_decay": POSITIVE,
         "contrast": NOT_NEGATIVE,

@@ -7,15 +7,18 @@ from typing import ClassVar
 from ml.nn.names import Device
 from ml.tasks.settings import (
     BELOW_ONE,
-    COUNT,
     COUNT_OR_NULL,
     DEVICE,
+    PASSES,
     POSITIVE,
     QUANTILE,
     SEED,
+    STEPS,
     SWITCH,
+    WIDTH,
     Requirement,
     TaskSettings,
+    whole,
 )
 
 
@@ -47,14 +50,14 @@ class RepliesConfig(TaskSettings):
 
     checks: ClassVar[Mapping[str, Requirement]] = {
         "held_out": QUANTILE,
-        "candidates": (lambda value: COUNT[0](value) and value >= 2, "a whole number of 2 or more"),
+        "candidates": whole(2, 10_000),
         "events": SWITCH,
         "pretrained": SWITCH,
         "refit": SWITCH,
-        "dimension": COUNT,
-        "epochs": COUNT,
-        "least_steps": COUNT,
-        "batch_pairs": (lambda value: COUNT[0](value) and value >= 2, "a whole number of 2 or more"),
+        "dimension": WIDTH,
+        "epochs": PASSES,
+        "least_steps": STEPS,
+        "batch_pairs": whole(2, 4_096),
         "learning_rate": POSITIVE,
         "temperature": POSITIVE,
         "dropout": BELOW_ONE,

@@ -7,19 +7,26 @@ from typing import ClassVar
 from ml.data.velocity import SETTLED_WINDOWS
 from ml.nn.names import RISK_ENCODERS, Device
 from ml.tasks.settings import (
+    BATCH,
     BELOW_ONE,
     COUNT,
     COUNT_OR_NULL,
+    DEPTH,
     DEVICE,
+    LENGTH,
     NOT_NEGATIVE,
+    PASSES,
     POSITIVE,
     QUANTILE,
     SEED,
+    TREES,
+    WIDTH,
     Requirement,
     TaskSettings,
     is_number,
-    is_whole,
     one_of,
+    too_large,
+    whole,
 )
 
 _LABELS = (
@@ -95,22 +102,22 @@ class RiskConfig(TaskSettings):
         "genuine_share": (lambda value: is_number(value) and 0 < value <= 1, "above 0 and at most 1"),
         "validation_quantile": QUANTILE,
         "test_quantile": QUANTILE,
-        "trees": COUNT,
-        "depth": (lambda value: is_whole(value) and 1 <= value <= 12, "a whole number from 1 to 12"),
+        "trees": TREES,
+        "depth": whole(1, 12),
         "tree_learning_rate": POSITIVE,
         "leaf_weight": NOT_NEGATIVE,
         "encoder": one_of((*RISK_ENCODERS, "none")),
-        "dimension": COUNT,
-        "layers": COUNT,
-        "heads": COUNT,
+        "dimension": WIDTH,
+        "layers": DEPTH,
+        "heads": DEPTH,
         "dropout": BELOW_ONE,
-        "max_length": COUNT,
-        "batch_size": COUNT,
+        "max_length": LENGTH,
+        "batch_size": BATCH,
         "epoch_genuine": COUNT,
         "learning_rate": POSITIVE,
         "weight_decay": NOT_NEGATIVE,
-        "epochs": COUNT,
-        "patience": COUNT,
+        "epochs": PASSES,
+        "patience": PASSES,
         "calibrator": one_of(("platt", "isotonic")),
         "checkpoint_seconds": NOT_NEGATIVE,
         "seed": SEED,
@@ -119,7 +126,9 @@ class RiskConfig(TaskSettings):
     }
 
     def contradictions(self) -> list[str]:
-        problems = []
+        problems = too_large(
+            2**25, batch_size=self.batch_size, max_length=self.max_length, dimension=self.dimension, layers=self.layers
+        )
         if self.validation_quantile >= self.test_quantile:
             problems.append("validation_quantile must be below test_quantile")
         if self.dimension % self.heads:

@@ -8,6 +8,7 @@ from ml.tasks.settings import (
     COUNT,
     COUNT_OR_NULL,
     NOT_NEGATIVE,
+    PASSES,
     POSITIVE,
     QUANTILE,
     SEED,
@@ -15,6 +16,7 @@ from ml.tasks.settings import (
     Requirement,
     TaskSettings,
     is_weights,
+    whole,
 )
 
 # What a choice is worth; an event of a type that is not named here is no choice.
@@ -57,12 +59,12 @@ class SearchRankingConfig(TaskSettings):
         "validation_quantile": QUANTILE,
         "test_quantile": QUANTILE,
         "position_bias": SWITCH,
-        "hidden": COUNT,
-        "batch_lists": COUNT,
+        "hidden": whole(1, 128),
+        "batch_lists": whole(1, 1_024),
         "learning_rate": POSITIVE,
         "ridge": NOT_NEGATIVE,
-        "epochs": COUNT,
-        "patience": COUNT,
+        "epochs": PASSES,
+        "patience": PASSES,
         "checkpoint_seconds": NOT_NEGATIVE,
         "seed": SEED,
         "threads": COUNT_OR_NULL,

@@ -27,10 +27,23 @@ def one_of(allowed: Iterable[str]) -> Requirement:
     return lambda value: value in names, f"one of {', '.join(names)}"
 
 
+def whole(least: int, most: int) -> Requirement:
+    return lambda value: is_whole(value) and least <= value <= most, f"a whole number from {least} to {most}"
+
+
 COUNT: Requirement = (lambda value: is_whole(value) and value >= 1, "a whole number of 1 or more")
 COUNT_OR_NULL: Requirement = (lambda value: value is None or COUNT[0](value), "null, or 1 or more")
 COUNT_OR_ZERO: Requirement = (lambda value: is_whole(value) and value >= 0, "a whole number of 0 or more")
 SEED = COUNT_OR_ZERO
+# All tenants share the machine that trains, so what no data bounds has a top.
+PASSES = whole(1, 1_000)
+STEPS = whole(1, 100_000)
+WIDTH = whole(1, 1_024)
+WIDTH_OR_ZERO = whole(0, 1_024)
+DEPTH = whole(1, 16)
+TREES = whole(1, 2_000)
+LENGTH = whole(1, 2_048)
+BATCH = whole(1, 16_384)
 NOT_NEGATIVE: Requirement = (lambda value: is_number(value) and value >= 0, "0 or more")
 POSITIVE: Requirement = (lambda value: is_number(value) and value > 0, "above 0")
 POSITIVE_OR_NULL: Requirement = (lambda value: value is None or POSITIVE[0](value), "null, or above 0")
@@ -39,6 +52,12 @@ SHARE: Requirement = (lambda value: is_number(value) and 0 <= value <= 1, "betwe
 QUANTILE: Requirement = (lambda value: is_number(value) and 0 < value < 1, "between 0 and 1")
 SWITCH: Requirement = (lambda value: isinstance(value, bool), "true or false")
 DEVICE: Requirement = one_of(get_args(Device))
+
+
+def too_large(most: int, **sizes: int) -> list[str]:
+    """What is wrong where sizes that are each usable by themselves make a step that takes gigabytes."""
+    fits = math.prod(sizes.values()) <= most
+    return [] if fits else [f"{' x '.join(sizes)} must be at most {most:,}, or a step would not fit into memory"]
 
 
 @dataclass(frozen=True)

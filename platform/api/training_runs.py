@@ -18,9 +18,6 @@ from serving.models import RunStatus, TrainingRun
 from serving.selectors import training_runs
 from serving.services import cancel_training, request_training
 
-# How much of the machine a run may take is for its operator to say, not for a tenant's client.
-MACHINE_SETTINGS = {"threads", "device", "memory_budget_mb", "compile", "mixed_precision"}
-
 
 class TrainingRunSerializer(serializers.ModelSerializer):
     version = serializers.SerializerMethodField(help_text="id of the model version that the run made, once it has")
@@ -65,11 +62,6 @@ class TrainingRequestSerializer(serializers.Serializer):
     warm_start = serializers.BooleanField(
         default=False, help_text="go on from the weights of the live version, where there is one"
     )
-
-    def validate_config(self, config: dict[str, Any]) -> dict[str, Any]:
-        if reserved := sorted(MACHINE_SETTINGS & config.keys()):
-            raise serializers.ValidationError(f"{', '.join(reserved)}: for the operator of the machine to set")
-        return config
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if unknown := sorted(set(self.initial_data) - set(self.fields)):

@@ -331,6 +331,8 @@ NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 # one is found by its words alone: the encoder that comes along tells English texts apart, and hardly any Chinese ones.
 TEXT_ENCODER_LANGUAGES = frozenset(env("TEXT_ENCODER_LANGUAGES", "en").replace(" ", "").split(","))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
+# All tenants' runs wait for one worker, so none may take longer than this from its first start.
+TRAINING_HOURS = float(env("TRAINING_HOURS", "12"))
 
 # Attribution ---------------------------------------------------------------------------------------------------------
 # How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.

@@ -40,6 +40,10 @@ class LeaseLost(RuntimeError):
     """The run was cancelled, or given to another worker."""
 
 
+class RunTooLong(RuntimeError):
+    """The run has taken longer than the operator of the machine allows."""
+
+
 class WorkerEnding(RuntimeError):
     """This worker was asked to end while it trained."""
 
@@ -141,12 +145,18 @@ class Heartbeat:
     def report(self, **values: Any) -> None:
         """Have these fields of the run written with the next beat.
 
-        Raises LeaseLost when the run is another's, WorkerEnding when this worker should let go of it.
+        Raises LeaseLost when the run is another's, WorkerEnding when this worker should let go of it, RunTooLong when
+        it should have ended by now.
         """
         if self.lost:
             raise LeaseLost(f"run {self.run.id} was cancelled or is another worker's")
         if _ending[0]:
             raise WorkerEnding
+        if self.run.started_at and timezone.now() - self.run.started_at > timedelta(hours=settings.TRAINING_HOURS):
+            raise RunTooLong(
+                f"took longer than the {settings.TRAINING_HOURS:g} hours that a run may take here; train with fewer "
+                "epochs or a smaller network"
+            )
         self._news = self._news | values
 
     def _beat(self) -> None:

@@ -26,6 +26,8 @@ from tenancy.scope import current_tenant_id
 LEAST_EVENTS = 200
 LEAST_SUBJECTS = 20
 LEAST_LISTS = 200
+# How much of the machine a run may take is for its operator to say, not for a tenant.
+MACHINE_SETTINGS = {"threads", "device", "memory_budget_mb", "compile", "mixed_precision"}
 
 
 class StateConflict(ValidationError):
@@ -61,6 +63,8 @@ def request_training(
     Raises ValidationError, keyed by field, for an unknown task or an unusable configuration, TooLittleData, and
     StateConflict for a line that is being trained already.
     """
+    if reserved := sorted(MACHINE_SETTINGS & (config or {}).keys()):
+        raise ValidationError({"config": f"{', '.join(reserved)}: for the operator of the machine to set"})
     run = TrainingRun(
         model=model,
         task=task,

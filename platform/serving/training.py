@@ -20,7 +20,7 @@ from django.utils import timezone
 from ml.training.progress import Progress
 from serving import engine, gate, training_data
 from serving.artifacts import artifact_sha256, relative_path, resolve_artifact, run_folder
-from serving.leases import Heartbeat, LeaseLost, WorkerEnding, claim, hand_back, update_held
+from serving.leases import Heartbeat, LeaseLost, RunTooLong, WorkerEnding, claim, hand_back, update_held
 from serving.models import ModelVersion, RunStatus, TrainingRun, VersionStatus
 from serving.selectors import find_deployment, runs_with_unneeded_snapshot
 from serving.services import promote
@@ -184,8 +184,8 @@ def _finish(run: TrainingRun, folder: Path, report: "FitReport", verdict: gate.V
 
 
 def _fail(run: TrainingRun, error: Exception, root: Path) -> None:
-    # A ValueError of ours names the cause and the cure; anything else at least its kind.
-    message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    # An error of ours names the cause and the cure; anything else at least its kind.
+    message = str(error) if isinstance(error, ValueError | RunTooLong) else f"{type(error).__name__}: {error}"
     try:
         with task_scope():
             update_held(

@@ -179,7 +179,7 @@ def test_columns_at_fault_are_named() -> None:
 
 
 def test_settings_at_fault_are_named() -> None:
-    with pytest.raises(ValueError, match="members must be a whole number of 1 or more"):
+    with pytest.raises(ValueError, match="members must be a whole number from 1 to 16"):
         ClickRateConfig.from_dict({"members": 0})
     with pytest.raises(ValueError, match="validation_quantile must be below test_quantile"):
         ClickRateConfig.from_dict({"validation_quantile": 0.9, "test_quantile": 0.8})

@@ -238,7 +238,7 @@ def test_too_few_lists_are_refused_with_the_cure(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"depth": 3}, "unknown settings depth; known are"),
-        ({"hidden": 0}, "hidden must be a whole number of 1 or more"),
+        ({"hidden": 0}, "hidden must be a whole number from 1 to 128"),
         ({"grades": {}}, "grades must be grades of 0 or more by event type"),
         ({"grades": {"click": "much"}}, "grades must be"),
         ({"position_bias": 1}, "position_bias must be true or false"),

@@ -34,7 +34,6 @@ QUICK = {
     "hidden": 16,
     "dimension": 4,
     "dropout": 0.0,
-    "threads": 1,
 }
 
 

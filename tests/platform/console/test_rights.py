@@ -315,6 +315,8 @@ def test_an_analyst_starts_a_run_only_with_enough_data(furnished: Furnished, as_
     before = furnished.count(TrainingRun)
     page = as_role(Role.ANALYST).post("/console/serving/trainingrun/add/", values).content.decode()
     assert "training needs" in page
+    machine = as_role(Role.ANALYST).post("/console/serving/trainingrun/add/", values | {"config": '{"threads": 64}'})
+    assert "for the operator of the machine" in machine.content.decode()
     refused = as_role(Role.VIEWER).post("/console/serving/trainingrun/add/", values)
     assert refused.status_code == 403
     assert furnished.count(TrainingRun) == before

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def train(tenant: Tenant, *, warm_start: bool = False, **config: Any) -> TrainingRun:
     """A run from request to end, by the task in this process."""
     with tenant_scope(tenant.id):
-        run = request_training(model="next-item", config=TINY | {"threads": 1} | config, warm_start=warm_start)
+        run = request_training(model="next-item", config=TINY | config, warm_start=warm_start)
     work(tenant, run.id)
     with tenant_scope(tenant.id):
         run.refresh_from_db()
@@ -59,7 +59,7 @@ def test_the_queue_and_the_engine_alone_make_the_same_model_from_one_snapshot_an
     fill_log(tenant, subjects=150)
     start_worker(queues="train")
     with tenant_scope(tenant.id):
-        run = request_training(model="next-item", config=TINY | {"threads": 1, "epochs": 10})
+        run = request_training(model="next-item", config=TINY | {"epochs": 10})
 
     def is_finished() -> bool:
         with tenant_scope(tenant.id):

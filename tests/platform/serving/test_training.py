@@ -290,14 +290,23 @@ def test_numbers_that_json_does_not_have_are_left_out() -> None:
 
 
 def test_a_failed_fit_says_why(filled: Tenant) -> None:
-    run = request_run(filled, memory_budget_mb=1, dimension=256, max_length=500)
+    run = request_run(filled, batch_tokens=10_000_000)
     train_here(filled, run.id)
     failed = read_run(filled, run)
     assert failed.status == RunStatus.FAILED
-    assert failed.error
+    assert "MB" in failed.error
     assert failed.finished_at is not None
     assert not run_folder(filled.id, "next-item", run.id).exists()
     assert request_run(filled).status == RunStatus.QUEUED
+
+
+def test_a_run_ends_with_the_hours_that_the_operator_gives(filled: Tenant, settings: Any) -> None:
+    settings.TRAINING_HOURS = 0
+    run = request_run(filled, epochs=1_000, patience=1_000)
+    train_here(filled, run.id)
+    failed = read_run(filled, run)
+    assert (failed.status, failed.curve) == (RunStatus.FAILED, [])
+    assert failed.error.startswith("took longer than the 0 hours")
 
 
 def test_a_task_can_not_touch_another_tenants_run(filled: Tenant, other_tenant: Tenant) -> None:
@@ -329,6 +338,10 @@ def test_a_line_is_trained_once_at_a_time(filled: Tenant) -> None:
         ({"config": {"epochs": 0}}, "config"),
         ({"config": {"learning_rat": 0.1}}, "config"),
         ({"config": {"epochs": "many"}}, "config"),
+        ({"config": {"epochs": 10**9, "patience": 10**9}}, "config"),
+        ({"config": {"threads": 64}}, "config"),
+        ({"task": "search_ranking", "config": {"hidden": 10**9}}, "config"),
+        ({"task": "risk", "config": {"batch_size": 16_384, "max_length": 2_048}}, "config"),
     ],
 )
 def test_unusable_requests_name_the_field(filled: Tenant, values: dict[str, Any], field: str) -> None:

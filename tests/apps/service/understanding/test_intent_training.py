@@ -20,7 +20,7 @@ from tenancy.scope import tenant_scope
 from tenancy.tasks import TENANT_HEADER
 from tests.conftest import ApiClient
 
-QUICK = {"least_steps": 8, "epochs": 1, "threads": 1}
+QUICK = {"least_steps": 8, "epochs": 1}
 
 
 @pytest.fixture
