@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -213,10 +214,11 @@ def _status_of(outcome: Outcome) -> int:
 
 
 def _inline(asked: dict[str, Any]) -> Asked:
-    texts = [message["text"] for message in asked["messages"] if message["role"] == Role.CUSTOMER]
+    newest_first = asked["messages"][::-1]
     subject = asked.get("subject")
     return Asked(
-        texts=texts[::-1],
+        texts=[message["text"] for message in newest_first if message["role"] == Role.CUSTOMER],
+        waiting=sum(1 for _ in takewhile(lambda message: message["role"] == Role.CUSTOMER, newest_first)),
         keys=subject.keys if subject else (),
         language=asked.get("language"),
         segments=asked.get("segments", ()),

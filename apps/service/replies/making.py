@@ -34,6 +34,8 @@ from apps.service.replies.summaries import MESSAGES_READ, summarise
 from apps.service.replies.wishes import asks_for_human, blocked_topic
 
 LONGEST_QUERY = 2_000
+# Of what waits so many characters are read, the newest: hostile ones take a quarter of a second.
+LONGEST_READ = 20_000
 SHORT = 40  # characters
 TEMPLATES_READ = 8
 ARTICLES_READ = 5
@@ -41,10 +43,11 @@ ARTICLES_READ = 5
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be answered. `texts` are the customer's last messages, the newest first; `keys` whose events to read,
-    none where the customer is unknown."""
+    """What is to be answered. `texts` are the customer's last messages, the newest first, of which the first `waiting`
+    have no answer yet; `keys` whose events to read, none where the customer is unknown."""
 
     texts: Sequence[str]
+    waiting: int = 1
     keys: Sequence[bytes] = ()
     language: str | None = None
     segments: Sequence[str] = ()  # of the customer, for sources that are not for everybody
@@ -52,16 +55,22 @@ class Asked:
     values: Mapping[str, str] = field(default_factory=dict)  # of slots
     conversation_id: UUID | None = None  # by which an experiment knows it; None for what is kept elsewhere
 
+    @cached_property
+    def said(self) -> str:
+        """What the customer wrote since the last answer, in its order: one reply answers all of it."""
+        return "\n".join(reversed(self.texts[: self.waiting]))[-LONGEST_READ:]
+
     @property
     def query(self) -> str:
-        """What is searched for: the newest message; where it is short, with those before it."""
-        texts = self.texts[:1] if len(self.texts[0]) >= SHORT else self.texts[:MESSAGES_READ]
-        return "\n".join(reversed(texts))[-LONGEST_QUERY:]
+        """What is searched for: what waits; where it is short, with the messages before it."""
+        if len(self.said) >= SHORT:
+            return self.said[-LONGEST_QUERY:]
+        return "\n".join(reversed(self.texts[:MESSAGES_READ]))[-LONGEST_QUERY:]
 
     @property
     def question(self) -> str:
-        """What replies are measured by: the newest message, if it says anything by itself."""
-        return self.texts[0][:LONGEST_QUERY] if words_of(self.texts[0]) else self.query
+        """What replies are measured by: what waits, if it says anything by itself."""
+        return self.said[-LONGEST_QUERY:] if words_of(self.said) else self.query
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 
 
 def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
-    understood = evidence.understand(asked.texts[0])
+    understood = evidence.understand(asked.said)
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = choose_order(facts, asked.texts, evidence.order_ids_in)
@@ -181,16 +190,16 @@ def judge(
 ) -> Made:
     """Decide on a reply, whoever wrote it; `doubts` are what its writer found wrong with it."""
     understood, chosen = gathered.understood, gathered.chosen
-    text = "\n".join(gathered.asked.texts[:MESSAGES_READ])
+    said = gathered.asked.said
     confidence = confidence_of(understood, candidate)
     case = Case(
         has_text=candidate is not None,
         confidence=confidence,
         intent=evidence.known_intent(understood),
         is_sendable_intent=understood.may_be_sent and not understood.out_of_scope,
-        asks_for_human=asks_for_human(gathered.asked.texts[0]),
-        blocked_topic=blocked_topic(text, settings.blocked_topics),
-        alarms=alarms_of(text),
+        asks_for_human=asks_for_human(said),
+        blocked_topic=blocked_topic(said, settings.blocked_topics),
+        alarms=alarms_of(said),
         is_out_of_scope=evidence.is_out_of_scope(understood),
         is_with_agent=gathered.asked.is_with_agent,
         is_unhappy=understood.sentiment == "negative",
@@ -206,9 +215,7 @@ def judge(
         candidate=candidate,
         confidence=confidence,
         suggestions=suggestions_of(candidates, None if is_handed_off else candidate),
-        summary=summarise(
-            gathered.asked.texts[0], understood, gathered.facts, chosen, candidate.missing if candidate else ()
-        )
+        summary=summarise(said, understood, gathered.facts, chosen, candidate.missing if candidate else ())
         if is_handed_off
         else None,
         degraded=degraded or understood.degraded,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -91,8 +92,14 @@ def may_be_generated(made: Made) -> bool:
 
 def asked_of(conversation: Conversation, messages: Sequence[Message]) -> Asked:
     """What a conversation asks; `messages` are its last ones, the newest first."""
+    # What came before a hand-off was heard then; it would hand off each later message again.
+    before = conversation.handed_off_at
+    earlier = takewhile(
+        lambda each: each.role == Role.CUSTOMER and not (before and each.created_at <= before), messages[1:]
+    )
     return Asked(
         texts=[message.text for message in messages if message.role == Role.CUSTOMER],
+        waiting=1 + sum(1 for _ in earlier),
         keys=conversation.keys,
         language=conversation.language or None,
         segments=conversation.segments,

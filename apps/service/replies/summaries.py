@@ -17,7 +17,7 @@ MESSAGES_READ = 3
 def summarise(
     text: str, understood: Understanding, facts: Facts, chosen: Chosen, missing: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Of the customer's newest message; `missing` are slots without a value."""
+    """Of what the customer wrote last; `missing` are slots without a value."""
     want = " ".join(text.split())
     return {
         "wants": want if len(want) <= LONGEST_WANT else f"{want[: LONGEST_WANT - 1]}…",

@@ -52,7 +52,7 @@ def test_a_model_writes_where_no_macro_fits_and_only_what_is_backed_stays(
     assert reply["citations"][0]["sentences"] == [1, 2]
     with tenant_scope(tenant.id):
         notes = Decision.objects.get(decision_id=reply["decision_id"]).request
-    assert notes["prompt_version"] == "1"
+    assert notes["prompt_version"] == "2"
     assert notes["dropped"] == ["9.9 EUR", "no_source"]
 
 
@@ -236,7 +236,8 @@ def test_a_newer_message_supersedes_what_is_being_written(
     worker.join()
 
     assert read(api, asked)["status"] == "superseded"
-    assert desk.reply().json()["backend"] == "selection"
+    write(desk.reply().json())
+    assert [turn["text"] for turn in model.data()["conversation"]] == [QUESTION, "Where is my order?"]
     with tenant_scope(tenant.id):
         assert Decision.objects.count() == 1
         assert Reply.objects.get(id=asked["id"]).tokens > 0

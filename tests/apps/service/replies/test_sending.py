@@ -92,6 +92,41 @@ def test_the_customer_goes_to_an_agent_with_a_summary(
     assert [message["role"] for message in conversation["messages"]] == ["customer"]
 
 
+@pytest.mark.usefixtures("shop", "sending")
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ("I want to talk to a human", "asked_for_human"),
+        ("Is this legal? My lawyer asks.", "blocked_topic"),
+        (f"{'It came late. ' * 700}My lawyer will write to you.", "legal_threat"),
+    ],
+)
+def test_each_message_of_a_burst_is_heard(desk: Desk, api: ApiClient, first: str, code: str) -> None:
+    api.put("service/settings", SENDING | {"blocked_topics": ["lawyer"]})
+    for text in (first, "Where is my order?", "It is A-1029", "please"):
+        desk.say(text)
+
+    reply = desk.reply().json()
+
+    assert reply["action"] == "hand_off"
+    assert code in codes(reply)
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_a_burst_is_understood_as_a_whole_and_what_was_answered_is_not_part_of_it(
+    desk: Desk, api: ApiClient, publish: Any
+) -> None:
+    publish("Money back", "Money back takes a form, which is in your account.", kind="macro")
+    desk.say("I want my money back")
+
+    burst = desk.ask("asap!!")
+    after = desk.ask("Where is my order?")
+    elsewhere = api.post("replies", {"messages": [{"text": "I want my money back"}, {"text": "asap!!"}]}).json()
+
+    assert burst["reply"] == elsewhere["reply"] == "Money back takes a form, which is in your account."
+    assert after["reply"].startswith("Your order A-1029")
+
+
 @pytest.mark.usefixtures("sending")
 def test_what_was_handed_off_stays_with_the_agents(desk: Desk, shop: dict[str, Any]) -> None:
     desk.ask("I want to talk to a human")
