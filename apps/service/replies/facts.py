@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,10 @@ from tenancy.statements import prepared_cursor
 MOST_EVENTS = 100
 LONGEST_VALUE = 200
 ORDER_IDS = ("order_id", "order_number", "order", "order_no")
+# A number of up to three digits that is called an order's.
+_SMALL = re.compile(
+    r"(?:\border(?:\s+(?:id|no|nr|number|code))?|订单(?:编?号|号码)?|单号|#)\s*(?:is|[.:：是为])?\s*#?(\d{1,3})(?![a-z0-9_-])"
+)
 # Properties of an event that say who the customer is, by the slot's name.
 CUSTOMER = {
     "customer_name": "name",
@@ -68,8 +72,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The order that a message is about. `how`: named in the message, the only one, the newest of several, unknown
-    where the message names an order that is not the customer's, none where there are no orders."""
+    """The order that a message is about. `how`: named in the message, one of several that it names, the only one, the
+    newest of all, unknown where the message names an order that is not the customer's, none where there are no orders.
+    """
 
     order: Order | None
     how: str
@@ -170,24 +175,45 @@ def choose_order(facts: Facts, texts: Sequence[str], ids_in: Callable[[str], Seq
     text names. An order of somebody else is never looked up: only what the customer's own events name can be found."""
     if not facts.orders:
         return Chosen(None, "none")
-    named = {order.order_id.lower().lstrip("#"): order for order in facts.orders}
+    own = {order.order_id.lower().lstrip("#"): order for order in facts.orders}
     for text in texts:
+        rest = plain(text).lower()
         claims = claims_of(text)
-        # A number with a unit, such as 14 days, counts something.
-        numbers = {claim.value for claim in claims if claim.kind in ("id", "number") and not claim.unit}
-        lower = plain(text).lower()
-        for order_id, order in named.items():
-            if order_id in numbers or (len(order_id) >= 4 and _stands_in(order_id, lower)):
-                return Chosen(order, "named")
-        alike = [claim.value for claim in claims if claim.kind == "id" and _looks_like(claim.value, named)]
-        if any(not _is_known(order_id, facts) for order_id in [*alike, *ids_in(lower)]):
+        named = _named(own, claims, rest)
+        if named:
+            rest = re.sub("|".join(_whole(order_id) for order_id in named), " ", rest)
+            claims = claims_of(rest)
+        alike = [claim.value for claim in claims if claim.kind == "id" and _looks_like(claim.value, own)]
+        is_other_named = any(not _is_known(order_id, facts) for order_id in [*alike, *ids_in(rest)])
+        if named:
+            is_certain = len(named) == 1 and not is_other_named
+            return Chosen(own[named[0]], "named" if is_certain else "several")
+        if is_other_named:
             return Chosen(None, "unknown")
     return Chosen(facts.orders[0], "only" if len(facts.orders) == 1 else "newest")
 
 
-def _stands_in(order_id: str, text: str) -> bool:
-    """Whether an id is a whole word of a text: 1029 is no part of 10299 or of B-1029."""
-    return order_id in text and bool(re.search(rf"(?<![a-z0-9_-]){re.escape(order_id)}(?![a-z0-9_-])", text))
+def _named(own: Mapping[str, Order], claims: Collection[Claim], text: str) -> list[str]:
+    """Which of the customer's own ids a text names, the order first that something happened to last."""
+    # A number with a unit, such as 14 days, counts something.
+    numbers = {claim.value for claim in claims if claim.kind in ("id", "number") and not claim.unit}
+    # So may a small one, such as 3 shirts.
+    called = set(_SMALL.findall(text))
+    return [
+        order_id
+        for order_id in own
+        if (order_id in numbers and (order_id in called or not _is_small(order_id)))
+        or (len(order_id) >= 4 and order_id in text and re.search(_whole(order_id), text))
+    ]
+
+
+def _is_small(order_id: str) -> bool:
+    return order_id.isdecimal() and len(order_id) < 4
+
+
+def _whole(order_id: str) -> str:
+    """The pattern of an id as a whole word: 1029 is no part of 10299 or of B-1029."""
+    return rf"(?<![a-z0-9_-]){re.escape(order_id)}(?![a-z0-9_-])"
 
 
 def _is_known(order_id: str, facts: Facts) -> bool:

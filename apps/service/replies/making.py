@@ -136,7 +136,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     understood = evidence.understand(asked.said)
     language = asked.language or understood.language
     facts = read_facts(asked.keys, settings.order_event_types)
-    chosen = choose_order(facts, asked.texts, evidence.order_ids_in)
+    chosen = _chosen(asked, facts)
     templates, articles, stages = evidence.find_passages(
         asked.query, language=language, segments=asked.segments, stages=settings.stages
     )
@@ -162,7 +162,12 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 def slots_of(asked: Asked, settings: ServiceSettings) -> dict[str, str]:
     """What the slots of macros are filled with, where nothing else is to be gathered."""
     facts = read_facts(asked.keys, settings.order_event_types)
-    return _values(asked, facts, choose_order(facts, asked.texts, evidence.order_ids_in), settings)
+    return _values(asked, facts, _chosen(asked, facts), settings)
+
+
+def _chosen(asked: Asked, facts: Facts) -> Chosen:
+    """By all that waits, and else by the newest message before it that names an order."""
+    return choose_order(facts, [asked.said, *asked.texts[asked.waiting :]], evidence.order_ids_in)
 
 
 def _values(asked: Asked, facts: Facts, chosen: Chosen, settings: ServiceSettings) -> dict[str, str]:
@@ -250,6 +255,8 @@ def _doubts(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
         found.append(("missing_slots", f"nothing is known for {', '.join(candidate.missing)}"))
     if candidate.loose:
         found.append(("unsupported", f"nothing backs {', '.join(candidate.loose[:5])}"))
+    if uses_order and gathered.chosen.how == "several":
+        found.append(("which_order", "the customer names several orders; one of them is taken"))
     if uses_order and gathered.chosen.how == "newest":
         found.append(("which_order", "the customer has several orders and names none; the newest is taken"))
     if gathered.chosen.how == "unknown":
