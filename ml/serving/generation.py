@@ -52,16 +52,19 @@ class TextGenerator:
     ) -> Iterator[str]:
         """Pieces of the answer to `messages` ({role, content}), greedily chosen; afterwards `was_cut_off` says whether
         tokens or time ended it before the model did, and `tokens_used` how many it has read and written. Raises
-        GenerationError.
-
-        The oldest tokens of a conversation that does not fit the model are left out.
+        GenerationError, also where the messages leave no room for `most_tokens`: a model that is told a part of them
+        could miss its rules.
         """
         encoded: Any = self.tokenizer.apply_chat_template(
             list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         self.tokens_used = None
-        room = max(1, self.window - most_tokens)
-        prompt = {name: tensor[:, -room:].to(self.device) for name, tensor in encoded.items()}
+        asked = encoded["input_ids"].shape[1]
+        if asked + most_tokens > self.window:
+            raise GenerationError(
+                f"{asked} tokens leave no room for {most_tokens} in a window of {self.window}: take a larger model"
+            )
+        prompt = {name: tensor.to(self.device) for name, tensor in encoded.items()}
         streamer = TextIteratorStreamer(
             self.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=SECONDS_A_TOKEN
         )

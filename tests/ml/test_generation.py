@@ -16,7 +16,7 @@ LINES = ["You can return an item within 30 days of delivery.", "您可以在三�
 ASKED = [{"role": "user", "content": "How many days?"}]
 
 
-def make_model(folder: Path, *, template: str | None = TEMPLATE) -> Path:
+def make_model(folder: Path, *, template: str | None = TEMPLATE, window: int = 512) -> Path:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -37,7 +37,7 @@ def make_model(folder: Path, *, template: str | None = TEMPLATE) -> Path:
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=16,
-        max_position_embeddings=512,
+        max_position_embeddings=window,
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
     )
@@ -85,9 +85,10 @@ def test_time_ends_it_too(generator: TextGenerator) -> None:
     assert generator.was_cut_off
 
 
-def test_a_conversation_that_is_too_long_loses_its_beginning(generator: TextGenerator) -> None:
-    long = [{"role": "user", "content": "How many days? " * 500}]
-    assert list(generator.stream(long, cancel=threading.Event(), most_tokens=8, seconds=20))
+def test_a_conversation_that_is_too_long_is_refused_and_not_cut(generator: TextGenerator) -> None:
+    long = [{"role": "system", "content": "Promise nothing."}, {"role": "user", "content": "How many days? " * 500}]
+    with pytest.raises(GenerationError, match="leave no room for 8 in a window of 512"):
+        list(generator.stream(long, cancel=threading.Event(), most_tokens=8, seconds=20))
 
 
 def test_an_error_of_the_model_is_raised_and_leaves_nobody_waiting(generator: TextGenerator) -> None:

@@ -16,6 +16,7 @@ from apps.service.replies.backends.base import (
     ReplyRequest,
     reckoned_tokens,
 )
+from apps.service.replies.backends.fitting import fit_sources, fit_turns
 from apps.service.replies.composing import Candidate, fill_templates, join
 from apps.service.replies.evidence import Evidence, match_text
 from apps.service.replies.grounding.checking import Dropped, Sentence, Source, check_sentence
@@ -41,7 +42,7 @@ _PERSONAL = re.compile(
 class Generation:
     """What came of one backend: the sentences that are backed, those that are not, and what went wrong. `tokens` is
     how many it read and wrote: as `counted` where the model's tokenizer or its server has said, else reckoned from the
-    texts."""
+    texts, and `cut` names what it was not told in full: turns, sources."""
 
     backend: str
     kept: list[tuple[str, Evidence]] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Generation:
     cut_off: str | None = None
     tokens: int = 0
     counted: bool = False
+    cut: Sequence[str] = ()
 
     def candidate(self, question: str) -> Candidate | None:
         if not self.kept:
@@ -70,7 +72,7 @@ class Generation:
         """For the decision: which model was told what, and what it may not say."""
         why = [dropped.why for dropped in self.dropped[:MOST_DROPPED_SHOWN]]
         said = {"prompt_version": PROMPT_VERSION, "dropped": why, "failure": self.failure}
-        return said | {"tokens_counted": self.counted}
+        return said | {"tokens_counted": self.counted, "cut": list(self.cut)}
 
 
 def passages_for(gathered: Gathered) -> list[Evidence]:
@@ -100,17 +102,22 @@ def generate(
     passages = passages_for(gathered)
     mask = Mask(private=_private(gathered))
     hide = mask.hide if backend.is_outside else str
+    # Cut once they are hidden: half of an address would not be known as one.
+    said = [(role, hide(text)) for role, text in turns[-MOST_TURNS:]]
+    texts = [hide(passage.text) for passage in passages]
+    fitted_turns, fitted_texts = fit_turns(said), fit_sources(texts)
     request = ReplyRequest(
-        turns=[(role, hide(text)) for role, text in turns[-MOST_TURNS:]],
+        turns=fitted_turns,
         sources=[
-            NumberedSource(number, hide(passage.title), hide(passage.text))
-            for number, passage in enumerate(passages, start=1)
+            NumberedSource(number, hide(passage.title), text)
+            for number, (passage, text) in enumerate(zip(passages, fitted_texts, strict=True), start=1)
         ],
         language="zh" if gathered.understood.language == "zh" else gathered.asked.language or "en",
     )
     sources = [Source(number, f"{each.title}\n{each.text}") for number, each in enumerate(passages, start=1)]
     asked = sum(reckoned_tokens(message["content"]) for message in request.messages())
-    result = Generation(backend.name, tokens=asked)
+    cut = [name for name, is_cut in (("turns", fitted_turns != said), ("sources", fitted_texts != texts)) if is_cut]
+    result = Generation(backend.name, tokens=asked, cut=cut)
     try:
         for raw in _whole_sentences(backend.generate(request, cancel)):
             result.tokens += reckoned_tokens(raw)

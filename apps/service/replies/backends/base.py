@@ -1,8 +1,8 @@
 """What every backend that writes replies is: sources and a conversation in, pieces of text out."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
 
@@ -53,7 +53,6 @@ class ReplyRequest:
     turns: Sequence[tuple[str, str]]
     sources: Sequence[NumberedSource]
     language: str
-    order: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> str:

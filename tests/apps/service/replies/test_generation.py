@@ -382,7 +382,7 @@ def test_one_reply_is_written_once_by_two_workers(desk: Desk, model: StubServer,
 def test_a_local_model_writes_and_what_it_babbles_is_dropped(
     desk: Desk, write: Write, api: ApiClient, settings: Any, tmp_path: Path
 ) -> None:
-    settings.REPLY_MODELS = {"tiny": str(make_model(tmp_path))}
+    settings.REPLY_MODELS = {"tiny": str(make_model(tmp_path, window=8_192))}
     backend = {"name": "local", "kind": "transformers", "model": "tiny", "timeout_seconds": 30}
     assert api.put("service/backends", {"backends": [backend]}).status_code == 200
     desk.say(QUESTION)
