@@ -3,10 +3,11 @@ them read beside the question by a cross-encoder; each stage timed and switchabl
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -117,8 +118,13 @@ def search_in_stages(
     count: int = 5,
     kinds: Collection[str] | None = None,
     stages: Collection[str] = STAGES,
+    least: Mapping[Sequence[str], int] = MappingProxyType({}),
 ) -> Search:
-    """The best passages that this audience may see, and what each stage did. See `selectors.search`."""
+    """The best passages that this audience may see, and what each stage did. See `selectors.search`.
+
+    Behind `count` of them stand those that are missing of `least`, how many passages there should be of some kinds:
+    the best of these kinds among all that were ranked.
+    """
     seen = segments if audience == SourceAudience.SEGMENT else ()
     readers = None if audience == SourceAudience.AGENTS else [PUBLIC, *map(segment_reader, seen)]
     ask = Ask(query[:LONGEST_QUERY], readers, list(kinds) if kinds is not None else None, language or "")
@@ -135,17 +141,30 @@ def search_in_stages(
     crossed = _run(did, CROSS_ENCODE, stages, lambda: _cross_encode(library, ask, best))
     best = [*crossed, *(key for key in best if key not in crossed)]
     asked = beginnings(ask.query)
-    passages = []
-    of_source: Counter[UUID] = Counter()
-    for key, row in _told(library, best, count + SPARE):
-        of_source[row["source_id"]] += 1
-        if of_source[row["source_id"]] > PASSAGES_OF_SOURCE:
-            continue
-        by_stage = {FULL_TEXT: words, DENSE: meaning, FUSE: fused, RERANK: judged, CROSS_ENCODE: crossed}
-        passages.append(_passage(asked, row, {name: found.get(key) for name, found in by_stage.items()}))
-        if len(passages) == count:
-            break
+    by_stage = {FULL_TEXT: words, DENSE: meaning, FUSE: fused, RERANK: judged, CROSS_ENCODE: crossed}
+    passages = [
+        _passage(asked, row, {name: found.get(key) for name, found in by_stage.items()})
+        for key, row in _chosen(_told(library, best, count + SPARE), count, least)
+    ]
     return Search(passages, did)
+
+
+def _chosen(
+    rows: Iterator[tuple[Key, dict[str, Any]]], count: int, least: Mapping[Sequence[str], int]
+) -> Iterator[tuple[Key, dict[str, Any]]]:
+    of_source: Counter[UUID] = Counter()
+    missing, given = dict(least), 0
+    for key, row in rows:
+        wanted = [kinds for kinds, number in missing.items() if number > 0 and row["kind"] in kinds]
+        of_source[row["source_id"]] += 1
+        if of_source[row["source_id"]] > PASSAGES_OF_SOURCE or (given >= count and not wanted):
+            continue
+        yield key, row
+        given += 1
+        for kinds in wanted:
+            missing[kinds] -= 1
+        if given >= count and not any(number > 0 for number in missing.values()):
+            return
 
 
 def read_beside(query: str, ids: list[UUID], *, language: str | None) -> list[str]:

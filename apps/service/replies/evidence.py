@@ -23,8 +23,11 @@ __all__ = ["OTHER", "Understanding", "detect_language", "order_ids_in", "underst
 
 # A macro or past reply is given as it is, an article is quoted.
 TEMPLATES = (SourceKind.MACRO, SourceKind.REPLY)
+ARTICLES = (SourceKind.ARTICLE,)
 LANGUAGES = ("en", "zh")
 PASSAGES_READ = 20
+# So many are looked for behind these too, so that one kind does not crowd the other out.
+TEMPLATES_READ, ARTICLES_READ = 8, 5
 # Of the newest replies that agents gave so many tell which templates they usually give; so many of these, and of those
 # that were written last, are known to each process for a moment.
 GIVEN_LATELY, USUAL, NEWEST = 2_000, 40, 20
@@ -63,6 +66,7 @@ def find_passages(
         segments=segments,
         count=PASSAGES_READ,
         stages=stages,
+        least={TEMPLATES: TEMPLATES_READ, ARTICLES: ARTICLES_READ},
     )
     found = [
         Evidence(
@@ -72,8 +76,9 @@ def find_passages(
     ]
     # A long macro is found by several of its parts, and given whole, once.
     templates = {passage.source: passage for passage in reversed(found) if passage.kind in TEMPLATES}
-    articles = [passage for passage in found if passage.kind not in TEMPLATES]
-    return [*reversed(templates.values())], articles, [stage.name for stage in searched.stages if stage.ran]
+    articles = [passage for passage in found if passage.kind in ARTICLES]
+    best = [*reversed(templates.values())][:TEMPLATES_READ]
+    return best, articles[:ARTICLES_READ], [stage.name for stage in searched.stages if stage.ran]
 
 
 def withdrawn(citations: Sequence[Mapping[str, Any]]) -> str | None:

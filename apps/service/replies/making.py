@@ -37,8 +37,6 @@ LONGEST_QUERY = 2_000
 # Of what waits so many characters are read, the newest: hostile ones take a quarter of a second.
 LONGEST_READ = 20_000
 SHORT = 40  # characters
-TEMPLATES_READ = 8
-ARTICLES_READ = 5
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     ranking = rank_templates(
         asked.texts,
         asked.keys,
-        templates[:TEMPLATES_READ],
+        templates,
         language=language,
         control_share=settings.control_share,
     )
@@ -153,7 +151,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         facts=facts,
         chosen=chosen,
         values=_values(asked, facts, chosen, settings),
-        articles=articles[:ARTICLES_READ],
+        articles=articles,
         ranking=ranking,
         stages=stages,
     )

@@ -65,6 +65,19 @@ def test_sentences_of_an_article_are_quoted_word_for_word(desk: Desk, shop: dict
     assert reply["citations"][0]["source"] == str(shop["returns"].id)
 
 
+def test_many_past_replies_leave_room_for_an_article(desk: Desk, publish: Any, tenant: Tenant) -> None:
+    for number in range(25):
+        publish(f"Wool sweater {number}", f"The wool sweater dries flat, {number} of them.", kind="reply")
+    article = publish("Bleach", "A sweater is never bleached, since bleach makes holes.")
+
+    reply = desk.ask("My wool sweater dries flat, may the wool sweater be bleached?")
+
+    with tenant_scope(tenant.id):
+        found = Decision.objects.get(decision_id=reply["decision_id"]).request["found"]
+    assert len(found) == 9
+    assert str(article.id) == found[-1][0]
+
+
 def test_an_article_in_markdown_is_quoted_as_a_customer_reads_it(desk: Desk, publish: Any) -> None:
     body = "# Return an item\n\n- Pack the item **well**\n- Print the [return label](https://shop.example/label)\n\n"
     publish("Returning an item", f"{body}## Where\n1. Bring the item to the post. Keep the receipt of the return.")
