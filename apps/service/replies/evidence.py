@@ -15,11 +15,11 @@ from apps.service.knowledge.searching import LONGEST_QUOTE, STAGES, Passage, sea
 from apps.service.learning.models import LearnedReply
 from apps.service.replies.grounding.wording import coverage, words_of
 from apps.service.understanding import selectors as understanding
-from apps.service.understanding.languages import OTHER, detect_language
+from apps.service.understanding.languages import ENGLISH, OTHER, detect_language
 from apps.service.understanding.selectors import Understanding, order_ids_in
 from tenancy.kept import Kept
 
-__all__ = ["OTHER", "Understanding", "detect_language", "order_ids_in", "understand"]
+__all__ = ["ENGLISH", "OTHER", "Understanding", "detect_language", "order_ids_in", "understand"]
 
 # A macro or past reply is given as it is, an article is quoted.
 TEMPLATES = (SourceKind.MACRO, SourceKind.REPLY)

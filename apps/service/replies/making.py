@@ -132,7 +132,7 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 
 def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     understood = evidence.understand(asked.said)
-    language = asked.language or understood.language
+    language = _searched_language(asked, understood)
     facts = read_facts(asked.keys, settings.order_event_types)
     chosen = _chosen(asked, facts)
     templates, articles, stages = evidence.find_passages(
@@ -155,6 +155,17 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
         ranking=ranking,
         stages=stages,
     )
+
+
+def _searched_language(asked: Asked, understood: Understanding) -> str | None:
+    """The one that the client named; None, which is any, where the message is in another. What looks like English may
+    be an id alone, and says nothing."""
+    named = _named_language(asked, understood)
+    return named if understood.language in (named, evidence.ENGLISH) else None
+
+
+def _named_language(asked: Asked, understood: Understanding) -> str:
+    return re.split("[-_]", (asked.language or understood.language).lower())[0]
 
 
 def slots_of(asked: Asked, settings: ServiceSettings) -> dict[str, str]:
@@ -270,5 +281,5 @@ def _is_in_language(text: str, gathered: Gathered) -> bool:
     """Whether a text is in the language of the message and in the one that the client named; never where that is
     another than English and Chinese, which nobody here can tell from a third."""
     spoken = gathered.understood.language
-    named = re.split("[-_]", (gathered.asked.language or spoken).lower())[0]
+    named = _named_language(gathered.asked, gathered.understood)
     return spoken != evidence.OTHER and {spoken, named} == {evidence.detect_language(text)}

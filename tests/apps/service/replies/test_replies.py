@@ -97,6 +97,15 @@ def test_a_chinese_question_has_a_chinese_answer(desk: Desk, shop: dict[str, Any
     assert "language" not in codes(reply)
 
 
+def test_a_chinese_question_in_an_english_conversation_finds_what_is_chinese(
+    open_desk: Callable[..., Desk], shop: dict[str, Any]
+) -> None:
+    reply = open_desk(language="en").ask("我想退货，多少天内可以退货？")
+
+    assert "您可以在三十天内退货。" in reply["reply"]
+    assert "language" in codes(reply)
+
+
 def test_a_message_has_one_reply_however_often_it_is_asked_for(
     desk: Desk, shop: dict[str, Any], tenant: Tenant, sending: None
 ) -> None:
