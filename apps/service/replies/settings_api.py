@@ -66,9 +66,9 @@ class SendThresholdView(APIView):
         operation_id="suggest_send_threshold",
         tags=["replies"],
         summary="The confidence from which replies may be sent by themselves, and the risk-coverage curve",
-        description="From the newest 10,000 drafts that agents judged: accepted as it was is right, edited or rejected "
-        "is wrong. `send_above` is null, with the reason, while the labels cannot tell. PUT service/settings puts it "
-        "in force.",
+        description="From the newest 10,000 drafts that agents judged and that settings alone kept from being sent: "
+        "accepted as it was is right, edited or rejected is wrong. `send_above` is null, with the reason, while the "
+        "labels cannot tell. PUT service/settings puts it in force.",
         responses=ThresholdSerializer,
     )
     def get(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.service.replies.picture import picture_of
-from apps.service.replies.selectors import replies_since
+from apps.service.replies.selectors import sendable_since
 from apps.service.replies.settings import APPLICATION, ServiceSettings, check_settings
 from apps.service.replies.thresholds import Sent, read_labels, sent_above, suggest_threshold
 from console.figures import percent
@@ -46,10 +46,10 @@ def picture(stored: Scenario, changed: Scenario) -> tuple[str, dict[str, Any]]:
     """What agents' labels say of the settings that are stored and of those that are edited."""
     judged = read_labels()
     if not judged.scores:
-        raise ValidationError("There is no picture yet: agents have judged no draft.")
+        raise ValidationError("There is no picture yet: agents have judged no draft that could be sent.")
     now, then = (ServiceSettings.from_dict(each.settings) for each in (stored, changed))
     suggested = suggest_threshold(then, judged)
-    a_day = replies_since(timezone.now() - timedelta(days=DAYS_LOOKED_AT)) / DAYS_LOOKED_AT
+    a_day = sendable_since(timezone.now() - timedelta(days=DAYS_LOOKED_AT)) / DAYS_LOOKED_AT
     marks = {
         "now": sent_above(now.send_above, judged),
         "then": sent_above(then.send_above, judged),

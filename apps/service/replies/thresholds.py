@@ -14,8 +14,8 @@ MOST_LABELS = 10_000
 
 @dataclass(frozen=True)
 class Labels:
-    """Confidences of drafts that agents judged, and whether each was right: accepted as it was, not edited or
-    rejected."""
+    """Confidences of drafts that a threshold could have sent and agents judged, and whether each was right: accepted as
+    it was, not edited or rejected."""
 
     scores: Sequence[float]
     is_right: Sequence[bool]

@@ -120,7 +120,10 @@ def test_the_curve_shows_what_would_be_sent(tenant: Tenant, browser: Callable[[R
 def test_without_labels_the_picture_says_what_is_missing(browser: Callable[[Role], Client]) -> None:
     client = browser(Role.OPERATOR)
     page = settings_page(client)
-    assert "agents have judged no draft" in save(client, page.replace("change/", "preview/")).content.decode()
+    assert (
+        "agents have judged no draft that could be sent"
+        in save(client, page.replace("change/", "preview/")).content.decode()
+    )
 
 
 def test_a_changed_error_rate_is_kept_and_can_be_undone(tenant: Tenant, browser: Callable[[Role], Client]) -> None:

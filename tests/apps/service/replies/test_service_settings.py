@@ -1,5 +1,6 @@
 """Settings, and the threshold that the agents' labels allow."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from apps.service.conversations.models import Conversation, Message
 from apps.service.replies.models import Reply
+from apps.service.replies.selectors import sendable_since
 from decisions.models import ScenarioChange
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -44,7 +46,7 @@ def test_settings_that_cannot_be_used_name_their_field(api: ApiClient, change: d
     assert api.get("service/settings").json()["send_above"] is None
 
 
-def judged(tenant: Tenant, confidences: list[tuple[float, bool]]) -> None:
+def judged(tenant: Tenant, confidences: list[tuple[float, bool]], reason: str = "sending_off") -> None:
     """Drafts that agents accepted as they were, or not."""
     now = timezone.now()
     with tenant_scope(tenant.id):
@@ -70,6 +72,7 @@ def judged(tenant: Tenant, confidences: list[tuple[float, bool]]) -> None:
                 action="draft",
                 confidence=confidence,
                 backend="selection",
+                reasons=[{"code": "below_threshold", "text": ""}, {"code": reason, "text": ""}],
                 created_at=now,
                 settled_at=now,
             )
@@ -82,6 +85,15 @@ def test_too_few_labels_give_no_threshold_and_say_how_many_it_takes(api: ApiClie
     answer = api.get("service/threshold").json()
     assert (answer["send_above"], answer["labels"], answer["needed"]) == (None, 58, 59)
     assert "59 right ones are needed" in answer["reason"]
+
+
+def test_drafts_that_no_threshold_would_send_say_nothing_of_it(api: ApiClient, tenant: Tenant) -> None:
+    judged(tenant, [(0.9, True)] * 60)
+    judged(tenant, [(0.95, False)] * 60, reason="missing_slots")
+    answer = api.get("service/threshold").json()
+    assert (answer["labels"], answer["right"], answer["send_above"]) == (60, 60, 0.9)
+    with tenant_scope(tenant.id):
+        assert sendable_since(timezone.now() - timedelta(days=1)) == 60
 
 
 def test_the_threshold_keeps_wrong_drafts_out(api: ApiClient, tenant: Tenant) -> None:
