@@ -353,6 +353,8 @@ REPLY_SERVERS = [each.strip() for each in env("REPLY_SERVERS").split(",") if eac
 REPLY_MODELS = dict(each.strip().split("=", 1) for each in env("REPLY_MODELS").split(",") if "=" in each)
 # After so many seconds a reply that no worker has finished is settled without a generation.
 GENERATION_DEADLINE = float(env("GENERATION_DEADLINE", "30"))
+# Replies that one process lets clients follow at a time, half of them for one tenant: each holds a thread.
+REPLY_STREAMS = int(env("REPLY_STREAMS", "2"))
 
 # Notifications -------------------------------------------------------------------------------------------------------
 # Webhooks reach public addresses alone, over https; this lets them reach the private network, and this machine by http.

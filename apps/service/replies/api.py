@@ -45,7 +45,7 @@ STREAM = (
     "With `Accept: text/event-stream` the answer is a stream of server-sent events: `understood`, `evidence`, a "
     "`text` for each sentence that its source backs, perhaps `reset` where another model begins anew, and `done` with "
     "the whole reply, or `superseded`. Show a customer nothing before `done` says `send`. A stream takes no "
-    "Idempotency-Key."
+    "Idempotency-Key. Where too many are open, it is refused with 429 or 503 and nothing is stored: ask without one."
 )
 ANSWER = {
     "id": "019ac0de-7a31-7f0a-9d55-2f6c0d4f9b11",

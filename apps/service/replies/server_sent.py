@@ -3,7 +3,7 @@ database opens a scope of its own, and none stays open between two looks."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from rest_framework.renderers import BaseRenderer
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.jobs import settled_in_time
 from apps.service.replies.models import Reply, ReplyStatus
+from apps.service.replies.open_streams import OpenStream
 from apps.service.replies.serializers import answer_of
 from apps.service.replies.streaming import ENDED, follow
 from tenancy.scope import tenant_scope
@@ -35,9 +36,10 @@ class EventStreamRenderer(BaseRenderer):
 
 
 def event_stream(tenant_id: int, reply: Reply) -> StreamingHttpResponse:
-    """The reply's events, from the first on, whether it is under way or long settled."""
+    """The reply's events, from the first on, whether it is under way or long settled. Raises Throttled and Unavailable
+    where too many are followed."""
     if reply.status == ReplyStatus.UNDER_WAY:
-        return _stream(_under_way(tenant_id, reply))
+        return _stream(OpenStream(tenant_id, _under_way(tenant_id, reply)))
     return stream_of_answer(answer_of(reply))
 
 
@@ -46,7 +48,7 @@ def stream_of_answer(answer: dict[str, Any]) -> StreamingHttpResponse:
     return _stream(_settled(answer))
 
 
-def _stream(events: Iterator[bytes]) -> StreamingHttpResponse:
+def _stream(events: Iterable[bytes]) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         events,
         content_type=EventStreamRenderer.media_type,
@@ -71,7 +73,7 @@ def _settled(answer: dict[str, Any]) -> Iterator[bytes]:
     yield _ending(answer)
 
 
-def _under_way(tenant_id: int, reply: Reply) -> Iterator[bytes]:
+def _under_way(tenant_id: int, reply: Reply) -> Generator[bytes, None, None]:
     yield from _opening(answer_of(reply))
     looked = told = time.monotonic()
     for piece in follow(tenant_id, reply.id):

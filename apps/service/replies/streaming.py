@@ -4,6 +4,7 @@ Only what has passed the checks goes in. Without Valkey nobody reads along; the 
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -49,6 +50,8 @@ def follow(tenant_id: int, reply_id: UUID) -> Iterator[Piece | None]:
         try:
             found: Any = valkey().xread({key: last}, count=100, block=BLOCK_MILLISECONDS)
         except VALKEY_GONE:
+            # It may refuse at once.
+            time.sleep(BLOCK_MILLISECONDS / 1_000)
             found = []
         if not found:
             yield None

@@ -2,12 +2,18 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
 from typing import Any
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import pytest
 
+from api.valkey import valkey
+from apps.service.replies.streaming import follow
 from tests.apps.service.conftest import Desk
 from tests.apps.service.replies.stub_server import StubServer
 from tests.conftest import ApiClient
@@ -80,6 +86,48 @@ def test_a_generated_reply_is_followed_and_unbacked_sentences_never_pass(
     assert [name for name, _ in events] == ["understood", "evidence", "text", "text", "done"]
     assert b"8675309" not in raw
     assert events[-1][1]["backend"] == "ours"
+
+
+def test_one_tenant_holds_no_more_than_its_share_of_the_threads(
+    desk: Desk, open_desk: Callable[..., Desk], model: StubServer, api: ApiClient, write: Callable[..., None]
+) -> None:
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+    followed = api.get(f"replies/{asked['id']}/stream", **STREAM)
+    another = open_desk()
+    another.say(QUESTION)
+
+    refused = another.reply(**STREAM)
+
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "2"
+    write(asked)
+    assert events_of(followed.getvalue())[-1][0] == "done"
+    assert another.reply().status_code == 202
+    with closing(api.get(f"replies/{asked['id']}/stream", **STREAM)) as settled:
+        assert settled.status_code == 200
+
+
+@pytest.mark.usefixtures("model")
+def test_all_tenants_leave_threads_for_others(desk: Desk, api: ApiClient, settings: Any) -> None:
+    settings.REPLY_STREAMS = 0
+    desk.say(QUESTION)
+    asked = desk.reply().json()
+
+    refused = api.get(f"replies/{asked['id']}/stream", **STREAM)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+
+
+def test_whoever_follows_without_valkey_waits_between_two_looks(settings: Any) -> None:
+    settings.VALKEY_URL = "redis://127.0.0.1:1"  # where nobody listens
+    valkey.cache_clear()
+    try:
+        started = time.monotonic()
+        assert list(islice(follow(1, uuid4()), 3)) == [None] * 3
+        assert time.monotonic() - started > 0.25
+    finally:
+        valkey.cache_clear()
 
 
 @pytest.mark.slow
