@@ -188,20 +188,26 @@ class JudgementView(IdempotentWrites):
         tags=TAGS,
         summary="Accept, edit or reject a draft",
         description="An accepted or edited draft is sent as the agent's message. Each judgement is a label that "
-        "selection, retrieval and the threshold for sending learn from. A draft that somebody else has judged, or that "
+        "selection, retrieval and the threshold for sending learn from. A desk with one key for many agents names the "
+        "agent as `author`. A draft that somebody else has judged, or that "
         "a newer message superseded, is refused with 409; so is accepting one whose source was retired or changed.",
         request=JudgementSerializer,
         responses=ReplySerializer,
-        examples=[OpenApiExample("edit", {"judgement": "edit", "text": "It comes on Monday."}, request_only=True)],
+        examples=[
+            OpenApiExample(
+                "edit", {"judgement": "edit", "text": "It comes on Monday.", "author": "Anna"}, request_only=True
+            )
+        ],
     )
     def post(self, request: Request, id: UUID) -> Response:
         asked = JudgementSerializer.read(request.data)
-        actor = actor_of(request)
+        name = asked.get("author", "")
+        actor = name or actor_of(request)
         with reply_refusals(id):
             if asked["judgement"] == "accept":
-                judged = judging.accept_reply(reply_id=id, actor=actor)
+                judged = judging.accept_reply(reply_id=id, actor=actor, agent_name=name)
             elif asked["judgement"] == "edit":
-                judged = judging.edit_reply(reply_id=id, text=asked["text"], actor=actor)
+                judged = judging.edit_reply(reply_id=id, text=asked["text"], actor=actor, agent_name=name)
             else:
                 judged = judging.reject_reply(reply_id=id, actor=actor, note=asked.get("note", ""))
         return Response(ReplySerializer(judged).data)

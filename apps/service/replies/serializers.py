@@ -154,6 +154,11 @@ class JudgementSerializer(StrictSerializer):
     judgement = serializers.ChoiceField(JUDGEMENTS, help_text="accept and edit send the reply, reject does not")
     text = RawTextField(required=False, help_text="what is sent instead; with edit alone")
     note = serializers.CharField(required=False, max_length=LONGEST_NOTE, help_text="why; with reject alone")
+    author = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="the agent's name: who has judged, the message's author, and {{agent.name}}; without it the key's",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         judgement = attrs["judgement"]

@@ -77,6 +77,23 @@ def test_the_same_judgement_again_is_none_unless_somebody_else_makes_it(
             accept_reply(reply_id=reply["id"], actor="ben")
 
 
+def test_agents_behind_one_key_are_told_apart_by_their_names(
+    desk: Desk, api: ApiClient, publish: Callable[..., Any]
+) -> None:
+    publish("Opening hours", "We are open from 9 to 5. {{agent.name}} greets you.", kind="macro")
+    path = f"replies/{desk.ask('What are your opening hours?')['id']}/judgement"
+
+    unnamed = api.post(path, {"judgement": "accept"})
+    anna = api.post(path, {"judgement": "accept", "author": "Anna"})
+    again = api.post(path, {"judgement": "accept", "author": "Anna"})
+    ben = api.post(path, {"judgement": "accept", "author": "Ben"})
+
+    assert [each.status_code for each in (unnamed, anna, again, ben)] == [400, 200, 200, 409]
+    assert anna.json()["judged_by"] == "Anna"
+    message = desk.read()["messages"][-1]
+    assert (message["author"], message["text"]) == ("Anna", "We are open from 9 to 5. Anna greets you.")
+
+
 def test_one_draft_judged_by_many_at_once_is_sent_once(desk: Desk, shop: dict[str, Any], tenant: Tenant) -> None:
     reply = desk.ask("Where is my order?")
 
