@@ -114,11 +114,34 @@ def test_a_tenants_patterns_replace_the_usual_ones() -> None:
         ("{digits:99}", "1 to 40"),
         ("A{digits", "can not be read from '{digits'"),
         ("", "1 to 100 characters"),
+        ("{any:0-40}" * 10, "'{any:0-40}' does not show where it ends"),
+        ("{digits:1-9}{letters:0-1}{digits:1-9}", "'{digits:1-9}' does not show"),
+        ("{any:1-9}{any:2}{digits:1-9}", "does not show"),
+        ("{letters:1-9}a{letters:1-9}", "put text such as '-' behind it"),
     ],
 )
 def test_a_pattern_that_is_wrong_says_how_it_would_be_right(pattern: str, words: str) -> None:
     with pytest.raises(PatternError, match=words.replace("{", r"\{")):
         read_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{letters:0-40}{digits:0-40}" + "-{letters:0-40}{digits:0-40}" * 2,
+        "{letters:0-40}{digits:1-40}{letters:0-40}{digits:1-40}{letters:0-40}{any:40}",
+        "{any:0-40}" + "{any:40}" * 11,
+    ],
+)
+def test_no_pattern_that_is_taken_is_slow(pattern: str) -> None:
+    started = time.process_time()
+    for text in ("a" * 20_000, "a1" * 10_000, "a-" * 10_000, ("a" * 39 + "1" * 39) * 250, ("a" * 20 + "1-") * 900):
+        list(find_orders(text, [pattern]))
+    assert time.process_time() - started < 1.0
+
+
+def test_a_stored_pattern_that_is_no_longer_taken_finds_nothing() -> None:
+    assert set(found(list(find_orders("AB12 and order 4471-7", ["{any:0-40}" * 2])))) == {"4471-7"}
 
 
 def test_contacts_are_found_without_the_marks_around_them() -> None:
@@ -180,6 +203,7 @@ def test_places_hold_in_any_text(text: str) -> None:
         "a.a@",
         "1 ",
         "order ",
+        "order" + " " * 20_000,
         "一",
         "http://",
         "+1 1 ",
