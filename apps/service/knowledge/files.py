@@ -14,6 +14,8 @@ from django.utils.dateparse import parse_datetime
 from apps.service.knowledge.cleaning import clean_characters
 from apps.service.knowledge.html_text import text_of_html
 
+# With its markup, which is taken out: ten times what may be left.
+LONGEST_RAW = 1_000_000
 LISTS, TIMES = ("segments", "tags"), ("valid_from", "valid_until")
 COLUMNS = ("id", "kind", "title", "body", "language", "audience", *LISTS, *TIMES)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -61,19 +63,23 @@ def _markdown(name: str, content: str) -> Iterator[Row]:
 def _front_matter(text: str, row: Row) -> dict[str, str | list[str]]:
     """Lines such as 'language: en'; a list is '[a, "b"]', or has each value behind '- ' on a line of its own."""
     told: dict[str, str | list[str]] = {}
+    lists: dict[str, list[str]] = {}
     name = ""
     for number, line in enumerate(text.splitlines(), start=2):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if name in LISTS and line.lstrip().startswith("- "):
-            told[name] = [*(told[name] or ()), _unquoted(line.strip()[2:])]
+            lists[name].append(_unquoted(line.strip()[2:]))
             continue
         name, colon, value = line.partition(":")
         if not colon:
             row.problems.append(f"line {number} of the front matter is no 'name: value'")
             continue
         name, value = name.strip().lower(), value.strip()
-        told[name] = _listed(value) if name in LISTS else _unquoted(value)
+        if name in LISTS:
+            told[name] = lists[name] = _listed(value)
+        else:
+            told[name] = _unquoted(value)
     return told
 
 
@@ -89,6 +95,10 @@ def _unquoted(value: str) -> str:
 
 def _html(name: str, content: str) -> Iterator[Row]:
     row = Row(name, 1)
+    if len(content) > LONGEST_RAW:
+        row.problems.append(f"has {len(content):,} characters; at most {LONGEST_RAW:,} are read of a page, divide it")
+        yield row
+        return
     characters = clean_characters(content)
     title, seen = text_of_html(characters.text)
     row.stripped = {
@@ -144,7 +154,12 @@ def _fields(values: Mapping[str, str | list[str]], row: Row) -> dict[str, Any]:
         if name not in COLUMNS:
             row.problems.append(f"'{name[:50]}' is not known; known are {', '.join(COLUMNS)}")
         elif name in ("title", "body"):
-            fields[name] = value
+            if len(value) > LONGEST_RAW:
+                row.problems.append(
+                    f"{name}: has {len(value):,} characters; at most {LONGEST_RAW:,} are read, divide it"
+                )
+            else:
+                fields[name] = value
         elif isinstance(value, list) or name in LISTS:
             parts = value if isinstance(value, list) else re.split("[,;]", value)
             fields[name] = [each.strip() for each in parts if each.strip()]

@@ -66,9 +66,11 @@ HIDING = re.compile(
     r"|(?:^|;)(?:max-)?(?:width|height):0(?:px)?(?:[;!]|$)|transform:scale\(0\)"
 )
 # White is seen on a ground of another colour.
-COLOURLESS = re.compile(r"(?:^|;)color:(?:transparent|white|#fff(?:fff)?|rgba?\(255,255,255[^)]*\)|rgba\([^)]*,0\))")
+COLOURLESS = re.compile(
+    r"(?:^|;)color:(?:transparent|white|#fff(?:fff)?|rgba?\(255,255,255[^)]{0,20}\)|rgba\([^)]{0,40},0\))"
+)
 AMPERSAND = re.compile(rf"&(?!#\d+;|#x[0-9a-f]+;|(?:{'|'.join(name2codepoint)});)", re.IGNORECASE)
-RULE = re.compile(r"([^{}]{1,500})\{([^{}]{0,2000})\}")
+RULE = re.compile(r"(?<![^{}])([^{}]+)\{([^{}]*)\}")
 LINK = re.compile(r"(?:https?://|mailto:)[^\s()<>]+", re.IGNORECASE)
 BLANKS = re.compile(r"[ \t\r\f]+")
 DEEPEST = 200
@@ -110,7 +112,7 @@ def _read(root: html.HtmlElement, *, keep_lines: bool) -> Cleaned:
     stripped: Counter[str] = Counter()
     hidden = _hidden_by_rules(root)
     parts = list(_walk(root, stripped, hidden, keep_lines, 0))
-    text = re.sub(r"[ \t]+\n", "\n", "".join(parts))
+    text = "\n".join(line.rstrip(" \t") for line in "".join(parts).split("\n"))
     return Cleaned(re.sub(r"\n{3,}", "\n\n", text).strip(), dict(stripped))
 
 
@@ -197,5 +199,5 @@ def _hidden_by_rules(root: html.HtmlElement) -> Callable[[html.HtmlElement], boo
 
 
 def _hides(style: str) -> bool:
-    squeezed = re.sub(r"/\*.*?\*/|\s+|\\", "", style).lower()
+    squeezed = re.sub(r"/\*.*?(?:\*/|\Z)|\s+|\\", "", style, flags=re.DOTALL).lower()
     return bool(HIDING.search(squeezed) or ("background" not in squeezed and COLOURLESS.search(squeezed)))

@@ -11,6 +11,8 @@ from catalog.vectors import VectorField
 from tenancy.models import Tenant, TenantOwned
 from tenancy.scope import current_tenant_id
 
+LONGEST_BODY = 100_000  # characters
+
 
 class SourceKind(models.TextChoices):
     ARTICLE = "article", "Article"
@@ -46,7 +48,7 @@ class Source(TenantOwned):
         max_length=200, blank=True, db_collation="C", help_text="The tenant's own id of it; an import goes by it."
     )
     title = models.CharField(max_length=300)
-    body = models.TextField(max_length=100_000)
+    body = models.TextField(max_length=LONGEST_BODY)
     language = models.CharField(max_length=5, choices=SourceLanguage.choices, default=SourceLanguage.ENGLISH)
     audience = models.CharField(max_length=10, choices=SourceAudience.choices, default=SourceAudience.PUBLIC)
     segments = ArrayField(models.CharField(max_length=50), blank=True, default=list)

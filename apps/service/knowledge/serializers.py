@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.service.knowledge.models import (
+    LONGEST_BODY,
     KnowledgeImport,
     Source,
     SourceAudience,
@@ -29,7 +30,7 @@ class SourceFieldsSerializer(StrictSerializer):
 
     title = serializers.CharField(max_length=300)
     body = serializers.CharField(
-        max_length=100_000,
+        max_length=LONGEST_BODY,
         allow_blank=True,
         trim_whitespace=False,
         help_text="Markdown; a macro's may hold slots such as {{order.id}}",

@@ -17,7 +17,7 @@ from apps.service.knowledge.cleaning import added, clean_characters
 from apps.service.knowledge.encoding import request_encoding
 from apps.service.knowledge.html_text import text_of_markdown
 from apps.service.knowledge.indexing import index_sources
-from apps.service.knowledge.models import Source, SourceAudience, SourceKind, SourceStatus, SourceVersion
+from apps.service.knowledge.models import LONGEST_BODY, Source, SourceAudience, SourceKind, SourceStatus, SourceVersion
 from apps.service.knowledge.remembered import forget_chunks
 from apps.service.knowledge.slots import slot_problems
 
@@ -129,6 +129,8 @@ def check(source: Source) -> None:
         source.clean_fields(exclude={"content_hash", "stripped", "tenant", "created_by", "updated_by"})
     except ValidationError as error:
         problems = dict(error.message_dict)
+    if len(source.body) > LONGEST_BODY:
+        problems["body"] = [f"has {len(source.body):,} characters; at most {LONGEST_BODY:,} are taken, divide it"]
     if source.audience == SourceAudience.SEGMENT and not source.segments:
         problems.setdefault("segments", []).append("name one segment, at least, for this audience")
     if source.audience != SourceAudience.SEGMENT and source.segments:

@@ -46,6 +46,22 @@ def bring(api: ApiClient, *files: tuple[str, str], **options: Any) -> Any:
     return answer.json()
 
 
+def test_a_text_that_is_too_long_is_one_rejected_row(api: ApiClient) -> None:
+    made = bring(
+        api,
+        ("long.md", "# Long\n" + "word " * 20_001),
+        ("markup.md", "# Markup\n" + "<b>" * 340_000),
+        ("page.html", "<p>" + " " * 1_000_000),
+        ("blanks.html", "<pre>Five" + " " * 200_000 + "\ndays.</pre>"),
+    )
+
+    assert [row["result"] for row in made["results"]] == ["rejected", "rejected", "rejected", "ok"]
+    told = [" ".join(row["reasons"]) for row in made["results"]]
+    assert "body: has 100,004 characters; at most 100,000 are taken, divide it" in told[0]
+    assert "body: has 1,020,001 characters; at most 1,000,000 are read, divide it" in told[1]
+    assert "at most 1,000,000 are read of a page" in told[2]
+
+
 def test_each_row_is_answered_for_and_a_repeated_import_changes_nothing(api: ApiClient, tenant: Tenant) -> None:
     made = bring(api, ("all.csv", CSV), publish=True)
 

@@ -173,10 +173,15 @@ def test_the_api_reports_what_was_taken_out(api: ApiClient) -> None:
         "<!--" * 25_000,
         "<style>.a{" * 9_000,
         "\u200b" * 99_999,
+        "<br>" + " " * 99_990 + "a",
+        "<pre>" + " \t" * 49_990 + "a\n</pre>",
+        "<style>" + "a" * 99_990,
+        "<p style='" + "/*" * 49_990 + "'>a",
+        "<p style='" + ";color:rgba(255,255,255" * 4_300 + "'>a",
     ],
 )
 def test_no_page_takes_long(text: str) -> None:
     started = time.process_time()
     text_of_html(clean_characters(text).text)
     text_of_markdown(text)
-    assert time.process_time() - started < 3.0
+    assert time.process_time() - started < 2.0
