@@ -8,10 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from behavior.judging import MOST_NAMED
 from behavior.parsing import Invalid, parse_properties
-
-# Fields or choices that are named at most; a body may hold any number of unknown ones.
-MOST_NAMED = 10
 
 
 class RequestSerializer(serializers.Serializer):

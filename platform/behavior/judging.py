@@ -1,11 +1,11 @@
 """A batch of raw events, judged column by column: parsed values for the good rows, reasons for the others."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from behavior.parsing import PARSERS, Invalid, json_type
+from behavior.parsing import MAX_ID, PARSERS, Invalid, json_type
 
 Reason = dict[str, str]  # field, code, message
 
@@ -14,6 +14,8 @@ SUBJECT_FIELDS = (*SUBJECT_IDS, "session_id")
 CONSENT_FIELDS = ("personalisation", "training")
 NESTED = {name: f"subject.{name}" for name in SUBJECT_FIELDS} | {name: f"consent.{name}" for name in CONSENT_FIELDS}
 EVENT_FIELDS = frozenset(PARSERS.keys() - NESTED.keys()) | {"subject", "consent"}
+# Fields or choices that are named at most; a body may hold any number of unknown ones.
+MOST_NAMED = 10
 
 
 def reason_of(field_name: str, code: str, message: str) -> Reason:
@@ -102,43 +104,57 @@ def _require(judged: Judged, name: str, cure: str) -> None:
 def judge_events(events: Sequence[Any]) -> Judged:
     """Judge events in the form of the API: objects with a nested subject and consent."""
     flats: list[dict[str, Any]] = []
-    problems: list[tuple[int, str, str, str]] = []
+    problems: list[tuple[int, Reason]] = []
     for row, event in enumerate(events):
         if type(event) is dict:
             flats.append(_flatten(event, row, problems))
         else:
             flats.append({})
-            problems.append((row, "event", "wrong_type", f"must be an object, not {json_type(event)}"))
+            problems.append((row, reason_of("event", "wrong_type", f"must be an object, not {json_type(event)}")))
     names = {name for flat in flats for name in flat}
     judged = judge_columns({name: [flat.get(name) for flat in flats] for name in names}, len(events))
-    for problem in problems:
-        judged.blame(*problem)
+    for row, reason in problems:
+        judged.reasons.setdefault(row, []).append(reason)
     _require(judged, "message_id", "give each event an id of its own, so that a retry is stored once")
     require_fields(judged)
     return judged
 
 
-def _flatten(event: dict[str, Any], row: int, problems: list[tuple[int, str, str, str]]) -> dict[str, Any]:
+def _flatten(event: dict[str, Any], row: int, problems: list[tuple[int, Reason]]) -> dict[str, Any]:
     flat = {name: value for name, value in event.items() if name in PARSERS and name not in NESTED}
     for name, members in (("subject", SUBJECT_FIELDS), ("consent", CONSENT_FIELDS)):
         nested = event.get(name)
         if type(nested) is dict:
             flat |= {member: nested[member] for member in members if member in nested}
-            problems += [_unknown(row, f"{name}.{other}", members) for other in nested if other not in members]
+            if unknown := [other for other in nested if other not in members]:
+                reasons = reasons_of_unknown(unknown, members, noun="an event", place=name)
+                problems += [(row, reason) for reason in reasons]
         elif nested is not None:
-            problems.append((row, name, "wrong_type", f"must be an object, not {json_type(nested)}"))
-    problems += [_unknown(row, other, EVENT_FIELDS) for other in event if other not in EVENT_FIELDS]
+            problems.append((row, reason_of(name, "wrong_type", f"must be an object, not {json_type(nested)}")))
+    if unknown := [other for other in event if other not in EVENT_FIELDS]:
+        problems += [(row, reason) for reason in reasons_of_unknown(unknown, EVENT_FIELDS, noun="an event")]
     return flat
 
 
-def _unknown(row: int, name: str, known: Iterable[str]) -> tuple[int, str, str, str]:
-    last = name.rpartition(".")[2]
-    # The name is the client's, and has to pass through jsonb and JSON.
-    name = name.replace("\0", "\\0").encode(errors="backslashreplace").decode()
-    if name in NESTED:
-        cure = f"put it into '{NESTED[name].partition('.')[0]}'"
-    elif close := get_close_matches(last, list(known), 1):
-        cure = f"did you mean '{close[0]}'?"
-    else:
-        cure = f"known are {', '.join(sorted(known))}; put anything else into 'properties'"
-    return row, name, "unknown_field", f"is not a field of an event: {cure}"
+def reasons_of_unknown(names: Sequence[str], known: Collection[str], *, noun: str, place: str = "") -> list[Reason]:
+    """Why fields of `place` ("" is the outermost object) are none of `noun`; a body may hold any number, so the first
+    MOST_NAMED are named and the others counted.
+    """
+    reasons = []
+    for name in names[:MOST_NAMED]:
+        shown = storable_name(f"{place}.{name}" if place else name)
+        if not place and name in NESTED:
+            cure = f"put it into '{NESTED[name].partition('.')[0]}'"
+        elif close := get_close_matches(name, known, 1) if len(name) <= MAX_ID else []:
+            cure = f"did you mean '{close[0]}'?"
+        else:
+            cure = f"known are {', '.join(sorted(known))}; put anything else into 'properties'"
+        reasons.append(reason_of(shown, "unknown_field", f"is not a field of {noun}: {cure}"))
+    if len(names) > MOST_NAMED:
+        reasons[-1]["message"] += f" ({len(names) - MOST_NAMED:,} more are unknown)"
+    return reasons
+
+
+def storable_name(name: str) -> str:
+    """A name that the client chose, so that it passes through jsonb and JSON."""
+    return name[:MAX_ID].replace("\0", "\\0").encode(errors="backslashreplace").decode()

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from behavior.clock import EPOCH
 from behavior.countries import COUNTRIES
 from behavior.currencies import CURRENCIES
-from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason, reason_of
+from behavior.judging import SUBJECT_FIELDS, SUBJECT_IDS, Reason, reason_of, reasons_of_unknown
 from behavior.models import TimeQuality
 from behavior.parsing import (
     MAX_ID,
@@ -162,6 +161,7 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
     if type(raw) is not dict:
         raise BadTransaction([reason_of("", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons: list[Reason] = []
+    unknown: list[str] = []
     values: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {name: {} for name in NESTED}
     for name, value in raw.items():
@@ -170,7 +170,8 @@ def read_transaction(raw: Any, *, now: datetime) -> NewTransaction:
         elif name in NESTED:
             _read_nested(nested[name], name, value, reasons)
         else:
-            reasons.append(_unknown(name, KNOWN))
+            unknown.append(name)
+    reasons += reasons_of_unknown(unknown, KNOWN, noun="a transaction")
     blamed = {reason["field"] for reason in reasons}
     missing = [name for name in REQUIRED if name not in values and name not in blamed]
     reasons += [reason_of(name, "required", REQUIRED[name]) for name in missing]
@@ -227,11 +228,13 @@ def _read_nested(values: dict[str, Any], name: str, raw: Any, reasons: list[Reas
     if type(raw) is not dict:
         reasons.append(reason_of(name, "wrong_type", f"must be an object, not {json_type(raw)}"))
         return
+    unknown: list[str] = []
     for member, value in raw.items():
         if member in NESTED[name]:
             _read(values, member, value, NESTED[name][member], f"{name}.{member}", reasons)
         else:
-            reasons.append(_unknown(f"{name}.{member}", NESTED[name]))
+            unknown.append(member)
+    reasons += reasons_of_unknown(unknown, NESTED[name], noun="a transaction", place=name)
 
 
 def _check(value: Any, parse: Callable[[Any], Any], place: str, reasons: list[Reason]) -> Any:
@@ -243,11 +246,3 @@ def _check(value: Any, parse: Callable[[Any], Any], place: str, reasons: list[Re
     except Invalid as problem:
         reasons.append(reason_of(place, problem.code, problem.message))
         return None
-
-
-def _unknown(place: str, known: Any) -> Reason:
-    # The name is the client's, and has to pass through JSON.
-    place = place.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:MAX_ID]
-    close = get_close_matches(place.rpartition(".")[2], list(known), 1)
-    cure = f"did you mean '{close[0]}'?" if close else "put anything else into 'properties'"
-    return reason_of(place, "unknown_field", f"is not a field of a transaction: {cure}")

@@ -13,6 +13,7 @@ from apps.service.knowledge.files import Row, read_file
 from apps.service.knowledge.models import KnowledgeImport, Source, SourceKind, SourceStatus, SourceVersion
 from apps.service.knowledge.selectors import existing_by_external_id
 from apps.service.knowledge.services import Written, apply_changes, content_hash, new_source, store_sources
+from behavior.judging import MOST_NAMED
 
 MOST_FILES, MOST_ROWS, MOST_CHARACTERS = 200, 5_000, 6_000_000
 Action = SourceVersion.Action
@@ -89,7 +90,7 @@ def _judge(
 ) -> tuple[Source, Action | None]:
     """The row's source and what is to be done with it; None where there is nothing. Raises ValidationError."""
     if row.problems:
-        raise ValidationError(row.problems)
+        raise ValidationError(row.problems[:MOST_NAMED])
     fields = dict(row.fields)
     kind, external_id = fields.pop("kind"), fields.pop("external_id", "")
     if kind not in SourceKind.values:

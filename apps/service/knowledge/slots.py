@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from behavior.judging import MOST_NAMED
+
 SLOTS = {
     "agent.name": "the agent who answers",
     "business.name": "the business as its customers know it",
@@ -37,11 +39,10 @@ def slot_problems(text: str) -> list[str]:
 
 
 def _unknown(text: str) -> Iterator[str]:
-    for name in slots_of(text):
-        if name not in SLOTS:
-            near = get_close_matches(name[:50], SLOTS, n=1)
-            cure = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(SLOTS)}"
-            yield f"'{name[:50]}' is no slot; {cure}"
+    for name in [name for name in slots_of(text) if name not in SLOTS][:MOST_NAMED]:
+        near = get_close_matches(name[:50], SLOTS, n=1)
+        cure = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(SLOTS)}"
+        yield f"'{name[:50]}' is no slot; {cure}"
 
 
 def _broken(text: str) -> Iterator[str]:

@@ -200,6 +200,13 @@ def test_a_bad_field_is_named_and_the_event_kept_word_for_word(api, tenant, view
         assert kept.reasons == result["errors"]
 
 
+def test_of_many_unknown_fields_ten_are_named_and_the_rest_counted(api, view) -> None:
+    event = view(**{f"field{number}": 1 for number in range(1_000)})
+    (result,) = api.post("events", {"events": [event]}).json()["results"].values()
+    assert [error["field"] for error in result["errors"]] == [f"field{number}" for number in range(10)]
+    assert result["errors"][-1]["message"].endswith("(990 more are unknown)")
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -119,6 +119,13 @@ def test_bad_input_is_refused_with_the_field_and_the_cure(
     assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [(field, code)]
 
 
+def test_of_many_unknown_fields_ten_are_named_and_the_rest_counted(api: ApiClient) -> None:
+    subject = {"user_id": "ada"} | {f"field{number}": 1 for number in range(30_000)}
+    errors = api.post("risk/assessments", PAYMENT | {"subject": subject}).json()["errors"]
+    assert [error["field"] for error in errors] == [f"subject.field{number}" for number in range(10)]
+    assert errors[-1]["message"].endswith("(29,990 more are unknown)")
+
+
 def test_a_clock_that_is_a_little_ahead_counts_as_now(api: ApiClient) -> None:
     ahead = (datetime.now(UTC) + timedelta(minutes=3)).isoformat()
     answer = api.post("risk/assessments", PAYMENT | {"occurred_at": ahead})
