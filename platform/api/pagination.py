@@ -43,9 +43,10 @@ class CursorPages(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         raw = request.query_params.get(self.page_size_query_param)
-        if raw is None:
+        if not raw:
             return self.page_size
-        if not (raw.isascii() and raw.isdecimal() and 1 <= int(raw[:9]) <= MAX_LIMIT):
+        is_short = len(raw) <= len(str(MAX_LIMIT))
+        if not (is_short and raw.isascii() and raw.isdecimal() and 1 <= int(raw) <= MAX_LIMIT):
             raise ValidationError({"limit": f"must be a whole number from 1 to {MAX_LIMIT}"})
         return int(raw)
 
@@ -54,7 +55,7 @@ class CursorPages(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         token = request.query_params.get(self.cursor_query_param)
-        if token is None:
+        if not token:
             return None
         try:
             offset, reverse, position = json.loads(urlsafe_base64_decode(token))

@@ -33,7 +33,7 @@ def test_those_that_are_known_are_named(api: ApiClient) -> None:
     assert problem["message"].endswith(", limit, cursor")
 
 
-@pytest.mark.parametrize("address", ["risk/cases?status=", "training-runs?model=&limit=5"])
+@pytest.mark.parametrize("address", ["risk/cases?status=", "training-runs?model=&limit=5", "items?limit=&cursor="])
 def test_an_empty_one_counts_as_left_out(api: ApiClient, address: str) -> None:
     assert api.get(address).status_code == 200
 
