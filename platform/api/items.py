@@ -7,7 +7,7 @@ from django.db.models import Q
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from rest_framework.exceptions import ErrorDetail, NotFound, ParseError, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -103,6 +103,14 @@ class ItemsView(GenericAPIView):
 class ItemView(IdempotentWrites):
     required_scopes = {method: scope for method, scope in SCOPES.items() if method != "POST"}
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        try:
+            # It is what the method is called with: the id as it is stored.
+            self.kwargs["item_id"] = parse_id(self.kwargs["item_id"])
+        except Invalid as problem:
+            raise ValidationError({"id": ErrorDetail(problem.message, problem.code)}) from problem
+
     @extend_schema(operation_id="get_item", summary="One item", responses=ItemSerializer)
     def get(self, request: Request, item_id: str) -> Response:
         item = Item.objects.filter(item_id=item_id).first()
@@ -187,7 +195,7 @@ def _read_batch(body: Any) -> list[Any]:
 
 
 def _id_of(item: Any) -> str | None:
-    """The id of a rejected item, as far as it has one."""
+    """The id of an item, as far as it has one."""
     try:
         return parse_id(item.get("id")) if isinstance(item, dict) else None
     except Invalid:
@@ -202,7 +210,7 @@ def _read_body(request: Request, item_id: str) -> dict[str, Any]:
     body = request.data
     if not isinstance(body, dict):
         raise ValidationError("the body must be an object")
-    if body.get("id", item_id) != item_id:
+    if "id" in body and _id_of(body) != item_id:
         raise ValidationError({"id": "is not the id of the address; leave it out, or call the address of that item"})
     return body | {"id": item_id}
 

@@ -53,6 +53,13 @@ def test_any_text_can_be_an_id(api: ApiClient, item_id: str) -> None:
     assert [item["id"] for item in api.get("items").json()["results"]] == [item_id]
 
 
+def test_white_space_around_an_id_is_no_part_of_it(api: ApiClient) -> None:
+    assert api.put("items/shoe%20", {"id": "shoe ", "title": "Shoe"}).json()["id"] == "shoe"
+    assert api.patch("items/%20shoe", {"title": "Trail shoe"}).json()["title"] == "Trail shoe"
+    assert api.get("items/shoe%20").json() == api.get("items/shoe").json()
+    assert api.delete("items/%20shoe%20").status_code == 204
+
+
 @pytest.mark.parametrize("item_id", ["x" * 201, "%20", "%00", "a%00b"])
 @pytest.mark.parametrize(("method", "statuses"), [("PUT", {400}), ("GET", {400, 404}), ("PATCH", {400, 404})])
 def test_what_cannot_be_an_id_is_refused(api: ApiClient, item_id: str, method: str, statuses: set[int]) -> None:
