@@ -1,12 +1,34 @@
 """Pages of the API process that belong to no resource."""
 
+from functools import cache
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularJSONAPIView
+from rest_framework.request import Request
 
 from api.errors import Problem
 
 
 def landing(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect("/api/v1/docs")
+
+
+class SchemaView(SpectacularJSONAPIView):
+    """The document is the same for everybody and long in the making, so a process makes it once."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse(_document(), content_type=OpenApiJsonRenderer.media_type)
+
+
+@cache
+def _document() -> bytes:
+    document = SpectacularJSONAPIView.generator_class().get_schema(public=True)
+    written: bytes = OpenApiJsonRenderer().render(document)
+    return written
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
