@@ -35,7 +35,7 @@ class _Replay(Exception):
             stored.body,
             status=stored.status,
             content_type="application/json",
-            headers={"Idempotency-Replayed": "true"},
+            headers={"Idempotency-Replayed": "true"} | ({"ETag": stored.etag} if stored.etag else {}),
         )
 
 
@@ -102,13 +102,14 @@ def _store(key: str, request_hash: bytes, response: HttpResponse) -> None:
         request_hash=request_hash,
         status=response.status_code,
         body=response.content.decode(),
+        etag=response.headers.get("ETag", ""),
         created_at=timezone.now(),
     )
     IdempotentRequest.objects.bulk_create(
         [answer],
         update_conflicts=True,
         unique_fields=["tenant", "key"],
-        update_fields=["request_hash", "status", "body", "created_at"],
+        update_fields=["request_hash", "status", "body", "etag", "created_at"],
     )
 
 

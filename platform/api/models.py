@@ -12,6 +12,7 @@ class IdempotentRequest(TenantOwned):
     request_hash = models.BinaryField()
     status = models.SmallIntegerField()
     body = models.TextField()
+    etag = models.CharField(max_length=100, default="", db_default="")
     created_at = models.DateTimeField()
 
     class Meta:

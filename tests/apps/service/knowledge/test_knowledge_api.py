@@ -67,6 +67,12 @@ def test_versions_say_who_did_what_and_one_is_restored(api: ApiClient) -> None:
     assert api.patch(address, {"title": made["title"]}).json()["version"] == 3
 
 
+def test_a_repeated_call_names_the_version_that_the_first_made(api: ApiClient) -> None:
+    made, again = (api.post("knowledge/articles", ARTICLE, **{"Idempotency-Key": "one"}) for _ in range(2))
+    assert again["Idempotency-Replayed"] == "true"
+    assert again["ETag"] == made["ETag"] == '"1"'
+
+
 def test_who_has_read_an_older_version_changes_nothing(api: ApiClient) -> None:
     made = make(api)
     address = f"knowledge/articles/{made['id']}"
