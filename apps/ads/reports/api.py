@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.csv_files import csv_response
+from api.renderers import AnyContentType
 from api.serializers import QueryParameters
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import Flight
@@ -137,6 +138,7 @@ class AdReportView(APIView):
 
 class AdReportFileView(APIView):
     required_scopes = {"GET": READ}
+    content_negotiation_class = AnyContentType
 
     @extend_schema(
         operation_id="export_ad_report",

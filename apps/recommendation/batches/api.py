@@ -10,13 +10,13 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_f
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.errors import CONTENT_TYPE, Conflict
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.renderers import AnyContentType
 from api.schema import ProblemSerializer
 from api.serializers import StrictSerializer
 from apps.recommendation.batches import files as batch_files
@@ -214,16 +214,6 @@ class BatchView(IdempotentWrites):
         except Batch.DoesNotExist:
             raise Http404(f"no batch {id}") from None
         return Response(present(batch)[0])
-
-
-class AnyContentType(BaseContentNegotiation):
-    """A file has the type that it has, whatever the client would rather have."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class BatchFileView(GenericAPIView):

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.csv_files import csv_response
+from api.renderers import AnyContentType
 from api.scenario_kpi import PeriodSerializer
 from apps.service.conversations.api import READ
 from apps.service.replies.settings import current_settings
@@ -93,6 +94,7 @@ class ServiceReportView(APIView):
 
 class ServiceReportFileView(APIView):
     required_scopes = {"GET": READ}
+    content_negotiation_class = AnyContentType
 
     @extend_schema(
         operation_id="export_service_report",

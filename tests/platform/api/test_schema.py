@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.urls import resolve
 
 from api.glossary import GLOSSARY
+from tests.conftest import ApiClient
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,26 @@ def test_every_operation_names_its_scope_its_problems_and_its_key(schema: dict[s
         assert {"400", "401", "403", "404", "413", "429", "503"} <= operation["responses"].keys(), name
         assert "application/problem+json" in operation["responses"]["429"]["content"], name
         assert operation["security"] == [{"apiKey": []}], name
+
+
+def test_every_type_of_an_answer_that_is_documented_can_be_asked_for(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        method, path = name.split()
+        view = resolve(re.sub("{[^}]+}", "01a20000-0000-7000-8000-000000000000", path)).func.cls()
+        for kind in {kind for answer in operation["responses"].values() for kind in answer.get("content", ())}:
+            request = view.initialize_request(RequestFactory().generic(method, path, headers={"Accept": kind}))
+            view.get_content_negotiator().select_renderer(request, view.get_renderers())
+
+
+def test_a_client_of_the_schema_is_answered_and_another_told_what_there_is(api: ApiClient) -> None:
+    problems = {"Accept": "application/problem+json"}
+    assert api.put("items/hat", {}).status_code == 200
+    assert api.delete("items/hat", **problems).status_code == 204
+    assert api.delete("items/hat", **problems).status_code == 404
+    assert api.get("ads/reports.csv", Accept="text/csv")["Content-Type"].startswith("text/csv")
+    refused = api.get("items", Accept="text/csv")
+    assert refused.status_code == 406
+    assert refused.json()["detail"] == "the answer is application/json; name it in Accept, or leave Accept out"
 
 
 def test_writes_document_the_idempotency_key(schema: dict[str, Any]) -> None:
