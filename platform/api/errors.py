@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.encoding import escape_uri_path
+from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.fields import get_error_detail
 
@@ -118,6 +120,11 @@ def problem_of(error: Exception) -> Problem:
         return _validation_problem(error)
     if isinstance(error, exceptions.APIException):
         return _api_problem(error)
+    if isinstance(error.__cause__, QueryCanceled):
+        log.warning("statement_stopped", error=str(error))
+        seconds = settings.API_STATEMENT_SECONDS
+        detail = f"this took the database more than {seconds} seconds and was stopped; ask for less, or again later"
+        return problem_of(Unavailable(detail, retry_after=seconds))
     if isinstance(error, DATABASE_GONE):
         log.warning("database_gone", error=str(error))
         return problem_of(Unavailable("the database does not answer; nothing was stored, so repeat the call"))

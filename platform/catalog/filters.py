@@ -116,9 +116,13 @@ def _parse_in(operand: Any, path: Path, budget: _Budget) -> Q:
     values, path = operand.get("values"), (*path, "values")
     if not isinstance(values, list) or not 1 <= len(values) <= MAX_VALUES:
         raise FilterError(path, f"must be a list of 1 to {MAX_VALUES} values")
-    if name in TEXTS:
-        return Q(**{f"{TEXTS[name]}__in": [_text(value, (*path, number)) for number, value in enumerate(values)]})
-    return Q(*(_equals(name, value, (*path, number)) for number, value in enumerate(values)), _connector=Q.OR)
+    # One condition of the database, and not one for each value.
+    wanted = [_value(name, value, (*path, number)) for number, value in enumerate(values)]
+    if name == "categories":
+        return Q(categories__overlap=wanted)
+    if name.startswith(ATTRIBUTE):
+        return _attribute(name, "? (@ == $values[*])", {"values": wanted})
+    return Q(**{f"{TEXTS.get(name, name)}__in": wanted})
 
 
 def _parse_range(operand: Any, path: Path, budget: _Budget) -> Q:
@@ -177,21 +181,29 @@ def _field(operand: Any, path: Path, others: set[str]) -> str:
 
 
 def _equals(name: str, value: Any, path: Path) -> Q:
-    if name in TEXTS:
-        return Q(**{TEXTS[name]: _text(value, path)})
+    value = _value(name, value, path)
     if name == "categories":
-        return Q(categories__contains=[_text(value, path)])
+        return Q(categories__contains=[value])
+    if name.startswith(ATTRIBUTE):
+        return _attribute(name, "? (@ == $value)", {"value": value})
+    return Q(**{TEXTS.get(name, name): value})
+
+
+def _value(name: str, value: Any, path: Path) -> Any:
+    """What the field is compared with: of its own type, or of any that an attribute may have."""
+    if name in TEXTS or name == "categories":
+        return _text(value, path)
     if name == "price":
-        return Q(price=_number(value, path))
+        return _number(value, path)
     if name in FLAGS:
         if not isinstance(value, bool):
             raise FilterError(path, f"must be true or false, not {json_type(value)}")
-        return Q(**{name: value})
+        return value
     if name in TIMES:
-        return Q(**{name: _time(value, path)})
-    if not isinstance(value, bool):
-        value = _text(value, path) if isinstance(value, str) else float(_number(value, path, "text, a number, "))
-    return _attribute(name, "? (@ == $value)", {"value": value})
+        return _time(value, path)
+    if isinstance(value, bool):
+        return value
+    return _text(value, path) if isinstance(value, str) else float(_number(value, path, "text, a number, "))
 
 
 def _attribute(name: str, test: str, variables: dict[str, Any]) -> Q:

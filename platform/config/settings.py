@@ -254,6 +254,8 @@ API_URL = env("API_URL") or f"http://127.0.0.1:{env('PORT', '8000')}"
 # Hosts whose pictures of items the console may show, separated by commas; it fetches nothing from outside otherwise.
 IMAGE_HOSTS = frozenset(host for host in env("IMAGE_HOSTS").split(",") if host)
 API_REQUESTS_PER_MINUTE = int(env("API_REQUESTS_PER_MINUTE", "60000"))
+# That one statement of an API request may take in the database; streams, files and workers take what they need.
+API_STATEMENT_SECONDS = int(env("API_STATEMENT_SECONDS", "30"))
 # Of one customer in all conversations together: nobody types faster, and each costs a reply.
 CUSTOMER_MESSAGES_PER_MINUTE = int(env("CUSTOMER_MESSAGES_PER_MINUTE", "30"))
 # Seconds that a help desk's message waits for what the customer adds to it, before one reply answers all of it.

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from tenancy.keys import claimed_tenant_id, hash_secret, split_key
@@ -54,7 +55,7 @@ def caller_scope(raw_key: str) -> Iterator[Caller | None]:
     """The scope of the tenant that a raw key names, and whose key it is; None where it is nobody's.
 
     The key names its tenant, so the look-up itself happens inside that tenant's scope; a forged tenant number only
-    finds no row. Scope and key take one statement, which every request begins with.
+    finds no row. Scope, key and how long a later statement may take come with one, which every request begins with.
     """
     parts = split_key(raw_key)
     tenant_id = claimed_tenant_id(raw_key)
@@ -63,7 +64,8 @@ def caller_scope(raw_key: str) -> Iterator[Caller | None]:
         return
     prefix, secret = parts
     # Both have passed the form of a key, which has no quote in it.
-    with scope_opened_by(f"SELECT tenancy_enter_by_key({tenant_id}, '{prefix}')::text", tenant_id) as found:
+    most = f"set_config('statement_timeout', '{settings.API_STATEMENT_SECONDS:d}s', true)"
+    with scope_opened_by(f"SELECT tenancy_enter_by_key({tenant_id}, '{prefix}')::text, {most}", tenant_id) as found:
         yield _caller(json.loads(found or "{}"), secret, tenant_id)
 
 

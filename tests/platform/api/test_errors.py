@@ -143,6 +143,17 @@ def test_a_connection_lost_half_way_is_503_and_nothing_stays(api: ApiClient) -> 
     assert api.get("items").json()["results"] == []
 
 
+@trial
+def test_a_question_that_the_database_takes_too_long_over_is_stopped(api: ApiClient, settings: Any) -> None:
+    settings.API_STATEMENT_SECONDS = 1
+    stopped = api.post("too-much", {})
+
+    assert stopped.status_code == 503
+    assert stopped["Retry-After"] == "1"
+    assert stopped.json()["detail"].startswith("this took the database more than 1 seconds and was stopped")
+    assert api.get("items").json()["results"] == []
+
+
 def get(url: str, **headers: str) -> tuple[int, dict[str, Any], Any]:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:

@@ -47,6 +47,16 @@ class LoseConnection(APIView):
         return Response({"done": True})
 
 
+class AskTooMuch(APIView):
+    required_scopes = {"POST": "items:write"}
+
+    def post(self, request: Request) -> Response:
+        upsert_items([{"id": "half-done"}])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+        return Response({"done": True})
+
+
 class TakeTime(IdempotentWrites):
     required_scopes = {"POST": "items:write"}
 
@@ -66,6 +76,7 @@ urlpatterns = [
     path("api/v1/fail/<str:name>", WriteThenFail.as_view()),
     path("api/v1/fail-plainly/<str:name>", write_then_fail),
     path("api/v1/lose-connection", LoseConnection.as_view()),
+    path("api/v1/too-much", AskTooMuch.as_view()),
     path("api/v1/slow", TakeTime.as_view()),
     path("api/v1/without-scopes", WithoutScopes.as_view()),
     path("", include("config.urls")),
