@@ -109,6 +109,14 @@ def test_what_was_found_is_exported_by_analysts(varied_log: Tenant, as_role: Cal
 # Quarantine ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_list_is_narrowed_by_its_search_bar_alone(furnished: Furnished, as_role: Callable[[Role], Client]) -> None:
+    viewer = as_role(Role.VIEWER)
+    page = "/console/behavior/quarantine/"
+    assert viewer.get(f"{page}?status=open&o=1&p=1").status_code == 200
+    for condition in ("raw__contains=a", "raw__regex=a", "status__exact=open", "tenant__name__startswith=a"):
+        assert viewer.get(f"{page}?{condition}").status_code == 400
+
+
 def test_a_mended_event_is_replayed_into_the_log(furnished: Furnished, operator: Client) -> None:
     address = f"/console/behavior/quarantine/{furnished.quarantined.pk}/change/"
     page = operator.get(address).content.decode()
