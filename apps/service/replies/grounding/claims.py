@@ -66,7 +66,7 @@ _UNITS = [(re.compile(words, re.IGNORECASE), unit) for unit, words in UNITS.item
 _DIGITS = r"\d+(?:[.,' ]\d{3}(?!\d))*(?:[.,]\d+)?"
 
 URL = re.compile(r"(?:https?://|www\.)[^\s<>()\[\]\"'，。；！？、）】]+", re.IGNORECASE)
-EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 # Endings that make a domain however they are written; others do in one case alone, since "items.Please" lacks a space.
 _ENDINGS = (
     "com|net|org|io|ai|co|cn|de|uk|us|ca|au|nl|eu|fr|info|biz|shop|store|app|dev|ru|xyz|top|site|online|link|support|me|tv|"
@@ -86,13 +86,13 @@ _MONTH_DAY = re.compile(rf"\b({_MONTH})\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (\
 _DAY_WORD = re.compile(rf"\b(?:{DAYS})\b|{CHINESE_DAYS}", re.IGNORECASE)
 # Letters and digits together, or many digits in one piece: an order, a parcel, a telephone.
 _ID = re.compile(
-    r"(?<![\w.])#?(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*(?![\w])"
+    r"(?<![\w.])#?(?=[A-Za-z0-9_-]{0,60}\d)(?=[A-Za-z0-9_-]{0,60}[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*(?![\w])"
     r"|(?<![\w.])\d+(?:[-_]\d+)+(?!\w)|#\d+|(?<![\w.,])\+?\d{7,}(?![\w,])"
 )
 _ORDINAL_OR_UNIT = re.compile(r"\d+(?:st|nd|rd|th|am|pm|x|h|hrs?|mins?|days?|d|k|usd|eur|gbp|cny|rmb)", re.IGNORECASE)
 _RANGE = re.compile(r"\d+-\d+")
 _NUMBER = re.compile(
-    rf"(?P<symbol>[$€£¥￥]|\b(?:{CODES}|usd|eur|gbp|cny|rmb|jpy)\s)?\s*(?P<digits>{_DIGITS})\s*-?\s*"
+    rf"(?P<symbol>[$€£¥￥]|\b(?:{CODES}|usd|eur|gbp|cny|rmb|jpy)\s)?\s{{0,5}}(?P<digits>{_DIGITS})\s{{0,5}}-?\s{{0,5}}"
     rf"(?:(?P<unit>{_UNIT}|[$€£]|\b(?:{CODES}))(?![a-z]))?",
     re.IGNORECASE,
 )

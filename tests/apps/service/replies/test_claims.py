@@ -1,6 +1,7 @@
 """What a sentence states, in its normal form; and what backs it."""
 
 import re
+import time
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.service.replies.grounding.claims import Claim, claims_of, unsupported
+from apps.service.replies.masking import Mask
+
+
+@pytest.mark.parametrize("part", ["_", "a", "-", "a-", "\n", "5 ", "@", "a@", "a.", "www."])
+def test_no_text_takes_long_to_read_or_to_mask(part: str) -> None:
+    text, started = part * (10_000 // len(part)), time.process_time()
+    claims_of(text)
+    Mask().hide(text)
+    assert time.process_time() - started < 0.5
 
 
 def states(text: str) -> set[tuple[str, ...]]:
