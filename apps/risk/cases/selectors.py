@@ -91,7 +91,9 @@ def workload() -> Workload:
 
 def transactions_around(subject_key: bytes, moments: Sequence[datetime]) -> list[Transaction]:
     """The subject's transactions from DAYS_SHOWN before the first moment to DAYS_SHOWN after the last, oldest first; at
-    most the newest MOST_SHOWN."""
+    most the newest MOST_SHOWN. None without a moment."""
+    if not moments:
+        return []
     margin = timedelta(days=DAYS_SHOWN)
     found = Transaction.objects.filter(
         subject_key=subject_key, occurred_at__gte=min(moments) - margin, occurred_at__lte=max(moments) + margin

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from apps.risk.cases import services
+from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Case
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
@@ -134,6 +135,15 @@ def test_a_case_is_given_to_a_member_and_back(tenant: Tenant, case: Case) -> Non
     assert fresh(case, tenant).assignee == ben.email
     assert "back in the queue" in ben.press(ben.page(case), "assign", assignee="")
     assert fresh(case, tenant).assignee == ""
+
+
+def test_the_page_of_a_merged_case_leads_to_the_case_that_has_its_alerts(tenant: Tenant, case: Case) -> None:
+    with tenant_scope(tenant.id):
+        other = raise_some("t-2", user="clara")
+        merge(case_id=case.id, other_id=other.id, actor="ben")
+    page = Desk(tenant).page(other)
+    assert "Merged into" in page
+    assert f"/console/risk/case/{case.id}/change/" in page
 
 
 def test_the_queue_shows_what_is_mine_nobodys_or_late(tenant: Tenant, case: Case) -> None:
