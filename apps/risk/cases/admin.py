@@ -17,7 +17,15 @@ from apps.risk.cases.form import AssignForm, MergeForm, NoteForm
 from apps.risk.cases.merging import merge
 from apps.risk.cases.models import Case, CaseStatus
 from apps.risk.cases.page import SEVERITY_COLOURS, STATUS_COLOURS, case_context, clock_of
-from apps.risk.cases.queue_fields import ClockField, SeverityField, StatusField, WhoseField
+from apps.risk.cases.queue_fields import (
+    ClockField,
+    CustomerField,
+    NumberField,
+    SeverityField,
+    StatusField,
+    TransactionField,
+    WhoseField,
+)
 from apps.risk.cases.selectors import cases, workload
 from console.base import go_to
 from console.rights import actor_name
@@ -43,7 +51,7 @@ class CaseAdmin(AlertDecisions):
         *("number_label", "status_label", "severity_label", "subject", "alerts_label", "clock", "assignee_label"),
         "opened_at",
     )
-    list_filter = (StatusField, SeverityField, WhoseField, ClockField)
+    list_filter = (NumberField, TransactionField, CustomerField, StatusField, SeverityField, WhoseField, ClockField)
     search_fields = ("assignee",)
     search_help_text = "Assignee"
     actions = ("take_selected", "escalate_selected", "confirm_selected", "release_selected")
@@ -94,7 +102,7 @@ class CaseAdmin(AlertDecisions):
         case = self.get_object(request, object_id) if object_id else None
         context = extra_context or {}
         if case is not None and request.method == "GET":
-            context |= case_context(case)
+            context |= case_context(case, request.GET.get("alerts", "1"))
             context["may_decide"] = case.closed_at is None and self.has_operator_permission(request)
         page = super().changeform_view(request, object_id, form_url, context)
         if case is not None and isinstance(page, TemplateResponse):

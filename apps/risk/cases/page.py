@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
@@ -45,11 +46,12 @@ def clock_of(case: Case) -> str:
     return f"overdue by {timesince(case.due_at, now)}" if case.is_overdue else f"in {timeuntil(case.due_at, now)}"
 
 
-def case_context(case: Case) -> dict[str, Any]:
-    """What the page of a case shows."""
-    alerts = list(case.alerts.order_by("-occurred_at")[:ALERTS_SHOWN])
+def case_context(case: Case, page: str = "1") -> dict[str, Any]:
+    """What the page of a case shows, with ALERTS_SHOWN of its alerts: those that nobody has decided on come first."""
+    undecided_first = case.alerts.order_by("outcome", "-occurred_at", "id")
+    alerts = Paginator(undecided_first, ALERTS_SHOWN).get_page(page)
     around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
-    weighed = weighed_events(alerts)
+    weighed = weighed_events(list(alerts))
     own = {each.transaction.transaction_id for events in weighed.values() for each in events if each.transaction}
     return {
         "case": case,
@@ -62,6 +64,7 @@ def case_context(case: Case) -> dict[str, Any]:
         "alerts": [
             (alert, _weighed(alert.reasons), weighed.get(alert.id, []), decisions_on(alert)) for alert in alerts
         ],
+        "alerts_page": alerts,
         "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}, own),
         "linked": linked_cases(case) if case.closed_at is None else [],
         "links": picture_of(links_of(bytes(case.subject_key), most_subjects=current_settings().link_most_subjects)),

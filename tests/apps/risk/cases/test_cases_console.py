@@ -8,7 +8,7 @@ from django.test import Client
 
 from apps.risk.cases import services
 from apps.risk.cases.merging import merge
-from apps.risk.cases.models import Case
+from apps.risk.cases.models import Alert, Case
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.risk.notifications.test_webhooks import raise_some
@@ -135,6 +135,31 @@ def test_a_case_is_given_to_a_member_and_back(tenant: Tenant, case: Case) -> Non
     assert fresh(case, tenant).assignee == ben.email
     assert "back in the queue" in ben.press(ben.page(case), "assign", assignee="")
     assert fresh(case, tenant).assignee == ""
+
+
+def test_of_many_alerts_those_not_decided_come_first_and_all_have_a_page(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        case = raise_some(*(f"t-{number:02d}" for number in range(52)))
+        Alert.objects.filter(transaction_id__gt="t-01").update(outcome="confirmed")
+    anna = Desk(tenant)
+    first, second = anna.page(case), anna.get(f"{case.id}/change/?alerts=2")
+    shown = [re.findall(r">(t-\d\d)</a>", page) for page in (first, second)]
+    assert set(shown[0][:2]) == {"t-00", "t-01"}
+    assert [len(each) for each in shown] == [50, 2]
+    assert len({*shown[0], *shown[1]}) == 52
+    assert "Alerts 1 to 50 of 52" in first
+    assert "?alerts=2#alerts" in first
+    assert "Alerts 51 to 52 of 52" in second
+
+
+def test_a_case_is_found_by_its_number_a_transaction_or_its_customer(tenant: Tenant, case: Case) -> None:
+    with tenant_scope(tenant.id):
+        raise_some("t-2", user="clara")
+    anna = Desk(tenant)
+    for wanted in ("number=2", "number=case 2", "transaction=t-2", "subject=clara"):
+        assert set(re.findall(r"Case \d", anna.get(f"?{wanted}"))) == {"Case 2"}, wanted
+    assert "give the number of a case" in anna.get("?number=second")
+    assert re.findall(r"Case \d", anna.get("?transaction=t-9")) == []
 
 
 def test_the_page_of_a_merged_case_leads_to_the_case_that_has_its_alerts(tenant: Tenant, case: Case) -> None:
