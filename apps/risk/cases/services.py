@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.risk.cases.models import CLOSED, UNDER_WAY, Alert, Case, CaseEvent, CaseStatus
-from apps.risk.cases.raising import lock_cases
+from apps.risk.cases.raising import TIME_TO_DECIDE, lock_cases
 from apps.risk.labels.services import NewLabel, record_labels
 from apps.risk.notifications.outbox import tell_change
 from apps.risk.rules.models import RiskSeverity
@@ -150,10 +150,13 @@ def change_case(case_id: UUID, version: int | None, change: Callable[[Case], Cas
 
 
 def bring_to(case: Case, to: str, actor: str, source: str) -> CaseEvent:
-    if case.closed_at is not None and _other_under_way(case):
-        raise ValidationError({"status": "the subject has another case under way; work on that one"})
-    event = keep_event(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
     now = timezone.now()
+    if case.closed_at is not None:
+        if _other_under_way(case):
+            raise ValidationError({"status": "the subject has another case under way; work on that one"})
+        # The time that the desk had ran out while the case was closed.
+        case.due_at = now + TIME_TO_DECIDE[RiskSeverity(case.severity)]
+    event = keep_event(case, CaseEvent.Kind.MOVED, actor, before=case.status, after=to)
     case.status, case.release_asked_by, case.release_person = to, "", ""
     case.closed_at = now if to in CLOSED else None
     case.assignee = case.assignee or actor

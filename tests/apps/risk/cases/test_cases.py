@@ -1,6 +1,7 @@
 """From an assessment to a case, and from the desk's decision to labels."""
 
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ def test_a_worse_alert_makes_the_case_more_urgent(api: ApiClient) -> None:
     after = only_case(api)
     assert (before["severity"], after["severity"]) == ("medium", "critical")
     assert after["due_at"] < before["due_at"]
+
+
+@pytest.mark.usefixtures("watching")
+def test_a_reopened_case_has_its_time_anew(api: ApiClient, tenant: Tenant) -> None:
+    api.post("risk/assessments", transaction(1, amount=900.0))
+    change(api, only_case(api), status="confirmed")
+    with tenant_scope(tenant.id):
+        Case.objects.update(due_at=timezone.now() - timedelta(days=20))
+    reopened = change(api, only_case(api), status="in_review").json()
+    assert not reopened["overdue"]
+    left = datetime.fromisoformat(reopened["due_at"]) - timezone.now()
+    assert timedelta(hours=23) < left <= timedelta(days=1)
 
 
 @pytest.mark.usefixtures("watching")
