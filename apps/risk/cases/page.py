@@ -9,7 +9,7 @@ from django.utils.timesince import timesince, timeuntil
 from apps.risk.assessments.settings import current_settings
 from apps.risk.cases.merging import linked_cases
 from apps.risk.cases.models import Alert, Case, Outcome
-from apps.risk.cases.selectors import events_of, transactions_around
+from apps.risk.cases.selectors import alerted_of, events_of, transactions_around
 from apps.risk.cases.timeline import timeline_of
 from apps.risk.cases.weighed import weighed_events
 from apps.risk.links.picture import picture_of
@@ -50,9 +50,9 @@ def case_context(case: Case, page: str = "1") -> dict[str, Any]:
     """What the page of a case shows, with ALERTS_SHOWN of its alerts: those that nobody has decided on come first."""
     undecided_first = case.alerts.order_by("outcome", "-occurred_at", "id")
     alerts = Paginator(undecided_first, ALERTS_SHOWN).get_page(page)
-    around = transactions_around(bytes(case.subject_key), [alert.occurred_at for alert in alerts])
+    around = transactions_around(bytes(case.subject_key), list(alerts))
     weighed = weighed_events(list(alerts))
-    own = {each.transaction.transaction_id for events in weighed.values() for each in events if each.transaction}
+    raised = {each.transaction.transaction_id for events in weighed.values() for each in events if each.transaction}
     return {
         "case": case,
         "status": case.get_status_display(),
@@ -65,7 +65,7 @@ def case_context(case: Case, page: str = "1") -> dict[str, Any]:
             (alert, _weighed(alert.reasons), weighed.get(alert.id, []), decisions_on(alert)) for alert in alerts
         ],
         "alerts_page": alerts,
-        "timeline": timeline_of(around, {alert.transaction_id for alert in alerts}, own),
+        "timeline": timeline_of(around, alerted_of(case, around), raised),
         "linked": linked_cases(case) if case.closed_at is None else [],
         "links": picture_of(links_of(bytes(case.subject_key), most_subjects=current_settings().link_most_subjects)),
         "events": events_of(case.id)[:EVENTS_SHOWN],

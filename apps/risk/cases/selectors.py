@@ -14,7 +14,7 @@ from apps.risk.cases.models import UNDER_WAY, Alert, Case, CaseEvent
 from apps.risk.cases.raising import SEVERITIES
 from apps.risk.transactions.models import Transaction
 
-# Of the subject's transactions before and after an alert so many are shown.
+# So far around the alerts of a case its subject's transactions are shown, and so many beside those that have alerts.
 DAYS_SHOWN = 60
 MOST_SHOWN = 400
 
@@ -89,13 +89,26 @@ def workload() -> Workload:
     return Workload(counted["under_way"], counted["overdue"], counted["waiting"])
 
 
-def transactions_around(subject_key: bytes, moments: Sequence[datetime]) -> list[Transaction]:
-    """The subject's transactions from DAYS_SHOWN before the first moment to DAYS_SHOWN after the last, oldest first; at
-    most the newest MOST_SHOWN. None without a moment."""
-    if not moments:
+def transactions_around(subject_key: bytes, alerts: Sequence[Alert]) -> list[Transaction]:
+    """The subject's transactions from DAYS_SHOWN before the first alert to DAYS_SHOWN after the last, oldest first.
+
+    None without an alert. Of more than MOST_SHOWN those that led to the last alert are taken before what followed it;
+    alerted ones always are.
+    """
+    if not alerts:
         return []
-    margin = timedelta(days=DAYS_SHOWN)
-    found = Transaction.objects.filter(
-        subject_key=subject_key, occurred_at__gte=min(moments) - margin, occurred_at__lte=max(moments) + margin
-    ).order_by("-occurred_at")
-    return list(found[:MOST_SHOWN])[::-1]
+    moments, margin = [alert.occurred_at for alert in alerts], timedelta(days=DAYS_SHOWN)
+    first, last = min(moments), max(moments)
+    own = Transaction.objects.filter(subject_key=subject_key)
+    before = own.filter(occurred_at__gte=first - margin, occurred_at__lte=last).order_by("-occurred_at")[:MOST_SHOWN]
+    room = MOST_SHOWN - len(before)
+    after = own.filter(occurred_at__gt=last, occurred_at__lte=last + margin).order_by("occurred_at")[:room]
+    alerted = own.filter(transaction_id__in=[alert.transaction_id for alert in alerts])
+    found = {each.transaction_id: each for each in (*before, *after, *alerted)}
+    return sorted(found.values(), key=lambda each: each.occurred_at)
+
+
+def alerted_of(case: Case, transactions: Sequence[Transaction]) -> set[str]:
+    """Ids of those among the transactions that have an alert of the case."""
+    named = [each.transaction_id for each in transactions]
+    return set(case.alerts.filter(transaction_id__in=named).values_list("transaction_id", flat=True))

@@ -26,20 +26,21 @@ class WeighedEvent:
     """One event of the history of the `side` (customer, counterparty) of an alerted transaction.
 
     `part` is what it added to the log-odds by integrated gradients, `attention` in [0, 1]. Without a transaction where
-    that has gone since."""
+    that has gone since; `is_own` says that it is the alerted customer's, which the counterparty's history has, too."""
 
     side: str
     occurred_at: datetime
     part: float
     attention: float
     transaction: Transaction | None
+    is_own: bool
 
     @property
     def words(self) -> str:
         when = f"{self.occurred_at:%Y-%m-%d %H:%M}"
         if self.transaction is None:
             return f"a transaction of the {self.side}, {when}"
-        whose = "" if self.side == CUSTOMER else "somebody else's "
+        whose = "" if self.is_own else "somebody else's "
         where = f" to {self.transaction.counterparty}" if self.transaction.counterparty else ""
         amount = f"{as_given(self.transaction):,.2f} {self.transaction.currency}"
         return f"{whose}{self.transaction.type} of {amount}{where}, {when}"
@@ -57,19 +58,27 @@ def weighed_events(alerts: Sequence[Alert]) -> dict[UUID, list[WeighedEvent]]:
         if (decision := decisions.get(alert.decision_id))
     }
     found = _transactions({place for events in raised.values() for place, _ in events})
-    return {
-        alert: [
-            WeighedEvent(event["side"], place[2], event["part"], event["attention"], found.get(place))
-            for place, event in events
-        ]
-        for alert, events in raised.items()
-    }
+    return {alert.id: _told(alert, raised[alert.id], found) for alert in alerts if alert.id in raised}
+
+
+def _told(
+    alert: Alert, events: list[tuple[Place, dict[str, Any]]], found: dict[Place, Transaction]
+) -> list[WeighedEvent]:
+    """What the customer paid the same counterparty before is in both histories, and is told once."""
+    told: dict[Any, WeighedEvent] = {}
+    for place, event in events:
+        transaction = found.get(place)
+        is_own = transaction is not None and bytes(transaction.subject_key) == bytes(alert.subject_key)
+        weighed = WeighedEvent(place[0], place[2], event["part"], event["attention"], transaction, is_own)
+        told.setdefault(transaction.transaction_id if transaction else place, weighed)
+    return list(told.values())[:MOST_TOLD]
 
 
 def _strongest(decision: Decision) -> list[dict[str, Any]]:
+    """Enough for MOST_TOLD, though each may be there twice."""
     # Answers of an earlier release do not say when the events were.
     events = [each for each in decision.request.get("events", ()) if each["part"] > 0.0 and "time" in each]
-    return events[:MOST_TOLD]
+    return events[: 2 * MOST_TOLD]
 
 
 def _place(alert: Alert, decision: Decision, event: dict[str, Any]) -> Place:

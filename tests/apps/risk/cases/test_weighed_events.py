@@ -40,6 +40,23 @@ def share(side: str, at: datetime, part: float) -> dict[str, Any]:
     return {"side": side, "index": 0, "time": at.timestamp(), "part": part, "attention": 0.25}
 
 
+def raise_alert(transaction_id: str, at: datetime, *events: dict[str, Any]) -> None:
+    """On a payment of Anna's to the mule, of which the network weighed these events."""
+    decision_id = uuid7()
+    record_decision(
+        decision_id=decision_id,
+        application="risk",
+        scenario="payments",
+        policy="thresholds",
+        request={"counterparty": "mule", "events": list(events)},
+        items=[],
+        latency_ms=1.0,
+    )
+    key = subject_key("user_id", "anna")
+    alert = NewAlert(transaction_id, decision_id, key, "review", 0.5, 900.0, "EUR", REASONS, rules=[], occurred_at=at)
+    raise_alerts([alert])
+
+
 @pytest.fixture
 def case(tenant: Tenant) -> Case:
     """Anna paid a mule whom Ben had paid before; the network took both from what came before."""
@@ -48,25 +65,14 @@ def case(tenant: Tenant) -> Case:
         pay("t-2", "ben", 20.0, NOON - timedelta(hours=1))
         pay("t-3", "anna", 900.0, NOON)
         project_transactions(wait=True)
-        decision_id = uuid7()
-        events = [
+        raise_alert(
+            "t-3",
+            NOON,
             share("counterparty", NOON - timedelta(hours=1), 0.8),
             share("customer", NOON - timedelta(hours=2), 0.5),
             share("customer", NOON - timedelta(hours=9), 0.4),
             share("customer", NOON - timedelta(hours=2), -0.3),
-        ]
-        record_decision(
-            decision_id=decision_id,
-            application="risk",
-            scenario="payments",
-            policy="thresholds",
-            request={"counterparty": "mule", "events": events},
-            items=[],
-            latency_ms=1.0,
         )
-        key = subject_key("user_id", "anna")
-        alert = NewAlert("t-3", decision_id, key, "review", 0.5, 900.0, "EUR", REASONS, rules=[], occurred_at=NOON)
-        raise_alerts([alert])
         return Case.objects.get()
 
 
@@ -82,6 +88,37 @@ def test_the_page_names_the_earlier_transactions_and_marks_them(case: Case, tena
     ]
     kinds = {mark.words.rpartition("(")[2]: mark.kind for mark in context["timeline"].marks}
     assert kinds == {"t-1)": "weighed", "t-3)": "alert"}
+
+
+def test_what_the_customer_paid_the_counterparty_before_is_told_once_and_as_the_customers(
+    case: Case, tenant: Tenant
+) -> None:
+    before = [NOON - timedelta(hours=hours) for hours in (0, 1, 2)]
+    with tenant_scope(tenant.id):
+        pay("t-4", "anna", 990.0, NOON + timedelta(hours=1))
+        project_transactions(wait=True)
+        sides = ("counterparty", "customer")
+        raise_alert("t-4", NOON + timedelta(hours=1), *(share(side, at, 0.5) for at in before for side in sides))
+        (_, _, weighed, _), _ = case_context(case)["alerts"]
+
+    assert [each.words for each in weighed] == [
+        "payment of 900.00 EUR to mule, 2026-11-20 12:00",
+        "somebody else's payment of 20.00 EUR to mule, 2026-11-20 11:00",
+        "a transaction of the customer, 2026-11-20 11:00",
+    ]
+
+
+def test_the_picture_of_a_busy_subject_has_what_led_to_the_alert(
+    case: Case, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.risk.cases.selectors.MOST_SHOWN", 2)
+    with tenant_scope(tenant.id):
+        for hour in (1, 2, 3):
+            pay(f"t-{3 + hour}", "anna", 9.0, NOON + timedelta(hours=hour))
+        project_transactions(wait=True)
+        marks = case_context(case)["timeline"].marks
+
+    assert {mark.words.rpartition("(")[2]: mark.kind for mark in marks} == {"t-1)": "weighed", "t-3)": "alert"}
 
 
 def test_one_alert_by_the_api_has_them_too(case: Case, api: ApiClient, tenant: Tenant) -> None:
