@@ -1,5 +1,6 @@
 """What the operator of a request may do: decided by the membership in the chosen tenant, by nothing else."""
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from tenancy.models import Membership, Role
@@ -22,8 +23,12 @@ def actor_name(request: HttpRequest) -> str:
     return request.user.get_username()
 
 
-def operator_names() -> list[str]:
-    """Those of the tenant in scope who may do more than read, named as in histories."""
+def operators() -> QuerySet[Membership]:
+    """Those of the tenant in scope who may do more than read, and can log in."""
     roles = [role for role in Role if role.rank >= Role.OPERATOR.rank]
-    members = Membership.objects.filter(tenant_id=current_tenant_id(), role__in=roles, user__is_active=True)
-    return list(members.order_by("user__username").values_list("user__username", flat=True))
+    return Membership.objects.filter(tenant_id=current_tenant_id(), role__in=roles, user__is_active=True)
+
+
+def operator_names() -> list[str]:
+    """`operators`, named as in histories."""
+    return list(operators().order_by("user__username").values_list("user__username", flat=True))

@@ -13,6 +13,7 @@ from django.utils.timesince import timesince, timeuntil
 from apps.risk.cases.models import UNDER_WAY, Case
 from apps.risk.cases.selectors import cases, workload
 from apps.risk.notifications.models import Digest
+from console.rights import operators
 from tenancy.models import Tenant
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import public_subject_id
@@ -40,8 +41,10 @@ def send_due_digests() -> int:
 
 
 def _due() -> QuerySet[Digest]:
+    """Of those who may see the page that the mail leads to: an operator may have become a viewer since."""
     now = timezone.now()
-    return Digest.objects.filter(Q(sent_on=None) | Q(sent_on__lt=now.date()), hour__lte=now.hour)
+    due = Digest.objects.filter(Q(sent_on=None) | Q(sent_on__lt=now.date()), hour__lte=now.hour)
+    return due.filter(membership__in=operators())
 
 
 def _send(digest_id: UUID) -> bool:

@@ -7,6 +7,7 @@ from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
@@ -124,6 +125,22 @@ def test_who_leaves_gets_no_more(tenant: Tenant, sink: MailSink) -> None:
     assert sink.letters == []
     with tenant_scope(tenant.id):
         assert not Digest.objects.exists()
+
+
+def test_who_is_no_operator_any_more_or_cannot_log_in_gets_none(tenant: Tenant, sink: MailSink) -> None:
+    analyst = subscriber(tenant, f"analyst@{tenant.slug}.example")
+    away = subscriber(tenant, f"away@{tenant.slug}.example")
+    with tenant_scope(tenant.id):
+        raise_some("t-1")
+    with connected_as("owner"), tenant_scope(tenant.id):
+        Membership.objects.filter(id=analyst.membership_id).update(role=Role.ANALYST)
+        User.objects.filter(email=away.email).update(is_active=False)
+    send(tenant)
+    assert sink.letters == []
+    with connected_as("owner"), tenant_scope(tenant.id):
+        Membership.objects.filter(id=analyst.membership_id).update(role=Role.OPERATOR)
+    send(tenant)
+    assert [letter(raw)[0] for raw in sink.letters] == [analyst.email]
 
 
 def test_who_ends_it_gets_no_more(tenant: Tenant, sink: MailSink) -> None:
