@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.errors import Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
 from api.serializers import QueryParameters, StrictSerializer
@@ -137,7 +138,8 @@ class ThresholdsView(APIView):
         tags=["risk"],
         summary="Thresholds that the costs and the desk's capacity ask for",
         description="From the probabilities of what was assessed of late. Days are those of the transactions, so "
-        "a week that was replayed within minutes is a week. PATCH risk/settings puts them in force.",
+        "a week that was replayed within minutes is a week. PATCH risk/settings puts them in force. With too few "
+        "assessments by a model to tell thresholds from chance the answer is 422.",
         parameters=[ThresholdsAskSerializer],
         responses=ThresholdsSerializer,
     )
@@ -145,4 +147,4 @@ class ThresholdsView(APIView):
         try:
             return Response(suggest_thresholds(current_settings(), **ThresholdsAskSerializer.of(request)))
         except TooFewAssessments as error:
-            raise ValidationError({"days": [str(error)]}) from error
+            raise Unprocessable(str(error)) from error

@@ -62,7 +62,5 @@ def test_costs_part_the_likely_from_the_unlikely(api: ApiClient) -> None:
 
 def test_without_assessments_by_a_model_nothing_is_suggested(api: ApiClient) -> None:
     answer = api.get("risk/thresholds?days=7")
-    assert answer.status_code == 400
-    (problem,) = answer.json()["errors"]
-    assert problem["field"] == "days"
-    assert "200 are needed" in problem["message"]
+    assert answer.status_code == 422
+    assert "200 are needed" in answer.json()["detail"]
