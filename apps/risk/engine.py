@@ -18,7 +18,7 @@ from ml.data.velocity import DESCRIPTIONS, FEATURES, velocity_features
 from ml.evaluation.classification import area_under_roc, average_precision
 from ml.evaluation.drift import Reference, band_of, population_stability_index, reference_of, references_of
 from ml.explain.reason_codes import ReasonCode, reason_codes
-from ml.policy.thresholds import Costs, choose_thresholds, expect, threshold_curve
+from ml.policy.thresholds import NEVER, Costs, choose_thresholds, expect, threshold_curve
 from ml.serving.risk_requests import RiskRequest, requests_of_log
 from ml.simulation.transactions import SimulatedTransactions as MadePayments
 from ml.simulation.transactions import TransactionWorld, simulate_transactions
@@ -31,6 +31,7 @@ __all__ = [
     "FEATURES",
     "HISTORY_ROWS",
     "HISTORY_SECONDS",
+    "NEVER",
     "Histories",
     "MadePayments",
     "ReasonCode",

@@ -15,8 +15,8 @@ Doubles = NDArray[np.float64]
 
 # So many places are tried for each threshold, close together where few transactions lie above.
 PLACES = 1_500
-# A threshold that no probability reaches: that action is never taken.
-NEVER = float(np.nextafter(1.0, 2.0))
+# A threshold that no probability reaches: that action is never taken. A number that people can read and type.
+NEVER = 2.0
 
 
 @dataclass(frozen=True)

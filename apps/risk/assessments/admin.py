@@ -13,8 +13,10 @@ from decisions.models import Scenario
 
 DAYS_LOOKED_AT = 30
 WORDS = {
-    "review_above": Words("Review from", "Probability of fraud from which on a transaction goes to review."),
-    "decline_above": Words("Decline from", "Probability from which on it is declined; not below the one for review."),
+    "review_above": Words("Review from", "Probability of fraud from which on it is reviewed; 2 for never."),
+    "decline_above": Words(
+        "Decline from", "Probability from which on it is declined, 2 for never; not below the one for review."
+    ),
     "review_anomaly_above": Words(
         "Review the unusual from",
         "Where no model of frauds is live: the share of transactions that must be less unusual.",

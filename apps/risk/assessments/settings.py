@@ -7,6 +7,7 @@ from typing import Any, Literal
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from apps.risk.engine import NEVER
 from apps.risk.transactions.reading import parse_known_currency
 from behavior.currencies import CURRENCIES
 from behavior.parsing import Invalid, parse_type
@@ -28,7 +29,7 @@ SETTINGS_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RiskSettings:
-    """`review_above` and `decline_above` are calibrated probabilities of fraud.
+    """`review_above` and `decline_above` are calibrated probabilities of fraud; above 1, up to NEVER, means never.
 
     Where no model of frauds is live but one of anomalies is, what is more unusual than the share `review_anomaly_above`
     of all transactions goes to review.
@@ -89,8 +90,8 @@ class RiskSettings:
 _settings: Kept[RiskSettings] = Kept(SETTINGS_SECONDS)
 
 RANGES = {
-    "review_above": (0, 1),
-    "decline_above": (0, 1),
+    "review_above": (0, NEVER),
+    "decline_above": (0, NEVER),
     "review_anomaly_above": (0, 1),
     "label_delay_days": (0, 365),
     "cost_fraud_share": (0, 100),

@@ -20,14 +20,19 @@ from apps.risk.assessments.settings import (
     current_settings,
 )
 from apps.risk.assessments.thresholds import TooFewAssessments, suggest_thresholds
+from apps.risk.engine import NEVER
 from serving.schedules import RETRAIN
 
 TYPE = "^[a-z][a-z0-9_.-]{0,63}$"
 
 
 class RiskSettingsSerializer(StrictSerializer):
-    review_above = serializers.FloatField(min_value=0, max_value=1, help_text="probability of fraud from which on")
-    decline_above = serializers.FloatField(min_value=0, max_value=1, help_text="not below review_above")
+    review_above = serializers.FloatField(
+        min_value=0, max_value=NEVER, help_text="probability of fraud from which on; above 1, such as 2, for never"
+    )
+    decline_above = serializers.FloatField(
+        min_value=0, max_value=NEVER, help_text="not below review_above; above 1, such as 2, for never"
+    )
     label_delay_days = serializers.FloatField(min_value=0, max_value=365, help_text="until a fraud is usually known")
     cost_fraud_share = serializers.FloatField(min_value=0, max_value=100, help_text="of its amount, when it passes")
     review_anomaly_above = serializers.FloatField(
@@ -96,8 +101,8 @@ class ThresholdsAskSerializer(QueryParameters):
 
 
 class SuggestedThresholdsSerializer(serializers.Serializer):
-    review_above = serializers.FloatField(help_text="above 1: review nothing")
-    decline_above = serializers.FloatField(help_text="above 1: decline nothing")
+    review_above = serializers.FloatField(help_text="2: review nothing")
+    decline_above = serializers.FloatField(help_text="2: decline nothing")
     cost_per_1000 = serializers.FloatField(help_text="expected, of 1,000 transactions")
     approve_all_cost_per_1000 = serializers.FloatField()
     reviews_a_day = serializers.FloatField()

@@ -24,7 +24,8 @@ def test_thresholds_are_changed_and_followed(api: ApiClient, tenant: Tenant) -> 
 
 
 @pytest.mark.parametrize(
-    "change", [{"review_above": 2}, {"review_above": 0.9}, {"currency": "XXX"}, {"event_types": ["A B"]}, {"other": 1}]
+    "change",
+    [{"decline_above": 2.5}, {"review_above": 0.9}, {"currency": "XXX"}, {"event_types": ["A B"]}, {"other": 1}],
 )
 def test_unusable_settings_are_refused(api: ApiClient, change: dict[str, Any]) -> None:
     answer = api.patch("risk/settings", change)

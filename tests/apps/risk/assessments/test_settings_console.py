@@ -66,9 +66,10 @@ def test_each_setting_has_a_field_with_words(operator: Operator) -> None:
 
 
 def test_a_change_counts_is_kept_and_can_be_undone(operator: Operator, tenant: Tenant) -> None:
-    assert operator.save(daily_capacity=40, retrain="weekly") == 302
+    assert operator.save(daily_capacity=40, retrain="weekly", decline_above=2) == 302
     with tenant_scope(tenant.id):
         assert (current_settings().daily_capacity, current_settings().retrain) == (40, "weekly")
+        assert current_settings().decline_above == 2
         (change,) = scenario_changes("transactions")
     assert "settings.daily_capacity" in operator.read()
     with connected_as("console"):

@@ -56,8 +56,18 @@ def test_costs_part_the_likely_from_the_unlikely(api: ApiClient) -> None:
     assert current["declines_a_day"] == current["alerts_a_day"] > current["reviews_a_day"] == 0
     assert current["declines_a_day"] == pytest.approx(4, rel=0.02)
     assert found["suggested"]["cost_per_1000"] <= current["cost_per_1000"]
-    api.patch("risk/settings", {"cost_wrong_decline": 10_000})
-    assert api.get("risk/thresholds").json()["suggested"]["decline_above"] > 1
+
+
+@pytest.mark.usefixtures("assessed")
+def test_what_is_suggested_is_put_in_force_though_it_is_never(api: ApiClient) -> None:
+    api.patch("risk/settings", {"cost_wrong_decline": 10_000, "cost_review": 10_000})
+    suggested = api.get("risk/thresholds").json()["suggested"]
+    wanted = {name: suggested[name] for name in ("review_above", "decline_above")}
+    assert wanted == {"review_above": 2, "decline_above": 2}
+    changed = api.patch("risk/settings", wanted)
+    assert changed.status_code == 200, changed.content
+    current = api.get("risk/thresholds").json()["current"]
+    assert (current["alerts_a_day"], current["cost_per_1000"]) == (0, suggested["cost_per_1000"])
 
 
 def test_without_assessments_by_a_model_nothing_is_suggested(api: ApiClient) -> None:
