@@ -105,6 +105,7 @@ def tabled(rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float32]:
 def thresholds(
     probabilities: NDArray[np.float64],
     amounts: NDArray[np.float64],
+    asked: NDArray[np.bool_],
     *,
     days: float,
     daily_capacity: int,
@@ -113,11 +114,12 @@ def thresholds(
     **costs: float,
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """The thresholds with the least expected cost, what these come to that are given, and the curve behind both;
-    `costs` as ml.policy.thresholds.Costs."""
+    what is `asked` is reviewed whatever the thresholds say, `costs` are as ml.policy.thresholds.Costs."""
     given = Costs(**costs)
-    chosen = choose_thresholds(probabilities, amounts, given, days=days, daily_capacity=daily_capacity)
-    current = expect(probabilities, amounts, given, days=days, review_above=review_above, decline_above=decline_above)
-    curve = threshold_curve(probabilities, amounts, given, days=days)
+    sample: dict[str, Any] = {"days": days, "asked": asked}
+    chosen = choose_thresholds(probabilities, amounts, given, daily_capacity=daily_capacity, **sample)
+    current = expect(probabilities, amounts, given, review_above=review_above, decline_above=decline_above, **sample)
+    curve = threshold_curve(probabilities, amounts, given, **sample)
     return chosen.to_dict(), current.to_dict(), [point.to_dict() for point in curve]
 
 

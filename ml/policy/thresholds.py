@@ -99,18 +99,25 @@ def expected_costs(probability: Doubles, amount: Doubles, costs: Costs) -> tuple
 
 
 def choose_thresholds(
-    probabilities: ArrayLike, amounts: ArrayLike, costs: Costs, *, days: float, daily_capacity: float
+    probabilities: ArrayLike,
+    amounts: ArrayLike,
+    costs: Costs,
+    *,
+    days: float,
+    daily_capacity: float,
+    asked: ArrayLike | None = None,
 ) -> Thresholds:
     """The pair of thresholds with the least expected cost of which the reviews fit `daily_capacity` on average.
 
     probabilities (n,) are calibrated and in [0, 1], amounts (n,) 0 or more, both of all transactions of `days` days.
-    Of pairs that cost the same the higher thresholds are taken: fewer people are troubled. Raises ValueError for values
-    outside their range.
+    What is true in asked (n,), none by default, is reviewed however low its probability is. Where that alone is more
+    than the capacity, thresholds bring no more reviews than that. Of pairs that cost the same the higher thresholds are
+    taken: fewer people are troubled. Raises ValueError for values outside their range.
     """
-    probability, amount = _checked(probabilities, amounts, days)
+    probability, amount, forced = _checked(probabilities, amounts, asked, days)
     if not daily_capacity >= 0:
         raise ValueError("daily_capacity must be 0 or more")
-    sample = _Sample.of(probability, amount, costs)
+    sample = _Sample.of(probability, amount, forced, costs)
     # Rows: so many of the highest are declined; columns: so many are declined or reviewed.
     declined, treated = sample.places[:, None], sample.places[None, :]
     approve, review, decline = (
@@ -121,15 +128,16 @@ def choose_thresholds(
     cost = decline[:, None] + review[None, :] - review[:, None] + sample.approve[-1] - approve[None, :]
     cost[treated < declined] = np.inf
     unlimited = cost.min()
-    cost[treated - declined > daily_capacity * days] = np.inf
+    asked_below = sample.asked_below[sample.places]
+    cost[treated - declined + asked_below > max(daily_capacity * days, asked_below[0])] = np.inf
     # The least first place among equals has the fewest declined, then the fewest treated.
     row, column = np.unravel_index(int(cost.argmin()), cost.shape)
-    declines, alerts = int(sample.places[row]), int(sample.places[column])
+    declines, alerts = int(sample.places[row]), int(sample.places[column] + asked_below[column])
     return Thresholds(
-        review_above=sample.threshold(alerts),
+        review_above=sample.threshold(sample.places[column]),
         decline_above=sample.threshold(declines),
         cost_per_1000=float(cost[row, column]) / len(probability) * 1_000,
-        approve_all_cost_per_1000=float(sample.approve[-1]) / len(probability) * 1_000,
+        approve_all_cost_per_1000=float(expected_costs(probability, amount, costs)[0].mean()) * 1_000,
         reviews_a_day=(alerts - declines) / days,
         declines_a_day=declines / days,
         alerts_a_day=alerts / days,
@@ -145,12 +153,13 @@ def expect(
     days: float,
     review_above: float,
     decline_above: float,
+    asked: ArrayLike | None = None,
 ) -> Expected:
     """What this pair of thresholds comes to on the sample. Arguments as above."""
-    probability, amount = _checked(probabilities, amounts, days)
+    probability, amount, forced = _checked(probabilities, amounts, asked, days)
     approve, review, decline = expected_costs(probability, amount, costs)
     declined = probability >= decline_above
-    reviewed = (probability >= review_above) & ~declined
+    reviewed = ((probability >= review_above) | forced) & ~declined
     cost = np.where(declined, decline, np.where(reviewed, review, approve)).sum()
     return Expected(
         cost_per_1000=float(cost) / len(probability) * 1_000,
@@ -161,19 +170,26 @@ def expect(
 
 
 def threshold_curve(
-    probabilities: ArrayLike, amounts: ArrayLike, costs: Costs, *, days: float, points: int = 50
+    probabilities: ArrayLike,
+    amounts: ArrayLike,
+    costs: Costs,
+    *,
+    days: float,
+    points: int = 50,
+    asked: ArrayLike | None = None,
 ) -> list[CurvePoint]:
     """At most `points` thresholds with what is expected of each, from the highest down. Arguments as above."""
-    probability, amount = _checked(probabilities, amounts, days)
-    sample = _Sample.of(probability, amount, costs, places=points)
-    frauds = np.concatenate([[0.0], np.cumsum(np.sort(probability)[::-1])])
+    probability, amount, forced = _checked(probabilities, amounts, asked, days)
+    sample = _Sample.of(probability, amount, forced, costs, places=points)
+    alerts = np.arange(len(probability) + 1) + sample.asked_below
+    frauds = _first(sample.probability) + _below(sample.probability * sample.asked)
     total = max(float(frauds[-1]), np.finfo(np.float64).tiny)
     return [
         CurvePoint(
             threshold=sample.threshold(place),
-            precision=float(frauds[place]) / place,
+            precision=float(frauds[place] / alerts[place]),
             recall=float(frauds[place]) / total,
-            alerts_a_day=place / days,
+            alerts_a_day=float(alerts[place]) / days,
             cost_per_1000=float(sample.review[place] + sample.approve[-1] - sample.approve[place])
             / len(probability)
             * 1_000,
@@ -184,36 +200,64 @@ def threshold_curve(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Transactions by falling probability. approve, review, decline (n + 1,): what doing this with the first k costs.
+    """Transactions by falling probability. approve, review, decline (n + 1,): what doing this with the first k costs,
+    where those that are asked for are reviewed instead of approved.
 
-    places: numbers k of transactions between which a threshold can lie, from 0; equal probabilities stay together.
+    asked_below (n + 1,): how many of these are not among the first k. places: numbers k of transactions between which a
+    threshold can lie, from 0; equal probabilities stay together.
     """
 
     probability: Doubles
+    asked: NDArray[np.bool_]
+    asked_below: NDArray[np.int64]
     approve: Doubles
     review: Doubles
     decline: Doubles
     places: NDArray[np.int64]
 
     @classmethod
-    def of(cls, probability: Doubles, amount: Doubles, costs: Costs, *, places: int = PLACES) -> "_Sample":
+    def of(
+        cls, probability: Doubles, amount: Doubles, asked: NDArray[np.bool_], costs: Costs, *, places: int = PLACES
+    ) -> "_Sample":
         order = np.argsort(-probability, kind="stable")
-        falling = probability[order]
-        approve, review, decline = (
-            np.concatenate([[0.0], np.cumsum(each[order])]) for each in expected_costs(probability, amount, costs)
-        )
+        falling, asked = probability[order], asked[order]
+        approve, review, decline = expected_costs(falling, amount[order], costs)
+        approve = np.where(asked, review, approve)
         ends = np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
         wanted = np.unique(np.geomspace(1, len(falling), places).astype(np.int64))
         chosen = ends if len(ends) <= places else np.unique(ends[np.searchsorted(ends, wanted)])
-        return cls(falling, approve, review, decline, np.concatenate([[0], chosen]))
+        return cls(
+            probability=falling,
+            asked=asked,
+            asked_below=_below(asked.astype(np.int64)),
+            approve=_first(approve),
+            review=_first(review),
+            decline=_first(decline),
+            places=np.concatenate([[0], chosen]),
+        )
 
     def threshold(self, place: int) -> float:
         """The least probability among the first `place`."""
         return float(self.probability[place - 1]) if place else NEVER
 
 
-def _checked(probabilities: ArrayLike, amounts: ArrayLike, days: float) -> tuple[Doubles, Doubles]:
+def _first(values: NDArray[Any]) -> NDArray[Any]:
+    """(n + 1,): the sum of the first k of the values (n,)."""
+    return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
+
+
+def _below(values: NDArray[Any]) -> NDArray[Any]:
+    """(n + 1,): the sum of all but the first k of the values (n,)."""
+    return values.sum() - _first(values)
+
+
+def _checked(
+    probabilities: ArrayLike, amounts: ArrayLike, asked: ArrayLike | None, days: float
+) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
     probability, amount = np.asarray(probabilities, dtype=np.float64), np.asarray(amounts, dtype=np.float64)
+    forced = np.zeros(probability.shape, dtype=bool) if asked is None else np.asarray(asked, dtype=bool)
+    if forced.shape != probability.shape:
+        raise ValueError("asked must say of each transaction whether it is reviewed whatever its probability")
     if probability.ndim != 1 or probability.shape != amount.shape or not len(probability):
         raise ValueError("probabilities and amounts must be two lists of one length, with at least one transaction")
     if not ((probability >= 0.0) & (probability <= 1.0)).all():
@@ -222,4 +266,4 @@ def _checked(probabilities: ArrayLike, amounts: ArrayLike, days: float) -> tuple
         raise ValueError("amounts must be finite and 0 or more")
     if not days > 0:
         raise ValueError("days must be above 0")
-    return probability, amount
+    return probability, amount, forced

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ml.policy.thresholds import NEVER, Costs, choose_thresholds, expected_costs, threshold_curve
+from ml.policy.thresholds import NEVER, Costs, choose_thresholds, expect, expected_costs, threshold_curve
 
 COSTS = Costs(fraud_share=1.0, review=5.0, wrong_decline=20.0, review_catch_share=0.9)
-samples = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 200)), min_size=1, max_size=14)
+# Probability in tenths, amount, and whether somebody asks for a review whatever the probability is.
+samples = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 200), st.booleans()), min_size=1, max_size=14)
 
 
 def day(seed: int = 0, count: int = 5_000) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -20,37 +21,46 @@ def day(seed: int = 0, count: int = 5_000) -> tuple[NDArray[np.float64], NDArray
     return generator.beta(0.05, 2.0, count), generator.lognormal(4.0, 0.8, count)
 
 
-def plain_cost(pairs: list[tuple[int, int]], review_above: float, decline_above: float) -> float:
+def plain_cost(rows: list[tuple[int, int, bool]], review_above: float, decline_above: float) -> float:
     total = 0.0
-    for tenths, amount in pairs:
+    for tenths, amount, asked in rows:
         probability = tenths / 10
         approve = probability * COSTS.fraud_share * amount
         if probability >= decline_above:
             total += (1 - probability) * COSTS.wrong_decline
-        elif probability >= review_above:
+        elif probability >= review_above or asked:
             total += COSTS.review + (1 - COSTS.review_catch_share) * approve
         else:
             total += approve
     return total
 
 
-@given(pairs=samples, capacity=st.integers(0, 8))
+@given(rows=samples, capacity=st.integers(0, 8))
 @settings(deadline=None)
-def test_no_pair_of_thresholds_within_capacity_costs_less(pairs: list[tuple[int, int]], capacity: int) -> None:
-    probability, amount = np.array([tenths for tenths, _ in pairs]) / 10, np.array([each for _, each in pairs])
-    chosen = choose_thresholds(probability, amount, COSTS, days=1, daily_capacity=capacity)
+def test_no_pair_of_thresholds_within_capacity_costs_less(rows: list[tuple[int, int, bool]], capacity: int) -> None:
+    tenths, amount, asked = (np.array(column) for column in zip(*rows, strict=True))
+    probability = tenths / 10
+    room = max(capacity, asked.sum())
+
+    def reviews(review_above: float, decline_above: float) -> int:
+        return int((((probability >= review_above) | asked) & (probability < decline_above)).sum())
+
+    sample = {"days": 1, "asked": asked}
+    chosen = choose_thresholds(probability, amount, COSTS, daily_capacity=capacity, **sample)
     possible = [
-        plain_cost(pairs, review, decline)
+        plain_cost(rows, review, decline)
         for review, decline in itertools.product([*np.unique(probability), NEVER], repeat=2)
-        if review <= decline and ((probability >= review) & (probability < decline)).sum() <= capacity
+        if review <= decline and reviews(review, decline) <= room
     ]
-    assert chosen.cost_per_1000 == pytest.approx(min(possible) / len(pairs) * 1_000)
+    assert chosen.cost_per_1000 == pytest.approx(min(possible) / len(rows) * 1_000)
     # What it says of itself is what its thresholds do.
-    found = plain_cost(pairs, chosen.review_above, chosen.decline_above) / len(pairs) * 1_000
-    assert found == pytest.approx(chosen.cost_per_1000)
-    assert chosen.reviews_a_day == ((probability >= chosen.review_above) & (probability < chosen.decline_above)).sum()
-    assert chosen.reviews_a_day <= capacity
+    pair = {"review_above": chosen.review_above, "decline_above": chosen.decline_above}
+    assert plain_cost(rows, **pair) / len(rows) * 1_000 == pytest.approx(chosen.cost_per_1000)
+    assert chosen.reviews_a_day == reviews(**pair) <= room
     assert chosen.declines_a_day == (probability >= chosen.decline_above).sum()
+    found = expect(probability, amount, COSTS, **pair, **sample)
+    assert found.cost_per_1000 == pytest.approx(chosen.cost_per_1000)
+    assert (found.reviews_a_day, found.alerts_a_day) == (chosen.reviews_a_day, chosen.alerts_a_day)
 
 
 def test_with_one_amount_the_thresholds_are_those_of_the_formula() -> None:
@@ -107,6 +117,20 @@ def test_the_curve_rises_in_recall_and_alerts_and_falls_in_precision() -> None:
         assert earlier.recall < later.recall
         assert earlier.alerts_a_day < later.alerts_a_day
     assert curve[-1].recall == pytest.approx(1.0)
+
+
+def test_the_curve_counts_what_is_reviewed_whatever_its_probability() -> None:
+    probability, amount = day()
+    asked = np.random.default_rng(1).random(len(probability)) < 0.02
+    for point in threshold_curve(probability, amount, COSTS, days=2, points=30, asked=asked):
+        reviewed = (probability >= point.threshold) | asked
+        assert point.alerts_a_day == reviewed.sum() / 2
+        assert point.precision == pytest.approx(probability[reviewed].mean())
+        assert point.recall == pytest.approx(probability[reviewed].sum() / probability.sum())
+        found = expect(
+            *(probability, amount, COSTS), days=2, review_above=point.threshold, decline_above=NEVER, asked=asked
+        )
+        assert point.cost_per_1000 == pytest.approx(found.cost_per_1000)
 
 
 def test_calibrated_probabilities_foretell_what_the_curve_says() -> None:

@@ -101,7 +101,7 @@ class ThresholdsAskSerializer(QueryParameters):
 
 
 class SuggestedThresholdsSerializer(serializers.Serializer):
-    review_above = serializers.FloatField(help_text="2: review nothing")
+    review_above = serializers.FloatField(help_text="2: review nothing but what rules ask for")
     decline_above = serializers.FloatField(help_text="2: decline nothing")
     cost_per_1000 = serializers.FloatField(help_text="expected, of 1,000 transactions")
     approve_all_cost_per_1000 = serializers.FloatField()
@@ -132,7 +132,9 @@ class ThresholdsSerializer(serializers.Serializer):
     assessments = serializers.IntegerField()
     suggested = SuggestedThresholdsSerializer()
     current = CurrentThresholdsSerializer()
-    curve = ThresholdPointSerializer(many=True, help_text="if all from `threshold` on were reviewed and none declined")
+    curve = ThresholdPointSerializer(
+        many=True, help_text="if all from `threshold` on, and what rules ask for, were reviewed and none declined"
+    )
 
 
 class ThresholdsView(APIView):
@@ -143,8 +145,9 @@ class ThresholdsView(APIView):
         tags=["risk"],
         summary="Thresholds that the costs and the desk's capacity ask for",
         description="From the probabilities of what was assessed of late. Days are those of the transactions, so "
-        "a week that was replayed within minutes is a week. PATCH risk/settings puts them in force. With too few "
-        "assessments by a model to tell thresholds from chance the answer is 422.",
+        "a week that was replayed within minutes is a week. Reviews that rules ask for take of the capacity; what "
+        "rules approve or decline is left out. PATCH risk/settings puts them in force. With too few assessments by a "
+        "model to tell thresholds from chance the answer is 422.",
         parameters=[ThresholdsAskSerializer],
         responses=ThresholdsSerializer,
     )

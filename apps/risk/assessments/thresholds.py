@@ -17,14 +17,19 @@ from tenancy.scope import current_tenant_id
 # Of fewer assessments by a model no threshold can be told from chance.
 LEAST = 200
 MOST = 50_000
-# Scores by points or beside an anomaly are no probabilities.
+# Scores by points or beside an anomaly are no probabilities. What a rule approves or declines is not up to thresholds.
 SCORES = """
-    SELECT (items->0->>'score')::float8, (request->>'amount')::float8,
-        extract(epoch FROM (request->>'occurred_at')::timestamptz)::float8
-    FROM decisions_decision
-    WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s AND application = %(application)s
-        AND model_version IS NOT NULL AND request->>'anomaly' IS NULL
-    ORDER BY decision_id DESC LIMIT %(most)s"""
+    SELECT score, amount, moment, (actions ? 'review')::int
+    FROM (
+        SELECT (items->0->>'score')::float8 AS score, (request->>'amount')::float8 AS amount,
+            extract(epoch FROM (request->>'occurred_at')::timestamptz)::float8 AS moment,
+            jsonb_path_query_array(request, '$.rules[*].action') AS actions
+        FROM decisions_decision
+        WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s AND application = %(application)s
+            AND model_version IS NOT NULL AND request->>'anomaly' IS NULL
+        ORDER BY decision_id DESC LIMIT %(most)s
+    ) AS newest
+    WHERE NOT actions ?| ARRAY['approve', 'decline']"""
 
 
 class TooFewAssessments(Exception):
@@ -33,10 +38,12 @@ class TooFewAssessments(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """Probabilities and amounts, both (n,), of assessments whose transactions span `days`."""
+    """Probabilities and amounts of assessments whose transactions span `days`, and which of them a rule asks to review;
+    each (n,)."""
 
     probabilities: NDArray[np.float64]
     amounts: NDArray[np.float64]
+    asked: NDArray[np.bool_]
     days: float
 
 
@@ -46,7 +53,8 @@ def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
 
 
 def scored_of_late(*, days: int) -> Scored:
-    """The newest MOST assessments of the last `days` days that a model answered; one query.
+    """Of the newest MOST assessments of the last `days` days that a model answered those that no rule approved or
+    declined; one query.
 
     Raises TooFewAssessments.
     """
@@ -61,11 +69,12 @@ def scored_of_late(*, days: int) -> Scored:
         rows = cursor.fetchall()
     if len(rows) < LEAST:
         raise TooFewAssessments(
-            f"a model answered {len(rows)} assessments in the last {days} days, {LEAST} are needed; "
+            f"a model answered {len(rows)} assessments in the last {days} days that no rule approved or declined, "
+            f"{LEAST} are needed; "
             "train and promote a model of the line risk, or look further back"
         )
-    probabilities, amounts, times = np.array(rows, dtype=np.float64).T
-    return Scored(probabilities, amounts, _days(times))
+    probabilities, amounts, times, asked = np.array(rows, dtype=np.float64).T
+    return Scored(probabilities, amounts, asked > 0, _days(times))
 
 
 def _days(times: NDArray[np.float64]) -> float:
@@ -84,6 +93,7 @@ def thresholds_of(settings: RiskSettings, scored: Scored) -> dict[str, Any]:
     suggested, current, curve = engine.thresholds(
         scored.probabilities,
         scored.amounts,
+        scored.asked,
         days=scored.days,
         daily_capacity=settings.daily_capacity,
         review_above=settings.review_above,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.utils import timezone
+from numpy.typing import NDArray
 from uuid_utils.compat import uuid7
 
 from decisions.models import Decision
@@ -14,11 +15,10 @@ from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
 
 
-@pytest.fixture
-def assessed(tenant: Tenant) -> None:
-    """400 assessments by a model: one in ten is likely fraud. They are those of ten days, replayed just now, and a last
-    one of a year ago."""
-    scores = np.where(np.arange(400) % 10 == 0, 0.9, 0.01)
+def assess_all(tenant: Tenant, scores: NDArray[np.float64], actions: list[list[str]]) -> None:
+    """400 assessments by a model, with the actions of the rules that hit.
+
+    They are those of ten days, replayed just now, and a last one of a year ago."""
     version, now = uuid7(), timezone.now()
     ages = [*(timedelta(days=10) * part / 400 for part in range(399)), timedelta(days=364)]
     with tenant_scope(tenant.id):
@@ -32,12 +32,23 @@ def assessed(tenant: Tenant) -> None:
                     policy="thresholds and rules",
                     model_version=version,
                     latency_ms=1.0,
-                    request={"amount": 100.0, "anomaly": None, "occurred_at": (now - age).isoformat()},
+                    request={
+                        "amount": 100.0,
+                        "anomaly": None,
+                        "occurred_at": (now - age).isoformat(),
+                        "rules": [{"key": f"rule-{action}", "action": action} for action in hits],
+                    },
                     items=[{"id": "approve", "score": float(score)}],
                 )
-                for score, age in zip(scores, ages, strict=True)
+                for score, hits, age in zip(scores, actions, ages, strict=True)
             ]
         )
+
+
+@pytest.fixture
+def assessed(tenant: Tenant) -> None:
+    """One in ten of 400 is likely fraud."""
+    assess_all(tenant, np.where(np.arange(400) % 10 == 0, 0.9, 0.01), [[]] * 400)
 
 
 @pytest.mark.usefixtures("assessed")
@@ -67,7 +78,27 @@ def test_what_is_suggested_is_put_in_force_though_it_is_never(api: ApiClient) ->
     changed = api.patch("risk/settings", wanted)
     assert changed.status_code == 200, changed.content
     current = api.get("risk/thresholds").json()["current"]
-    assert (current["alerts_a_day"], current["cost_per_1000"]) == (0, suggested["cost_per_1000"])
+    assert current["alerts_a_day"] == 0
+    assert current["cost_per_1000"] == pytest.approx(suggested["cost_per_1000"])
+
+
+def test_what_rules_ask_to_review_takes_of_the_desks_capacity(api: ApiClient, tenant: Tenant) -> None:
+    """Of 40 a day each is worth a review. Rules ask for those of the 8 least likely, and approve or decline 4."""
+    places = np.arange(400)
+    order = np.random.default_rng(0).permutation(400)
+    actions = np.select([places < 20, places < 40, places >= 320], ["approve", "decline", "review"], "")
+    hits = [["alert", action] if action else [] for action in actions[order].tolist()]
+    assess_all(tenant, (0.7 - places / 1_000)[order], hits)
+    api.patch("risk/settings", {"daily_capacity": 10, "cost_wrong_decline": 10_000})
+    found = api.get("risk/thresholds").json()
+    assert found["assessments"] == 360
+    suggested = found["suggested"]
+    assert suggested["reviews_a_day"] == pytest.approx(10, abs=0.5)
+    assert suggested["is_held_by_capacity"]
+    # Two a day are left to the score: the 20 of the highest that no rule has decided.
+    assert suggested["review_above"] == pytest.approx(0.64, abs=0.005)
+    api.patch("risk/settings", {name: suggested[name] for name in ("review_above", "decline_above")})
+    assert api.get("risk/thresholds").json()["current"]["reviews_a_day"] == suggested["reviews_a_day"]
 
 
 def test_without_assessments_by_a_model_nothing_is_suggested(api: ApiClient) -> None:
