@@ -1,16 +1,17 @@
 """GET and PATCH /api/v1/risk/settings: how the desk decides."""
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.errors import Unprocessable
+from api.errors import CONTENT_TYPE, Unprocessable
 from api.idempotency import IdempotentWrites
 from api.model_actions import actor_of
+from api.schema import ProblemSerializer
 from api.serializers import QueryParameters, StrictSerializer
 from apps.risk.assessments.settings import (
     LEAST_RATE,
@@ -137,6 +138,11 @@ class ThresholdsSerializer(serializers.Serializer):
     )
 
 
+TOO_FEW = OpenApiResponse(
+    ProblemSerializer, description="Too few assessments by a model to tell thresholds from chance"
+)
+
+
 class ThresholdsView(APIView):
     required_scopes = {"GET": "risk:read"}
 
@@ -146,10 +152,9 @@ class ThresholdsView(APIView):
         summary="Thresholds that the costs and the desk's capacity ask for",
         description="From the probabilities of what was assessed of late. Days are those of the transactions, so "
         "a week that was replayed within minutes is a week. Reviews that rules ask for take of the capacity; what "
-        "rules approve or decline is left out. PATCH risk/settings puts them in force. With too few assessments by a "
-        "model to tell thresholds from chance the answer is 422.",
+        "rules approve or decline is left out. PATCH risk/settings puts them in force.",
         parameters=[ThresholdsAskSerializer],
-        responses=ThresholdsSerializer,
+        responses={200: ThresholdsSerializer, (422, CONTENT_TYPE): TOO_FEW},
     )
     def get(self, request: Request) -> Response:
         try:
