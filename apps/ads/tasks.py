@@ -10,7 +10,7 @@ from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
 from apps.ads.tracking.event_log import log_deliveries
 from apps.ads.tracking.services import return_expired
-from tenancy.tasks import enqueue_for_each_tenant, in_turn, task_scope, tenant_task
+from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
 
 
 @shared_task(name="ads.pace", queue="default")
@@ -38,14 +38,11 @@ def settle_conversions_of_all() -> None:
     enqueue_for_each_tenant(settle_conversions_of_tenant)
 
 
-@tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False)
+@tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False, expires=15.0)
 def settle_conversions_of_tenant() -> None:
     """Credited first and billed then, each slice in a transaction of its own."""
     for take_slice in (settle_conversions, bill_conversions):
-        is_left = True
-        while is_left:
-            with task_scope():
-                is_left = take_slice() > 0
+        in_turn(take_slice)
 
 
 @shared_task(name="ads.log_deliveries", queue="default")

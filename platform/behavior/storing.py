@@ -6,13 +6,14 @@ caller's transaction do the rest: a receipt for every new message, then the even
 
 import io
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from behavior.judging import Judged
@@ -29,6 +30,8 @@ CONSENT = {
 }
 # First key of the advisory locks on a tenant's log; the tenant's id is the second.
 LOG_LOCK = 0x5E9
+# While writers keep the log busy, this long may pass before they are made to wait for a moment.
+PATIENCE = timedelta(seconds=60)
 STAGED: dict[str, tuple[pa.DataType, str]] = {
     "row": (pa.int32(), "integer"),
     "event_id": (pa.string(), "uuid"),
@@ -132,6 +135,11 @@ def try_settle_log() -> datetime | None:
             return moment
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", keys)
+
+
+def settle_log_for(position: datetime) -> datetime | None:
+    """As `try_settle_log` for a reader that has come to `position`; once that is PATIENCE ago, as `settle_log`."""
+    return try_settle_log() or (settle_log() if timezone.now() - position >= PATIENCE else None)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from apps.ads.campaigns.models import MICROS
 from apps.ads.tracking.event_log import SOURCE, ad_event
 from apps.ads.tracking.models import CONVERSION
 from apps.ads.tracking.services import charge
-from behavior.clock import EPOCH
 from behavior.direct import JudgedEvent, store_judged
 from behavior.event_types import PURCHASES
-from behavior.models import Consent, LogPosition
-from behavior.storing import try_settle_log
+from behavior.models import Consent
+from behavior.positions import move, take
+from behavior.storing import settle_log_for
 from tenancy.scope import current_tenant_id
 
 READER = "ads conversions"
@@ -37,18 +37,32 @@ EVENTS = """
     FROM behavior_event
     WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s AND type = ANY(%(types)s)
     ORDER BY received_at, event_id LIMIT %(slice)s"""
-TYPES = "SELECT DISTINCT conversion_event FROM ads_flight WHERE tenant_id = %(tenant)s AND conversion_event <> ''"
+# An ad is placed until its flight ends, or is archived, and is credited with what happens in 31 days after that.
+TYPES = """
+    SELECT DISTINCT conversion_event FROM ads_flight
+    WHERE tenant_id = %(tenant)s AND conversion_event <> '' AND status <> 'draft'
+        AND least(ends_at, archived_at) > %(since)s - interval '31 days'"""
 BY_CLICK = "coalesce(clicked_at BETWEEN %(at)s - make_interval(days => post_click_days) AND %(at)s, false)"
 BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_view_hours) AND %(at)s, false)"
-# Last touch: the decision that the event names comes first, then clicks before views, then the newest.
+RECENT = "placed_at BETWEEN %(at)s - interval '31 days' AND %(at)s"
+# Last touch: the decision that the event names comes first, then clicks before views, then the newest. Whose a delivery
+# is depends on when it was placed, since devices change hands. The array, and OFFSET, keep the planner from joining in
+# bulk what is to be looked up key by key.
 TOUCH = f"""
     SELECT delivery_id, flight_id, CASE WHEN {BY_CLICK} THEN 'click' ELSE 'view' END,
         (SELECT currency FROM ads_placement WHERE tenant_id = %(tenant)s AND id = placement_id)
     FROM ads_delivery
     WHERE tenant_id = %(tenant)s
-        AND (delivery_id = %(decision)s
-            OR subject_key IN (SELECT key FROM behavior_person(%(tenant)s, ARRAY[%(subject)s::bytea])))
-        AND placed_at BETWEEN %(at)s - interval '31 days' AND %(at)s AND ({BY_CLICK} OR {BY_VIEW})
+        AND delivery_id = ANY (ARRAY(
+            SELECT %(decision)s::uuid
+            UNION ALL
+            SELECT delivery_id FROM behavior_person(%(tenant)s, ARRAY[%(subject)s::bytea]) AS person
+                CROSS JOIN LATERAL (
+                    SELECT delivery_id FROM ads_delivery
+                    WHERE tenant_id = %(tenant)s AND subject_key = person.key AND placed_at > person.after
+                        AND placed_at <= person.until AND {RECENT} OFFSET 0
+                ) AS placed))
+        AND {RECENT} AND ({BY_CLICK} OR {BY_VIEW})
         AND EXISTS (SELECT FROM ads_flight WHERE tenant_id = %(tenant)s AND id = flight_id
             AND conversion_event = ANY(%(types)s))
     ORDER BY delivery_id IS NOT DISTINCT FROM %(decision)s DESC, {BY_CLICK} DESC,
@@ -88,11 +102,13 @@ class Achievement:
 
 
 def settle_conversions(*, limit: int = SLICE) -> int:
-    """Credit the next events of the log that flights ask for; how many were read. 0 means that nothing is left, or that
-    the log was busy. The position moves in the same transaction, so a slice that is repeated changes nothing."""
-    LogPosition.objects.get_or_create(reader=READER, defaults={"position": EPOCH})
-    place = LogPosition.objects.select_for_update().get(reader=READER)
-    settled = try_settle_log()
+    """Credit the next events of the log that flights ask for; how many were read. 0 means that nothing is left, that
+    the log was busy, or that another process is at it. The position moves in the same transaction, so a slice that is
+    repeated changes nothing."""
+    place = take(READER)
+    if place is None:
+        return 0
+    settled = settle_log_for(place.position)
     if settled is None:
         return 0
     values: dict[str, Any] = {
@@ -114,8 +130,7 @@ def settle_conversions(*, limit: int = SLICE) -> int:
             events = cursor.fetchall()
     credited = [_credit(Achievement(event_id, *rest)) for event_id, _, *rest in events]
     store_judged([event for event in credited if event], source=SOURCE)
-    place.position = settled
-    place.save(update_fields=["position"])
+    move(place, settled)
     return len(events)
 
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
 from apps.risk.assessments.settings import current_settings
 from apps.risk.labels.services import NewLabel, record_labels
@@ -25,14 +24,12 @@ from behavior.clock import EPOCH
 from behavior.countries import COUNTRIES
 from behavior.parsing import MAX_ID, Invalid, parse_time
 from behavior.positions import move, take
-from behavior.storing import settle_log, try_settle_log
+from behavior.storing import settle_log, settle_log_for
 from tenancy.scope import current_tenant_id
 from tenancy.secrets import subject_secret
 
 READER = "risk transactions"
 SLICE = 200_000  # events
-# While writers keep the log busy, this long may pass before they are made to wait for a moment.
-PATIENCE = timedelta(seconds=60)
 TRUE = ("true", "1", "yes")
 # In properties, but columns of a transaction.
 OWN = ("transaction_id", "counterparty", *THINGS, "country", "latitude", "longitude", "fraud", "fraud_known_at")
@@ -109,11 +106,9 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     place = take(_reader(settings.event_types), wait=wait)
     if place is None:
         return 0
-    settled = try_settle_log()
+    settled = settle_log() if wait else settle_log_for(place.position)
     if settled is None:
-        if not wait and timezone.now() - place.position < PATIENCE:
-            return 0
-        settled = settle_log()
+        return 0
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "since": place.position,

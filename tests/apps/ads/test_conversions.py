@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -14,7 +14,8 @@ from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
 from apps.ads.campaigns.models import Flight
-from apps.ads.tracking.conversions import bill_conversions, settle_conversions
+from apps.ads.campaigns.services import archive
+from apps.ads.tracking.conversions import TYPES, bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
 from apps.ads.tracking.models import AttributedConversion, CreativeCount, Delivery, FilteredEvent
 from apps.ads.tracking.services import return_expired
@@ -28,6 +29,7 @@ from tests.apps.ads.world import (
     UNIT,
     budget,
     click,
+    decide_one,
     later,
     make_live_flight,
     make_placement,
@@ -189,6 +191,44 @@ def test_a_purchase_without_consent_counts_for_the_decision_that_it_names_alone(
     with tenant_scope(tenant.id):
         assert AttributedConversion.objects.get().delivery_id == first
         assert LedgerEntry.objects.get().delivery_id == first
+
+
+def test_on_a_shared_device_a_purchase_counts_for_the_ad_that_its_own_reader_saw(tenant: Tenant) -> None:
+    def place_on_tablet() -> UUID:
+        placed = decide_one(
+            Ask(("top",), read_subject({"anonymous_id": "tablet"}), user_agent=BROWSER, has_consent=True)
+        )
+        see(placed.decision_id)
+        return placed.decision_id
+
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        make_live_flight(post_view_hours=24)
+        before = {}
+        for user in ("ada", "bob"):
+            before[user] = place_on_tablet()
+            buy(type="view", subject={"user_id": user, "anonymous_id": "tablet"})
+    with tenant_scope(tenant.id):
+        for user in before:
+            buy(type="order", subject={"user_id": user})
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        credited = AttributedConversion.objects.order_by("occurred_at").values_list("delivery_id", flat=True)
+        assert list(credited) == list(before.values())
+
+
+def test_flights_that_ended_long_ago_ask_for_no_events(scope: Tenant) -> None:
+    def asked_for(days: int) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(TYPES, {"tenant": scope.id, "since": timezone.now() + timedelta(days=days)})
+            return [each for (each,) in cursor.fetchall()]
+
+    make_live_flight(conversion_event="sign_up", ends_at=timezone.now() + timedelta(days=10))
+    assert asked_for(days=40) == ["sign_up"]
+    assert asked_for(days=42) == []
+    archive(Flight, object_id=Flight.objects.get().id, actor="test")
+    assert asked_for(days=30) == ["sign_up"]
+    assert asked_for(days=32) == []
 
 
 def test_a_flight_says_which_event_is_its_conversion(tenant: Tenant) -> None:

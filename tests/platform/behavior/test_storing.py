@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from behavior.models import Event, EventReceipt
 from behavior.positions import move, take
 from behavior.services import store_events
-from behavior.storing import new_event_ids, open_log, settle_log
+from behavior.storing import new_event_ids, open_log, settle_log, settle_log_for
 from behavior.tasks import RECEIPTS_KEPT, expire_receipts_of_tenant, make_partitions_ahead
 from tenancy.scope import tenant_scope
 from tests.database import connected_as
@@ -82,6 +82,24 @@ def test_a_settled_log_waits_for_writers_that_have_a_time_of_receipt(tenant, vie
     assert settled[0] > received_at
     with tenant_scope(tenant.id):
         assert open_log() > settled[0]
+
+
+def test_a_reader_of_a_busy_log_waits_for_writers_once_it_is_far_behind(tenant, view) -> None:
+    def settle_behind(seconds: float) -> datetime | None:
+        try:
+            with tenant_scope(tenant.id):
+                return settle_log_for(datetime.now(UTC) - timedelta(seconds=seconds))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            received_at = store_events(events=[view()], source="test").received_at
+            assert pool.submit(settle_behind, 50).result() is None
+            settled = pool.submit(settle_behind, 70)
+            time.sleep(0.3)
+            assert not settled.done()
+        assert settled.result() > received_at
 
 
 def test_receipts_are_kept_for_35_days(tenant, view) -> None:
