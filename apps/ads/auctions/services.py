@@ -80,8 +80,8 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
     """Leads whose price is reserved, by decision, all of them stored. Budgets that refuse let the next in."""
     leads: dict[UUID, Lead] = {}
     days: dict[UUID, date] = {}
-    # Waiting for a row with others in hand could be a deadlock; with none it cannot.
-    holds_rows = False
+    # Rows are waited for in order of flight alone, or it could be a deadlock; those that refused stay locked too.
+    held: set[UUID] = set()
     if is_bot(occasion.ask.user_agent):
         _refuse_others(contests, leads, "bot")
     for _ in range(MOST_ROUNDS):
@@ -90,15 +90,16 @@ def _award(contests: Sequence[Contest], occasion: Occasion, day: date) -> dict[U
             break
         promises = {lead.ad.flight_id: lead.promise for lead in proposed.values()}
         answers = _answers(contests, leads | proposed, days, occasion.ask)
-        reserved = occasion.place(answers, promises, day=day, wait=not holds_rows)
+        can_wait = not held or min(promises) > max(held)
+        reserved = occasion.place(answers, promises, day=day, wait=can_wait)
         for decision_id, lead in proposed.items():
             if lead.ad.flight_id in reserved:
                 leads[decision_id], days[decision_id] = lead, reserved[lead.ad.flight_id]
             else:
-                _refuse(contests, lead, is_sure=not holds_rows)
+                _refuse(contests, lead, is_sure=can_wait)
         if len(reserved) == len(proposed):
             return leads
-        holds_rows = holds_rows or bool(reserved) or len(promises) > 1
+        held.update(promises)
     _refuse_others(contests, leads, "not_tried")
     occasion.store(_answers(contests, leads, days, occasion.ask))
     return leads

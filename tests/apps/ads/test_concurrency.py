@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -25,8 +26,18 @@ from apps.ads.tracking.services import return_expired
 from behavior.subjects import read_subject
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.ads.world import BROWSER, UNIT, click, make_campaign, make_live_flight, make_placement, see
+from tests.apps.ads.world import (
+    BROWSER,
+    UNIT,
+    click,
+    make_campaign,
+    make_creative,
+    make_live_flight,
+    make_placement,
+    see,
+)
 from tests.processes import ROOT
+from tests.waiting import until
 
 DECIDERS = 64
 
@@ -96,6 +107,32 @@ def test_pages_with_several_placements_do_not_lock_each_other_out(tenant: Tenant
     with tenant_scope(tenant.id):
         assert Delivery.objects.count() == sum(map(len, found))
     assert_accounts_agree(tenant)
+
+
+def test_flights_that_run_out_at_once_lock_no_page_out(tenant: Tenant) -> None:
+    """Two pages wait for the flight that leads there, are refused, and go on to each other's, which costs less there."""
+    with tenant_scope(tenant.id):
+        campaign = make_campaign()
+        for key, width in (("a", 300), ("b", 320)):
+            make_placement(key, width=width, floor_micros=1000)
+        for wide, narrow in ((1.0, 2.0), (2.0, 1.0)):
+            flight = make_live_flight(campaign, {"quality": narrow})
+            make_creative(flight, width=320, quality=wide)
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            FlightBudget.objects.update(spent_micros=F("budget_micros") - 500)
+            pages = pool.submit(at_once, lambda n: decide_as(tenant, "u1", "ab"[n]), 2)
+            until(lambda: waiting() == 2, seconds=60)
+        assert len(pages.result()) == 2
+
+
+def waiting() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def test_a_cap_holds_while_one_subject_asks_many_times_at_once(tenant: Tenant) -> None:
