@@ -13,7 +13,7 @@ from tenancy.scope import current_tenant_id
 RECONCILE = """
     SELECT budget.flight_id, budget.budget_micros, budget.spent_micros, budget.reserved_micros, budget.billed_events,
         budget.carry, coalesce(ledger.amount, 0), coalesce(ledger.events, 0), coalesce(ledger.thousandths, 0),
-        coalesce(open.reserved, 0), coalesce(open.billed, 0), coalesce(worst.amount, 0), budget.daily_budget_micros
+        coalesce(open.reserved, 0), coalesce(open.billed, 0)
     FROM ads_flightbudget AS budget
         LEFT JOIN (
             SELECT flight_id, sum(amount_micros)::bigint AS amount, count(*) AS events,
@@ -25,12 +25,6 @@ RECONCILE = """
                 count(*) FILTER (WHERE status = 'billed') AS billed
             FROM ads_delivery WHERE tenant_id = %(tenant)s {of_flights} GROUP BY flight_id
         ) AS open USING (flight_id)
-        LEFT JOIN (
-            SELECT flight_id, max(amount)::bigint AS amount FROM (
-                SELECT flight_id, day, sum(amount_micros) AS amount FROM ads_ledgerentry
-                WHERE tenant_id = %(tenant)s {of_flights} GROUP BY flight_id, day
-            ) AS days GROUP BY flight_id
-        ) AS worst USING (flight_id)
     WHERE tenant_id = %(tenant)s {of_flights}
     ORDER BY budget.flight_id"""
 # In each part, since the planner carries no list of flights from one into another.
@@ -52,8 +46,6 @@ class FlightAccount:
     ledger_thousandths: int
     open_micros: int
     billed_deliveries: int
-    dearest_day_micros: int
-    daily_budget_micros: int | None
 
     @property
     def problems(self) -> list[str]:

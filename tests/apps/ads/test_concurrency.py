@@ -110,7 +110,7 @@ def test_pages_with_several_placements_do_not_lock_each_other_out(tenant: Tenant
 
 
 def test_flights_that_run_out_at_once_lock_no_page_out(tenant: Tenant) -> None:
-    """Two pages wait for the flight that leads there, are refused, and go on to each other's, which costs less there."""
+    """Two pages wait for the flight that leads there, are refused, and go on to each other's, which cost less there."""
     with tenant_scope(tenant.id):
         campaign = make_campaign()
         for key, width in (("a", 300), ("b", 320)):
