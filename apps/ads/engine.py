@@ -46,9 +46,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Prior:
-    """A Beta distribution by its mean and by how many observations it is worth."""
+    """A Beta distribution by its mean, or one of each rate (n,), and by how many observations it is worth."""
 
-    mean: float
+    mean: float | NDArray[np.float64]
     weight: float
 
 

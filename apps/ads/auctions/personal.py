@@ -28,7 +28,7 @@ def personalise(contests: Sequence[Contest], ask: Ask, now: datetime) -> None:
         for contest in contests
         for best in contest.order
         for position in contest.of_flight(best)
-        if contest.snapshot.ads[position].bid_kind != BidKind.CPM
+        if contest.snapshot.is_personal[position]
     ]
     history = history_of(ask.subject.key, now) if asked else []
     if not history:

@@ -107,6 +107,11 @@ class Ad:
         return has_room(self.left_micros, bid_kind=self.bid_kind, bid_micros=self.paced_bid)
 
     @property
+    def converts_by_view(self) -> bool:
+        """Whether what is paid for may come without a click."""
+        return self.bid_kind == BidKind.CPA and self.post_view_hours > 0
+
+    @property
     def needs_identity(self) -> bool:
         return self.cap_impressions is not None or self.recency_seconds > 0 or needs_identity(self.targeting)
 
@@ -195,6 +200,11 @@ class Snapshot:
         ads = {str(flight): bits for flight, bits in self.of_flight.items()}
         ads |= {str(ad.creative_id): 1 << position for position, ad in enumerate(self.ads)}
         return [split_of(experiment, arms, ads) for experiment, arms in self.experiments]
+
+    @cached_property
+    def is_personal(self) -> list[bool]:
+        """By position of the ad: what it is paid for follows from a click, and so from what models say of clicks."""
+        return [ad.bid_kind != BidKind.CPM and not ad.converts_by_view for ad in self.ads]
 
     @cached_property
     def pass_rates(self) -> NDArray[np.float64]:
@@ -333,7 +343,11 @@ def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
         converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
     is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
     is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
-    rates = np.where(is_cpm, 1e-3, clicked * np.where(is_cpa, converted, 1.0))
+    # Where a view alone may convert, conversions are counted of all impressions; those of clicks are where that begins.
+    bought = clicked * converted
+    by_view = np.array([ad.converts_by_view for ad in ads], dtype=bool)
+    bought = np.where(by_view, smoothed_rates(conversions, impressions, Prior(bought, settings.prior_weight)), bought)
+    rates = np.where(is_cpm, 1e-3, np.where(is_cpa, bought, clicked))
     bids = np.array([ad.paced_bid for ad in ads], dtype=np.float64)
     # A CPM bid is a value already, exact to the micro-unit.
     values = np.where(is_cpm, bids, bids * rates * 1000)

@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
+from apps.ads.auctions.snapshot import read_snapshot
 from apps.ads.budgets.models import LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
-from apps.ads.campaigns.models import Flight
+from apps.ads.campaigns.models import Creative, Flight
 from apps.ads.campaigns.services import archive
 from apps.ads.tracking.conversions import TYPES, bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
@@ -31,6 +32,7 @@ from tests.apps.ads.world import (
     click,
     decide_one,
     later,
+    make_campaign,
     make_live_flight,
     make_placement,
     place,
@@ -229,6 +231,22 @@ def test_flights_that_ended_long_ago_ask_for_no_events(scope: Tenant) -> None:
     archive(Flight, object_id=Flight.objects.get().id, actor="test")
     assert asked_for(days=30) == ["sign_up"]
     assert asked_for(days=32) == []
+
+
+def test_an_ad_that_converts_without_clicks_is_worth_what_its_impressions_bring(scope: Tenant) -> None:
+    placement = make_placement(auction="first_price")
+    campaign = make_campaign()
+    flights = [make_live_flight(campaign, bid_kind="cpa", post_view_hours=hours) for hours in (0, 24)]
+    # Of 10,000 impressions 40 were clicked and 100 bought, most of them without a click.
+    for creative in Creative.objects.all():
+        CreativeCount.objects.create(
+            creative_id=creative.id, placement_id=placement.id, impressions=10_000, clicks=40, conversions=100
+        )
+    snapshot = read_snapshot()
+    rates = dict(zip([ad.flight_id for ad in snapshot.ads], snapshot.worth_at(placement).rates, strict=True))
+    by_click, by_view = (float(rates[flight.id]) for flight in flights)
+    assert by_view == pytest.approx(0.01, rel=0.1)
+    assert by_click < 0.5 * by_view
 
 
 def test_a_flight_says_which_event_is_its_conversion(tenant: Tenant) -> None:
