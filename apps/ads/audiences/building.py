@@ -4,7 +4,7 @@ A seed's history is read up to the event that made it one, and the others' up to
 neither the event itself nor the season tells them apart. What is then ranked is what everybody has done until now.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -80,8 +80,17 @@ class _Reading:
     events: NDArray[np.int64]
 
 
-def build(audience: Audience) -> BuildReport:
-    """Find the members and put them in place of the former ones. Raises CannotBuild, and then nothing changes."""
+@dataclass(frozen=True)
+class Members:
+    """Hexadecimal keys of who is to be in an audience, and what is said of how they were found."""
+
+    audience_id: UUID
+    keys: list[str]
+    report: BuildReport
+
+
+def build(audience: Audience) -> Members:
+    """Find the members; nothing is written. Raises CannotBuild."""
     now = timezone.now()
     with task_scope():
         reader = subject_reader()
@@ -97,10 +106,8 @@ def build(audience: Audience) -> BuildReport:
     generator = np.random.default_rng(audience.id.int % 2**64)
     alike = _alike(reader, histories, seed, ranked.person, audience.share, generator)
     chosen = _best(ranked.person, alike.head.scores(ranked.vectors), seed.person, audience)
-    with task_scope():
-        members = _store(audience.id, [histories.keys[each] for each in chosen])
-    return BuildReport(
-        members=members,
+    report = BuildReport(
+        members=len(chosen),
         seed=alike.quality.tested,
         scored=len(ranked.person),
         share=audience.share,
@@ -112,10 +119,11 @@ def build(audience: Audience) -> BuildReport:
         excluded={
             "consent": histories.without_consent,
             "nothing known": len(histories.keys) - len(ranked.person),
-            "erased": len(chosen) - members,
+            "erased": 0,
             "seed without history": len(keys) - alike.quality.tested,
         },
     )
+    return Members(audience.id, [histories.keys[each] for each in chosen], report)
 
 
 def _first_moments(person: NDArray[np.int64], moment: NDArray[np.int64]) -> _Cases:
@@ -175,13 +183,15 @@ def _best(
     return np.union1d(chosen, seed) if audience.include_seed else np.sort(chosen)
 
 
-def _store(audience_id: UUID, keys: list[str]) -> int:
-    """Replace the members by those of these hexadecimal keys that the vault knows; how many there are."""
-    values: dict[str, Any] = {"tenant": current_tenant_id(), "audience": audience_id}
+def store(found: Members) -> BuildReport:
+    """Put those of the members that the vault still knows in place of the former ones, in the caller's transaction."""
+    values: dict[str, Any] = {"tenant": current_tenant_id(), "audience": found.audience_id}
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
         with connection.wrap_database_errors, cursor.copy("COPY ads_staging FROM STDIN") as copy:
-            copy.write("".join(f"\\\\x{key}\n" for key in keys))
-        cursor.execute(REMOVE, [values["tenant"], audience_id])
+            copy.write("".join(f"\\\\x{key}\n" for key in found.keys))
+        cursor.execute(REMOVE, [values["tenant"], found.audience_id])
         cursor.execute(STORE, values)
-        return cursor.rowcount
+        members = cursor.rowcount
+    excluded = found.report.excluded | {"erased": len(found.keys) - members}
+    return replace(found.report, members=members, excluded=excluded)

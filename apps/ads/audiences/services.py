@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from apps.ads.audiences.building import CannotBuild, build
+from apps.ads.audiences.building import CannotBuild, Members, build, store
 from apps.ads.audiences.models import (
     UNDER_WAY,
     Audience,
@@ -33,8 +33,11 @@ log = structlog.get_logger(__name__)
 
 ACTOR = "refresh on schedule"
 MOST_LISTED = 10_000
-SILENT = timedelta(hours=2)
-LEFT = "no worker ended it within two hours; start it again"
+# A queue may be long, and one that was given up there is not worked on; a message that was lost comes never.
+GIVEN_UP = (
+    (BuildStatus.RUNNING, "started_at", timedelta(hours=2), "no worker ended it within two hours; start it again"),
+    (BuildStatus.QUEUED, "created_at", timedelta(days=1), "no worker began it within a day; start it again"),
+)
 KNOWN = """
     INSERT INTO ads_audienceseed (tenant_id, audience_id, subject_key)
     SELECT tenant_id, %(audience)s, subject_key FROM behavior_subjectidentity
@@ -92,22 +95,30 @@ def run_build(build_id: UUID) -> None:
     if not taken:
         return
     try:
-        report = build(found.audience)
+        members = build(found.audience)
+        with task_scope():
+            succeed(build_id, members)
     except Exception as error:
         if not isinstance(error, CannotBuild):
             log.exception("audience_not_built", build=str(build_id))
         told = str(error) if isinstance(error, CannotBuild) else f"{type(error).__name__}: {error}"
-        _end(build_id, status=BuildStatus.FAILED, error=told)
-        return
-    _end(build_id, status=BuildStatus.SUCCEEDED, report=report.to_dict())
+        with task_scope():
+            _end(build_id, status=BuildStatus.FAILED, error=told)
+
+
+def succeed(build_id: UUID, members: Members) -> None:
+    """Put the members in place and end their build; nothing happens where the build was given up meanwhile."""
+    if _end(build_id, status=BuildStatus.SUCCEEDED):
+        AudienceBuild.objects.filter(id=build_id).update(report=store(members).to_dict())
 
 
 def tend() -> None:
     """Start the builds that are due, fail those that a worker has left, and forget the subjects of archived
     audiences."""
     now = timezone.now()
-    silent = AudienceBuild.objects.filter(status__in=UNDER_WAY, created_at__lt=now - SILENT)
-    silent.update(status=BuildStatus.FAILED, error=LEFT, finished_at=now)
+    for status, since, limit, error in GIVEN_UP:
+        silent = AudienceBuild.objects.filter(status=status, **{f"{since}__lt": now - limit})
+        silent.update(status=BuildStatus.FAILED, error=error, finished_at=now)
     archived = list(Audience.objects.exclude(archived_at=None).values_list("id", flat=True))
     for model in (AudienceMember, AudienceSeed):
         model._default_manager.filter(audience_id__in=archived).delete()
@@ -118,8 +129,7 @@ def tend() -> None:
             request_build(audience_id=audience.id, actor=ACTOR)
 
 
-def _end(build_id: UUID, **values: Any) -> None:
-    with task_scope():
-        AudienceBuild.objects.filter(id=build_id, status=BuildStatus.RUNNING).update(
-            finished_at=timezone.now(), **values
-        )
+def _end(build_id: UUID, **values: Any) -> bool:
+    """Whether it was still running."""
+    running = AudienceBuild.objects.filter(id=build_id, status=BuildStatus.RUNNING)
+    return running.update(finished_at=timezone.now(), **values) > 0

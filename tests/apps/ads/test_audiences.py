@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
+from apps.ads.audiences.building import BuildReport, Members
 from apps.ads.audiences.models import Audience, AudienceBuild, AudienceMember, AudienceSeed, BuildStatus
-from apps.ads.audiences.services import BuildUnderWay, put_seed, request_build, tend
+from apps.ads.audiences.services import BuildUnderWay, put_seed, request_build, succeed, tend
 from apps.ads.campaigns.models import Campaign
 from apps.ads.campaigns.services import archive, create
 from apps.ads.forecasts.replay import forecast
@@ -343,6 +344,12 @@ def test_builds_come_due_and_are_given_up_when_left(scope: Tenant) -> None:
         request_build(audience_id=audience.id, actor="test")
     age(first.id, hours=3)
     tend()
+    began = AudienceBuild.objects.filter(status=BuildStatus.QUEUED)
+    assert began.update(status=BuildStatus.RUNNING, started_at=timezone.now()) == 1, "a queue may be long"
+    tend()
+    running = AudienceBuild.objects.filter(status=BuildStatus.RUNNING)
+    assert running.update(started_at=timezone.now() - timedelta(hours=3)) == 1
+    tend()
     first.refresh_from_db()
     assert (first.status, "no worker ended it" in first.error) == (BuildStatus.FAILED, True)
     assert AudienceBuild.objects.count() == 1, "not a day has passed"
@@ -353,6 +360,19 @@ def test_builds_come_due_and_are_given_up_when_left(scope: Tenant) -> None:
 
 def age(build_id: UUID, *, hours: float) -> None:
     AudienceBuild.objects.filter(id=build_id).update(created_at=timezone.now() - timedelta(hours=hours))
+
+
+def test_a_build_that_was_given_up_changes_no_members(shop: Tenant) -> None:
+    ended = built(shop)
+    assert ended.report is not None
+    nobody = Members(ended.audience_id, [], BuildReport(**ended.report))
+    with tenant_scope(shop.id):
+        late = AudienceBuild.objects.create(audience_id=ended.audience_id, status=BuildStatus.FAILED)
+        succeed(late.id, nobody)
+        assert AudienceMember.objects.count() == ended.report["members"]
+        AudienceBuild.objects.filter(id=late.id).update(status=BuildStatus.RUNNING)
+        succeed(late.id, nobody)
+        assert not AudienceMember.objects.exists()
 
 
 def test_an_archived_audience_forgets_its_subjects(shop: Tenant) -> None:
