@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from apps.ads.audiences import services as audiences
-from apps.ads.pacing.services import expire_steps, pace_flights
+from apps.ads.pacing.services import add_up_goals, expire_steps, pace_flights
 from apps.ads.tracking.conversions import bill_conversions, settle_conversions
 from apps.ads.tracking.counting import count_creatives
 from apps.ads.tracking.event_log import log_deliveries
@@ -21,6 +21,16 @@ def pace_all() -> None:
 @tenant_task(name="ads.pace_tenant", queue="default", expires=30.0)
 def pace_tenant() -> None:
     pace_flights()
+
+
+@shared_task(name="ads.add_up_goals", queue="default")
+def add_up_goals_of_all() -> None:
+    enqueue_for_each_tenant(add_up_goals_of_tenant)
+
+
+@tenant_task(name="ads.add_up_goals_of_tenant", queue="default", expires=3600.0)
+def add_up_goals_of_tenant() -> None:
+    add_up_goals()
 
 
 @shared_task(name="ads.return_expired", queue="default")
@@ -60,7 +70,7 @@ def count_creatives_of_all() -> None:
     enqueue_for_each_tenant(count_creatives_of_tenant)
 
 
-@tenant_task(name="ads.count_creatives_of_tenant", queue="default", expires=60.0)
+@tenant_task(name="ads.count_creatives_of_tenant", queue="default", expires=600.0)
 def count_creatives_of_tenant() -> None:
     count_creatives()
 

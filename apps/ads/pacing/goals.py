@@ -15,21 +15,29 @@ from tenancy.scope import current_tenant_id
 
 # A flight is on track while it has this share of what an even delivery would have by now.
 ON_TRACK = 0.95
-# What a flight bought is counted with its budget; other kinds are counted in the deliveries.
+# What a flight bought is counted with its budget, and each conversion has a row of its own. Impressions and clicks are
+# counted in the deliveries, of which the older ones have been added up.
 PROGRESS = """
     SELECT flight.starts_at, flight.ends_at, flight.targeting, flight.id, flight.goal_kind, flight.goal,
         CASE
             WHEN (flight.goal_kind, flight.bid_kind) IN (('impressions', 'cpm'), ('clicks', 'cpc'))
                 THEN budget.billed_events
+            WHEN flight.goal_kind = 'conversions' THEN (
+                SELECT count(*) FROM ads_attributedconversion AS conversion
+                WHERE conversion.tenant_id = %(tenant)s AND conversion.flight_id = flight.id
+            )
             ELSE (
-                SELECT CASE flight.goal_kind WHEN 'impressions' THEN count(impression_at)
-                    WHEN 'clicks' THEN count(clicked_at) ELSE coalesce(sum(conversions), 0)::bigint END
+                SELECT CASE flight.goal_kind
+                    WHEN 'impressions' THEN coalesce(pacing.impressions, 0) + count(impression_at)
+                    ELSE coalesce(pacing.clicks, 0) + count(clicked_at) END
                 FROM ads_delivery AS delivery
                 WHERE delivery.tenant_id = %(tenant)s AND delivery.flight_id = flight.id
+                    AND delivery.placed_at >= coalesce(pacing.counted_to, '-infinity')
             )
         END
     FROM ads_flight AS flight
         JOIN ads_flightbudget AS budget ON budget.tenant_id = %(tenant)s AND budget.flight_id = flight.id
+        LEFT JOIN ads_flightpacing AS pacing ON pacing.tenant_id = %(tenant)s AND pacing.flight_id = flight.id
     WHERE flight.tenant_id = %(tenant)s AND flight.id = ANY(%(flights)s) AND flight.goal IS NOT NULL"""
 
 

@@ -7,7 +7,10 @@ from behavior.models import tenant_of_log
 
 class FlightPacing(models.Model):
     """The controller of one flight. Bids are multiplied by `bid_factor`; the flight takes part in `pass_rate` of the
-    auctions. `dual` is the adaptive controller's multiplier, `integral` and `error` are the PID's memory."""
+    auctions. `dual` is the adaptive controller's multiplier, `integral` and `error` are the PID's memory.
+
+    Of the ads that were placed before `counted_to` none can be seen or clicked any more: so many `impressions` and
+    `clicks` they had."""
 
     pk = models.CompositePrimaryKey("tenant_id", "flight_id")
     tenant = tenant_of_log()
@@ -19,6 +22,9 @@ class FlightPacing(models.Model):
     error = models.FloatField(default=0.0)
     spent_micros = models.BigIntegerField(default=0, help_text="at the last step")
     stepped_at = models.DateTimeField()
+    counted_to = models.DateTimeField(null=True)
+    impressions = models.BigIntegerField(default=0, db_default=0)
+    clicks = models.BigIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return str(self.flight_id)

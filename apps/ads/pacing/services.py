@@ -34,6 +34,36 @@ FLIGHTS = """
         AND flight.starts_at <= %(now)s AND flight.ends_at > %(now)s
     ORDER BY flight.id"""
 
+# How long after its end a token's last use may take to be committed.
+SETTLED_AFTER = timedelta(hours=1)
+# Adds up what has come since, as far as no delivery is left that may still be seen or clicked. The sums start from the
+# row as it was read, so that two who add up at once write the same.
+ADD_UP = """
+    UPDATE ads_flightpacing AS pacing
+    SET counted_to = found.counted_to, impressions = found.impressions, clicks = found.clicks
+    FROM (
+        SELECT flight.id, ends.counted_to, known.impressions + counted.impressions AS impressions,
+            known.clicks + counted.clicks AS clicks
+        FROM ads_flight AS flight
+            JOIN ads_flightpacing AS known ON known.tenant_id = %(tenant)s AND known.flight_id = flight.id
+            CROSS JOIN LATERAL (
+                SELECT greatest(known.counted_to, least(min(placed_at), %(settled)s)) AS counted_to
+                FROM ads_delivery AS delivery
+                WHERE delivery.tenant_id = %(tenant)s AND delivery.flight_id = flight.id
+                    AND placed_at >= coalesce(known.counted_to, '-infinity') AND expires_at > %(settled)s
+                    AND (impression_at IS NULL OR clicked_at IS NULL)
+            ) AS ends
+            CROSS JOIN LATERAL (
+                SELECT count(impression_at) AS impressions, count(clicked_at) AS clicks
+                FROM ads_delivery AS delivery
+                WHERE delivery.tenant_id = %(tenant)s AND delivery.flight_id = flight.id
+                    AND placed_at >= coalesce(known.counted_to, '-infinity') AND placed_at < ends.counted_to
+            ) AS counted
+        WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live' AND flight.ends_at > %(settled)s
+            AND flight.goal_kind IN ('impressions', 'clicks')
+    ) AS found
+    WHERE pacing.tenant_id = %(tenant)s AND pacing.flight_id = found.id"""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,6 +133,13 @@ def pace_flights(now: datetime | None = None) -> int:
     if changed:
         announce_change()
     return len(changed)
+
+
+def add_up_goals(now: datetime | None = None) -> None:
+    """Keep how often older ads of live flights with a goal were seen and clicked, so that steps count new ones only."""
+    settled = (now or timezone.now()) - SETTLED_AFTER
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_UP, {"tenant": current_tenant_id(), "settled": settled})
 
 
 def expire_steps(now: datetime | None = None) -> int:

@@ -26,7 +26,7 @@ COUNT = """
 
 
 def count_creatives(now: datetime | None = None) -> None:
-    """Count the newest two weeks anew; what was not seen in them is forgotten. Deciding processes read the counts
-    within half a minute."""
+    """Count the newest two weeks anew; what was not seen in them is forgotten. All of it is read, so it is done every
+    ten minutes; deciding processes read the counts within half a minute."""
     with connection.cursor() as cursor:
         cursor.execute(COUNT, {"tenant": current_tenant_id(), "since": (now or timezone.now()) - LEARNT_FROM})

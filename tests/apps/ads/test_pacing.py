@@ -1,6 +1,7 @@
 """Controllers on a small simulated day, and the steps of a flight."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,13 +16,13 @@ from apps.ads.pacing.goals import progress_of
 from apps.ads.pacing.models import FlightPacing
 from apps.ads.pacing.schedule import Schedule
 from apps.ads.pacing.selectors import spending_of, steps_of
-from apps.ads.pacing.services import _read_plans, pace_flights
+from apps.ads.pacing.services import _read_plans, add_up_goals, pace_flights
 from apps.ads.settings import change_settings
 from apps.ads.tracking.models import Delivery
 from ml.policy.pacing import LARGEST_DUAL, PidState, adaptive_step, bid_factor, pid_step
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
-from tests.apps.ads.world import BROWSER, UNIT, make_live_flight, make_placement, see
+from tests.apps.ads.world import BROWSER, UNIT, make_live_flight, make_placement, place, see
 from tests.conftest import ApiClient
 
 HOURS, STEPS_AN_HOUR = 24, 60
@@ -117,6 +118,33 @@ def test_what_was_not_bought_is_counted_in_the_deliveries(kind: str, achieved: i
         see(each.decision_id)
     Delivery.objects.filter(delivery_id=placed[0].decision_id).update(clicked_at=timezone.now())
     assert progress_of([flight.id])[flight.id].achieved == achieved
+
+
+@pytest.mark.parametrize("kind", ["impressions", "clicks"])
+def test_what_old_ads_brought_is_added_up_once_and_open_ones_are_waited_for(kind: str, scope: Tenant) -> None:
+    make_placement()
+    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, goal_kind=kind, goal=10)
+
+    def added_up(**span: float) -> tuple[int, int]:
+        """What is kept of the old ads, and what there is in all."""
+        add_up_goals(timezone.now() + timedelta(**span))
+        return getattr(FlightPacing.objects.get(), kind), progress_of([flight.id])[flight.id].achieved
+
+    def see_and_click(delivery: UUID) -> None:
+        see(delivery)
+        Delivery.objects.filter(delivery_id=delivery).update(clicked_at=timezone.now())
+
+    pace_flights()
+    placed = [place() for _ in range(4)]
+    still_open = placed.pop(2)
+    Delivery.objects.filter(delivery_id=still_open).update(expires_at=timezone.now() + timedelta(days=3))
+    for delivery in placed:
+        see_and_click(delivery)
+    assert added_up() == (0, 3)
+    assert added_up(days=3) == (2, 3)
+    see_and_click(still_open)
+    assert added_up(days=3) == (4, 4)
+    assert added_up(days=4) == (4, 4)
 
 
 @pytest.mark.parametrize(
