@@ -183,7 +183,7 @@ def _best(
     return np.union1d(chosen, seed) if audience.include_seed else np.sort(chosen)
 
 
-def store(found: Members) -> BuildReport:
+def store_members(found: Members) -> BuildReport:
     """Put those of the members that the vault still knows in place of the former ones, in the caller's transaction."""
     values: dict[str, Any] = {"tenant": current_tenant_id(), "audience": found.audience_id}
     with connection.cursor() as cursor:

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from apps.ads.audiences.building import CannotBuild, Members, build, store
+from apps.ads.audiences.building import CannotBuild, Members, build, store_members
 from apps.ads.audiences.models import (
     UNDER_WAY,
     Audience,
@@ -109,7 +109,7 @@ def run_build(build_id: UUID) -> None:
 def succeed(build_id: UUID, members: Members) -> None:
     """Put the members in place and end their build; nothing happens where the build was given up meanwhile."""
     if _end(build_id, status=BuildStatus.SUCCEEDED):
-        AudienceBuild.objects.filter(id=build_id).update(report=store(members).to_dict())
+        AudienceBuild.objects.filter(id=build_id).update(report=store_members(members).to_dict())
 
 
 def tend() -> None:

@@ -123,7 +123,7 @@ def test_what_was_not_bought_is_counted_in_the_deliveries(kind: str, achieved: i
 @pytest.mark.parametrize("kind", ["impressions", "clicks"])
 def test_what_old_ads_brought_is_added_up_once_and_open_ones_are_waited_for(kind: str, scope: Tenant) -> None:
     make_placement()
-    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, goal_kind=kind, goal=10)
+    flight = make_live_flight(bid_kind="cpa", bid_micros=UNIT, pacing="pid", goal_kind=kind, goal=10)
 
     def added_up(**span: float) -> tuple[int, int]:
         """What is kept of the old ads, and what there is in all."""
