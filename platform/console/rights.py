@@ -24,9 +24,10 @@ def actor_name(request: HttpRequest) -> str:
 
 
 def operators() -> QuerySet[Membership]:
-    """Those of the tenant in scope who may do more than read, and can log in."""
+    """Those of the tenant in scope who may do more than read, have accepted, and can log in."""
     roles = [role for role in Role if role.rank >= Role.OPERATOR.rank]
-    return Membership.objects.filter(tenant_id=current_tenant_id(), role__in=roles, user__is_active=True)
+    found = Membership.objects.filter(tenant_id=current_tenant_id(), role__in=roles, user__is_active=True)
+    return found.exclude(accepted_at=None)
 
 
 def operator_names() -> list[str]:

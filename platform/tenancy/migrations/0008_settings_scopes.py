@@ -34,7 +34,7 @@ def _add(old: str, new: str) -> migrations.RunSQL:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenancy", "0010_invitations"),
+        ("tenancy", "0007_invitations"),
     ]
 
     operations = [_add(old, new) for old, new in SPLIT_OFF.items()]
