@@ -17,10 +17,10 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from apps.ads.auctions.index import TargetingIndex
+from apps.ads.auctions.rates import rates_at
 from apps.ads.budgets.room import LEFT, has_room
 from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import needs_identity
-from apps.ads.engine import CLICK_MODEL, CONVERSION_MODEL, Prior, learned_rates, smoothed_rates
 from apps.ads.experiments.splitting import Split, split_of
 from apps.ads.settings import AdSettings, current_settings
 from tenancy.kept import Kept
@@ -332,22 +332,12 @@ def _ad(row: tuple[Any, ...]) -> Ad:
 
 def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     ads, settings = snapshot.ads, snapshot.settings
-    seen = [snapshot.counts.get((ad.creative_id, placement.id), (0, 0, 0)) for ad in ads]
-    impressions, clicks, conversions = zip(*seen, strict=True) if seen else ((), (), ())
-    creatives, place = [str(ad.creative_id) for ad in ads], str(placement.id)
-    clicked = learned_rates(CLICK_MODEL, creatives, place)
-    if clicked is None:
-        clicked = smoothed_rates(clicks, impressions, Prior(settings.prior_click_rate, settings.prior_weight))
-    converted = learned_rates(CONVERSION_MODEL, creatives, place)
-    if converted is None:
-        converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
+    creatives = [ad.creative_id for ad in ads]
+    counts = {each: snapshot.counts.get((each, placement.id), (0, 0, 0)) for each in creatives}
+    found = rates_at(placement.id, creatives, counts, [ad.converts_by_view for ad in ads], settings)
     is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
     is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
-    # Where a view alone may convert, conversions are counted of all impressions; those of clicks are where that begins.
-    bought = clicked * converted
-    by_view = np.array([ad.converts_by_view for ad in ads], dtype=bool)
-    bought = np.where(by_view, smoothed_rates(conversions, impressions, Prior(bought, settings.prior_weight)), bought)
-    rates = np.where(is_cpm, 1e-3, np.where(is_cpa, bought, clicked))
+    rates = np.where(is_cpm, 1e-3, np.where(is_cpa, found.bought, found.clicked))
     bids = np.array([ad.paced_bid for ad in ads], dtype=np.float64)
     # A CPM bid is a value already, exact to the micro-unit.
     values = np.where(is_cpm, bids, bids * rates * 1000)

@@ -6,10 +6,9 @@ from datetime import datetime
 
 import numpy as np
 from django.core.exceptions import ValidationError
-from numpy.typing import NDArray
 
+from apps.ads.auctions.rates import rates_at
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
-from apps.ads.engine import CLICK_MODEL, CONVERSION_MODEL, Prior, learned_rates, smoothed_rates
 from apps.ads.forecasts.selectors import seen_shares
 from apps.ads.models import CreativeCount
 from apps.ads.settings import AdSettings
@@ -17,8 +16,8 @@ from apps.ads.settings import AdSettings
 
 @dataclass(frozen=True)
 class Offer:
-    """What a creative brings to one placement: `rate` is the chance of what is paid for, of one impression; `bit` is
-    the creative's in what experiments hide."""
+    """What a creative brings to one placement: the rates of clicks, of conversions and of what is paid for are those of
+    one impression; `bit` is the creative's in what experiments hide."""
 
     bit: int
     quality: float
@@ -55,32 +54,16 @@ def _offers_at(
 ) -> list[Offer]:
     size = placement.width, placement.height
     fitting = {1 << place: each for place, each in enumerate(creatives) if (each.width, each.height) == size}
-    clicked, converted = _rates(placement, list(fitting.values()), settings)
-    paid = {BidKind.CPM: np.full(len(fitting), 1e-3), BidKind.CPC: clicked, BidKind.CPA: clicked * converted}
-    rates = zip(clicked, converted, paid[BidKind(flight.bid_kind)], strict=True)
+    ids = [each.id for each in fitting.values()]
+    counts = {
+        each.creative_id: (each.impressions, each.clicks, each.conversions)
+        for each in CreativeCount.objects.filter(placement_id=placement.id, creative_id__in=ids)
+    }
+    found = rates_at(placement.id, ids, counts, [flight.post_view_hours > 0] * len(ids), settings)
+    paid = {BidKind.CPM: np.full(len(ids), 1e-3), BidKind.CPC: found.clicked, BidKind.CPA: found.bought}
+    rates = zip(found.clicked, found.bought, paid[BidKind(flight.bid_kind)], strict=True)
     offers = [
         Offer(bit, each.quality, float(click), float(conversion), float(rate), seen)
         for (bit, each), (click, conversion, rate) in zip(fitting.items(), rates, strict=True)
     ]
     return sorted(offers, key=lambda each: each.quality * each.rate, reverse=True)
-
-
-def _rates(
-    placement: Placement, creatives: Sequence[Creative], settings: AdSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rates of clicks and of conversions of a click, (creatives,) each: those of the live models, as in an auction,
-    since the scores to beat are of them; else the counted ones."""
-    ids = [each.id for each in creatives]
-    counts = {
-        each.creative_id: (each.impressions, each.clicks, each.conversions)
-        for each in CreativeCount.objects.filter(placement_id=placement.id, creative_id__in=ids)
-    }
-    impressions, clicks, conversions = zip(*(counts.get(each, (0, 0, 0)) for each in ids), strict=True)
-    names, place = list(map(str, ids)), str(placement.id)
-    clicked = learned_rates(CLICK_MODEL, names, place)
-    if clicked is None:
-        clicked = smoothed_rates(clicks, impressions, Prior(settings.prior_click_rate, settings.prior_weight))
-    converted = learned_rates(CONVERSION_MODEL, names, place)
-    if converted is None:
-        converted = smoothed_rates(conversions, clicks, Prior(settings.prior_conversion_rate, settings.prior_weight))
-    return clicked, converted

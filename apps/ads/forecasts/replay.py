@@ -181,7 +181,7 @@ def outlook_of(
         impressions = asked.weight * offer.seen * share
         day.impressions += impressions
         day.clicks += impressions * offer.click_rate
-        day.conversions += impressions * offer.click_rate * offer.conversion_rate
+        day.conversions += impressions * offer.conversion_rate
         day.spend += impressions * offer.rate * price
     total, is_cut = _within_daily_budget(by_day.values(), flight.daily_budget_micros)
     scale = days / DAYS

@@ -53,12 +53,12 @@ FILTER = """
     INSERT INTO ads_filteredevent AS known (tenant_id, delivery_id, kind, reason, flight_id, count, hour)
     VALUES (%s, %s, %s, %s, %s, 1, date_trunc('hour', %s::timestamptz, 'UTC'))
     ON CONFLICT (tenant_id, delivery_id, kind, reason, hour) DO UPDATE SET count = known.count + 1"""
-# A conversion that was credited in time is billed, however long that takes.
+# A conversion that was credited is billed, however long that takes; one that came in time is credited within minutes.
 EXPIRED = f"""
     UPDATE ads_delivery SET status = 'returned' FROM (
         SELECT delivery_id AS expired_id FROM ads_delivery
         WHERE tenant_id = %(tenant)s AND status = 'open' AND expires_at <= %(now)s
-            AND (bid_kind <> 'cpa' OR converted_at IS NULL)
+            AND (bid_kind <> 'cpa' OR (converted_at IS NULL AND expires_at <= %(now)s - interval '3 minutes'))
         ORDER BY expires_at LIMIT {MOST_RETURNED} FOR UPDATE SKIP LOCKED
     ) AS expired WHERE tenant_id = %(tenant)s AND delivery_id = expired_id
     RETURNING delivery_id, flight_id, bid_kind, price_micros, reserved_micros, day"""
