@@ -61,6 +61,7 @@ run: up ## the same as up
 stop: setup ## ends a running suite and the embedded servers
 	@$(PYTHON) manage.py stop
 
+test: export OMP_NUM_THREADS := 1
 test: setup ## the whole test suite; one part of it: make test TESTS=tests/ml
 	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TESTS)
 

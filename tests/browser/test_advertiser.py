@@ -196,7 +196,7 @@ def test_campaign_approval_traffic_pacing_report_and_pause(
     assert cells[0] == "Readers in Germany"
     assert cells[2] == str(READERS)
     assert cells[4:6] == [str(CLICKS), f"{100 * CLICKS / READERS:.2f} %"]
-    assert cells[8] == "2.25 EUR"
+    assert cells[9] == "2.25 EUR"
     expect(page.locator("#goals")).to_contain_text("5 of 12 clicks")
     expect(page.locator("#filtered")).to_contain_text("replayed")
     page.goto("/console/ads/reconciliation/")

@@ -70,6 +70,12 @@ class Asked:
         """What replies are measured by: what waits, if it says anything by itself."""
         return self.said[-LONGEST_QUERY:] if words_of(self.said) else self.query
 
+    @property
+    def questions(self) -> Sequence[str]:
+        """All that waits as one question, then each message by itself: a greeting before it takes nothing from it."""
+        alone = self.texts[: min(self.waiting, MESSAGES_READ)] if self.waiting > 1 else ()
+        return [self.question, *(text[-LONGEST_QUERY:] for text in alone if words_of(text))]
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -185,11 +191,16 @@ def _values(asked: Asked, facts: Facts, chosen: Chosen, settings: ServiceSetting
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
     """The macro or past reply that fits best, or sentences of an article that fits better."""
-    question = gathered.asked.question
+    found = [_written(gathered, question) for question in gathered.asked.questions]
+    candidate, candidates = max(found, key=lambda each: each[0].match if each[0] else -1.0)
+    return judge(gathered, settings, candidate, candidates)
+
+
+def _written(gathered: Gathered, question: str) -> tuple[Candidate | None, list[Candidate]]:
+    """What fits a question best, and all that fits it."""
     templates = fill_templates(question, gathered.ranking, gathered.values, lambda: gathered.known)
     extracted = extract(question, gathered.articles, gathered.ranking.left)
-    candidates = [*templates, *([extracted] if extracted else [])]
-    return judge(gathered, settings, better(select(templates), extracted), candidates)
+    return better(select(templates), extracted), [*templates, *([extracted] if extracted else [])]
 
 
 def judge(
