@@ -71,10 +71,10 @@ class Asked:
         return self.said[-LONGEST_QUERY:] if words_of(self.said) else self.query
 
     @property
-    def questions(self) -> Sequence[str]:
-        """All that waits as one question, then each message by itself: a greeting before it takes nothing from it."""
-        alone = self.texts[: min(self.waiting, MESSAGES_READ)] if self.waiting > 1 else ()
-        return [self.question, *(text[-LONGEST_QUERY:] for text in alone if words_of(text))]
+    def alone(self) -> Sequence[str]:
+        """Of several messages that wait, each that says anything by itself."""
+        waiting = self.texts[: min(self.waiting, MESSAGES_READ)] if self.waiting > 1 else ()
+        return [text[-LONGEST_QUERY:] for text in waiting if words_of(text)]
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,15 @@ def _values(asked: Asked, facts: Facts, chosen: Chosen, settings: ServiceSetting
 
 
 def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
-    """The macro or past reply that fits best, or sentences of an article that fits better."""
-    found = [_written(gathered, question) for question in gathered.asked.questions]
-    candidate, candidates = max(found, key=lambda each: each[0].match if each[0] else -1.0)
+    """The macro or past reply that fits best, or sentences of an article that fits better.
+
+    A greeting before the question takes nothing from it: where a single message finds a reply, it is enough that this
+    one fits. Where several do, a reply must fit all of them.
+    """
+    whole = _written(gathered, gathered.asked.question)
+    alone = [found for text in gathered.asked.alone if (found := _written(gathered, text))[0] is not None]
+    tried = [whole, *alone] if len(alone) == 1 else [whole]
+    candidate, candidates = max(tried, key=lambda each: each[0].match if each[0] else -1.0)
     return judge(gathered, settings, candidate, candidates)
 
 
