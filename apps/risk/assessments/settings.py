@@ -46,7 +46,7 @@ class RiskSettings:
 
     A `shadow_share` of the assessments is asked of a challenger too: of the version with the number
     `challenger_version`, or of the newest candidate where it is 0. A model is trained anew as `retrain` says, once
-    `retrain_least_labels` labels have matured since the last run.
+    `retrain_least_labels` labels came since the last run that succeeded.
     """
 
     review_above: float = 0.1

@@ -10,6 +10,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from apps.risk import engine
+from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.assessments.settings import APPLICATION, RiskSettings
 from decisions.counting import first_id_since
 from tenancy.scope import current_tenant_id
@@ -18,7 +19,7 @@ from tenancy.scope import current_tenant_id
 LEAST = 200
 MOST = 50_000
 # Scores by points or beside an anomaly are no probabilities. What a rule approves or declines is not up to thresholds.
-SCORES = """
+SCORES = f"""
     SELECT score, amount, moment, (actions ? 'review')::int
     FROM (
         SELECT (items->0->>'score')::float8 AS score, (request->>'amount')::float8 AS amount,
@@ -26,7 +27,7 @@ SCORES = """
             jsonb_path_query_array(request, '$.rules[*].action') AS actions
         FROM decisions_decision
         WHERE tenant_id = %(tenant)s AND decision_id >= %(first_id)s AND application = %(application)s
-            AND model_version IS NOT NULL AND request->>'anomaly' IS NULL
+            AND {BY_MODEL_OF_FRAUDS}
         ORDER BY decision_id DESC LIMIT %(most)s
     ) AS newest
     WHERE NOT actions ?| ARRAY['approve', 'decline']"""

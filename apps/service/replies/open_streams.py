@@ -3,7 +3,7 @@
 import weakref
 from collections import Counter
 from collections.abc import Generator, Iterator
-from threading import Lock
+from threading import RLock
 
 from django.conf import settings
 from rest_framework.exceptions import Throttled
@@ -13,7 +13,8 @@ from api.errors import Unavailable
 RETRY_AFTER = 2  # seconds
 
 _open: Counter[int] = Counter()
-_lock = Lock()
+# A stream that nobody closed may be collected while this thread holds it.
+_lock = RLock()
 
 
 class OpenStream:
