@@ -44,4 +44,6 @@ os.environ.setdefault("CUSTOMER_MESSAGES_PER_MINUTE", "10000")
 from config.settings import *  # noqa: E402, F403
 
 TEST_WORKSPACE = workspace
+# Else each client of a test reads the folders of all static files first.
+WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,8 +1,8 @@
 """What a process remembers of a tenant for a moment, so that a busy one asks the database once in it."""
 
 import threading
-import time
 from collections.abc import Callable, Hashable
+from time import monotonic
 from typing import Generic, TypeVar
 
 from tenancy.scope import current_tenant_id
@@ -29,7 +29,7 @@ class Kept(Generic[Value]):
         before = self._values.get(place)
         if before is not None:
             read_at, value = before
-            if time.monotonic() - read_at < self.seconds:
+            if monotonic() - read_at < self.seconds:
                 return value
             self._put(place, value)
         try:
@@ -53,6 +53,6 @@ class Kept(Generic[Value]):
     def _put(self, place: tuple[int, Hashable], value: Value) -> None:
         with self._lock:
             self._values.pop(place, None)
-            self._values[place] = (time.monotonic(), value)
+            self._values[place] = (monotonic(), value)
             while len(self._values) > self.most:
                 self._values.pop(next(iter(self._values)))

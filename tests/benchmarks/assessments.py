@@ -20,8 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 from django.conf import settings
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.risk.assessments.services import assess
@@ -42,6 +40,7 @@ from tests.benchmarks.serve import ENVIRONMENT, publish, serving
 from tests.conftest import make_client, make_tenant
 from tests.database import vacuum
 from tests.processes import running_worker
+from tests.queries import CapturedQueries
 
 # As in the Fraud Detection Handbook's simulation: each customer makes two transactions a day.
 CUSTOMERS, TERMINALS, DAYS = 5_000, 10_000, 180
@@ -178,7 +177,7 @@ def in_process(tenant: Tenant) -> dict[str, Any]:
         asked = [read_transaction(body(turn), now=timezone.now()) for turn in range(IN_PROCESS)]
         for each in asked[:20]:
             assess([each])
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             assess([asked[20]])
         used = resource.getrusage(resource.RUSAGE_SELF)
         started = used.ru_utime + used.ru_stime

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -33,6 +31,7 @@ from tests.benchmarks.serve import ENVIRONMENT, PROCESSES, THREADS
 from tests.conftest import make_client, make_tenant
 from tests.database import vacuum
 from tests.processes import Process, running_web
+from tests.queries import CapturedQueries
 
 FLIGHTS, MORE_FLIGHTS = 1_000, 4_000
 SUBJECTS = 5_000
@@ -195,7 +194,7 @@ def in_process(tenant: Tenant, placements: Sequence[str] = PLACEMENTS[:1]) -> di
     forget_snapshots()
     for each in asked[:20]:
         once(tenant, each)
-    with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(tenant.id), CapturedQueries() as queries:
         decide(asked[20])
     started = time.process_time()
     for each in asked[21:]:

@@ -19,7 +19,6 @@ from uuid import UUID
 import numpy as np
 import torch
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from numpy.typing import NDArray
 from uuid_utils.compat import uuid7
@@ -43,6 +42,7 @@ from tests.benchmarks.searches import ADJECTIVES, COLOURS, THINGS
 from tests.benchmarks.serve import serving
 from tests.conftest import make_client, make_tenant
 from tests.database import connected_as, vacuum
+from tests.queries import CapturedQueries
 
 SOURCES, MACROS, ROWS_AT_ONCE = 10_000, 2_000, 5_000
 CLIENTS = (1, 8)
@@ -102,7 +102,7 @@ def cpu_record(tenant: Tenant) -> dict[str, Any]:
             reply_to(conversation_id=conversation)
             spent.append(1000 * (time.process_time() - started))
     for conversation in write_messages(tenant, IN_PROCESS // 10):
-        with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+        with tenant_scope(tenant.id), CapturedQueries() as queries:
             reply_to(conversation_id=conversation)
         statements.append(len(queries))
     settled = spent[IN_PROCESS // 10 :]

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -36,6 +35,7 @@ from tests.apps.ads.world import BROWSER, make_campaign, make_live_flight, make_
 from tests.apps.recommendation.conftest import publish
 from tests.conftest import ApiClient
 from tests.database import connected_as
+from tests.queries import CapturedQueries
 
 SUBSCRIBERS: dict[str, Any] = {
     "key": "like-subscribers",
@@ -251,13 +251,13 @@ def test_a_decision_reads_audiences_once_and_only_where_a_flight_asks(shop: Tena
         campaign = make_campaign()
         make_live_flight(campaign)
         decide(ask("climber-3"))
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             decide(ask("climber-3"))
         assert not [each for each in queries.captured_queries if "audiencemember" in each["sql"]]
         for _ in range(3):
             make_live_flight(campaign, targeting={"include": {"audiences": ["like-subscribers"]}})
         decide(ask("climber-3"))
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             decide(ask("climber-3"))
         assert len([each for each in queries.captured_queries if "audiencemember" in each["sql"]]) == 1
 

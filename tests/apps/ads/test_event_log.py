@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -20,6 +18,7 @@ from behavior.subjects import Subject, read_subject
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT, click, make_live_flight, make_placement, see
+from tests.queries import CapturedQueries
 
 Place = Callable[..., Delivery]
 
@@ -91,7 +90,7 @@ def test_a_batch_costs_the_same_statements_whatever_its_size(place: Place) -> No
     def statements(count: int) -> int:
         for number in range(count):
             see(place(read_subject({"user_id": f"u{number}"}), has_consent=True).delivery_id)
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             log_deliveries()
         return len(queries)
 

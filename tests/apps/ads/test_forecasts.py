@@ -7,8 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -38,6 +36,7 @@ from tests.apps.ads.world import (
     see,
 )
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 REQUESTS = 40
 
@@ -214,7 +213,7 @@ def test_an_arm_is_foretold_its_own_readers(week: Tenant) -> None:
 def test_a_busy_hour_is_read_in_part_and_counts_in_full(week: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selectors, "OF_AN_HOUR", 10)
     until = timezone.now() + timedelta(minutes=1)
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         sampled = selectors.sample_requests(uuid4(), until)
     assert len(queries) == 1
     assert len(sampled) in (10, 20)  # the requests of this test lie in one hour, or in two

@@ -9,7 +9,6 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.ads.auctions.asking import Ask
@@ -34,6 +33,7 @@ from tests.apps.ads.tastes import views
 from tests.apps.ads.test_learning import deliver, train
 from tests.apps.ads.world import BROWSER, UNIT, make_campaign, make_live_flight, make_placement
 from tests.database import connected_as
+from tests.queries import CapturedQueries
 
 OF_EACH = 100
 DELIVERIES = 4_000
@@ -188,7 +188,7 @@ def test_without_a_model_that_reads_histories_none_is_read(scope: Tenant) -> Non
     selectors._lines.clear()
     make_placement()
     make_live_flight(bid_kind="cpc", bid_micros=UNIT, budget_micros=50 * UNIT)
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         assert shown("ada").lead is not None
     assert not [each for each in queries.captured_queries if "array_agg" in each["sql"]]
     assert Placement.objects.count() == 1

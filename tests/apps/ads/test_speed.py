@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +26,7 @@ from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import BROWSER, UNIT, make_campaign, make_live_flight, make_placement, see
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 KEYS = ("a", "b", "c")
@@ -56,7 +56,7 @@ def test_a_page_takes_as_many_statements_as_one_place(page: list[str]) -> None:
 
     counts = []
     for placements in (page[:1], page):
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             decide(ask(placements))
         counts.append(len(queries))
 

@@ -7,8 +7,6 @@ from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.recommendation.batches import chunks as batch_chunks
@@ -30,6 +28,7 @@ from tests.apps.recommendation.batch_work import ADDRESS, download, lists, look,
 from tests.apps.recommendation.conftest import catalogue
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 Post = Callable[..., None]
@@ -288,7 +287,7 @@ def test_the_queries_of_a_chunk_do_not_grow_with_its_subjects(
         for subjects in (2, 12):
             keys = [subject_key("user_id", f"u{number:02d}") for number in range(subjects)]
             make_lists(row, keys)
-            with CaptureQueriesContext(connection) as queries:
+            with CapturedQueries() as queries:
                 make_lists(row, keys)
             counts.append(len(queries))
     # Histories, bought items, vault; permitted items, titles.

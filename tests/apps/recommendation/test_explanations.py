@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from apps.recommendation.explanations.services import explain_decision
@@ -24,6 +22,7 @@ from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ITEMS
 from tests.conftest import ApiClient
 from tests.database import connected_as
+from tests.queries import CapturedQueries
 
 Recommend = Callable[..., dict[str, Any]]
 Post = Callable[..., None]
@@ -274,7 +273,7 @@ def test_explaining_asks_the_database_the_same_for_long_and_short_lists(
         answer = recommend("home", user_id="u1", count=count)
         with tenant_scope(shop.id):
             decision = get_decision(Decision.objects.get(decision_id=answer["decision_id"]).decision_id)
-            with CaptureQueriesContext(connection) as queries:
+            with CapturedQueries() as queries:
                 explain_decision(decision)
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 7

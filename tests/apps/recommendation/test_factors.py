@@ -6,8 +6,6 @@ from math import prod
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import Item
@@ -17,6 +15,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ITEMS, catalogue, ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
@@ -180,7 +179,7 @@ def test_refusals_and_tuning_cost_no_more_queries_than_they_must(
 
     def queries_of(asked: dict[str, Any]) -> int:
         api.post("recommendations", asked)
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             assert api.post("recommendations", asked).status_code == 200
         return sum(not each["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")) for each in queries)
 

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from behavior import logins
 from serving.models import ModelVersion
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
@@ -94,7 +93,7 @@ def test_a_list_costs_as_many_queries_for_a_person_with_many_keys(
     def queries(**subject: str) -> int:
         request = {"scenario": "home", "subject": subject, "count": 3}
         api.post("recommendations", request)
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             assert api.post("recommendations", request).status_code == 200
         return sum("behavior_" in query["sql"] for query in captured.captured_queries)
 

@@ -5,8 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from decisions.models import Decision
 from decisions.selectors import get_decision
@@ -15,6 +13,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 WALKER = {"user_id": "walker"}
@@ -122,7 +121,7 @@ def test_the_subject_is_read_once_for_all_slots(live_model: ModelVersion, post_e
     slots = [{"scenario": "home", "count": 2}, {"scenario": "session", "count": 2}, {"scenario": "home", "count": 2}]
     ask(api, *slots)
 
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         ask(api, *slots)
 
     reads = [query["sql"] for query in queries if "behavior_person(" in query["sql"]]

@@ -5,8 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
@@ -19,6 +17,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ITEMS, ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
@@ -120,7 +119,7 @@ def test_a_page_costs_one_query_more(live_model: ModelVersion, post_events: Post
     first = api.post("recommendations", request).json()
     second = api.post("recommendations", request | {"cursor": first["next_cursor"]}).json()
 
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         third = api.post("recommendations", request | {"cursor": second["next_cursor"]})
 
     assert third.status_code == 200

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.recommendation.lists import habits
 from apps.recommendation.lists.habits import LARGEST_BASKET, LEAST_TOGETHER, SHRINKAGE, refresh_purchase_habits
@@ -23,6 +21,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.database import connected_as
 from tests.processes import Process
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 START = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -122,7 +121,7 @@ def test_a_refresh_without_new_purchases_reads_little_and_changes_nothing(scope:
     before = pairs(Within.BASKET)
     store(buy("u", 1, "a", type="view"))
 
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         refresh_purchase_habits()
 
     assert pairs(Within.BASKET) == before != {}

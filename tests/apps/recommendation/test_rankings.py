@@ -6,8 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.recommendation import selectors
 from behavior.popularity import refresh_item_popularity
@@ -19,6 +17,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Rank = Callable[..., dict[str, Any]]
@@ -188,7 +187,7 @@ def test_without_consent_the_subjects_events_are_not_used(
 
 
 def count_queries(api: ApiClient, request: dict[str, Any]) -> int:
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         assert api.post("rankings", request).status_code == 200
     return sum(
         not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")) for query in queries.captured_queries

@@ -5,8 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from behavior.popularity import refresh_item_popularity
 from behavior.services import store_events
@@ -16,6 +14,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ITEMS, ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
@@ -266,7 +265,7 @@ def test_a_list_costs_few_queries(live_model: ModelVersion, post_events: Post, a
     request = {"scenario": "home", "subject": {"user_id": "walker"}, "count": 3}
     api.post("recommendations", request)
 
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         assert api.post("recommendations", request).status_code == 200
 
     # Scope and key; events, bought items; permitted items, titles of the reasons; the decision.

@@ -7,8 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.recommendation.rules.book import BOOK_SECONDS
@@ -21,6 +19,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 Recommend = Callable[..., dict[str, Any]]
@@ -278,7 +277,7 @@ def test_rules_cost_one_query_a_second_and_none_between(
     api.post("recommendations", request)
 
     def queries_about_rules() -> int:
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             assert api.post("recommendations", request).status_code == 200
         return sum("recommendation_rule" in query["sql"] for query in queries)
 

@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from catalog.services import upsert_items
 from decisions.selectors import get_decision
@@ -21,6 +19,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 PostEvents = Callable[..., None]
 Search = Callable[..., dict[str, Any]]
@@ -168,7 +167,7 @@ def test_a_search_by_the_re_ranker_costs_the_same_queries_however_much_it_finds(
     search("tent", user_id="walker")
     counts = []
     for query in ("axe", "lamp"):
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             assert search(query, user_id="walker", count=60)["items"]
         counts.append(len(captured))
     assert counts[0] == counts[1] <= 18

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.recommendation.services import create_default_scenarios
 from catalog.services import patch_item, upsert_items
@@ -18,6 +16,7 @@ from tests.apps.recommendation.conftest import ids
 from tests.conftest import ApiClient
 from tests.database import connected_as
 from tests.platform.console.furnishing import logged_in, make_operator
+from tests.queries import CapturedQueries
 
 PostEvents = Callable[..., None]
 Search = Callable[..., dict[str, Any]]
@@ -222,9 +221,7 @@ def test_a_search_costs_the_same_queries_however_much_it_finds(search: Search, p
 
     counts = []
     for count in (1, 6):
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        with CapturedQueries() as captured:
             search("tent boot" if count == 6 else "tent", user_id="u1", count=count, params={"meaning": 0})
         counts.append(len(captured))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.recommendation.lists.settings import ScenarioSettings
 from apps.recommendation.selectors import scenarios
@@ -24,6 +23,7 @@ from serving.models import ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 Post = Callable[..., None]
 # Rows of the log as an import would leave them, without its parsing: 200,000 take seconds and not minutes.
@@ -185,7 +185,7 @@ def test_a_big_log_costs_one_bounded_query_a_minute(shop: Tenant, api: ApiClient
     started = time.perf_counter()
     _, requirements = check(api)
     seconds = time.perf_counter() - started
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         check(api)
         check(api, "email")
 

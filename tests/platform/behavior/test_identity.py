@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
@@ -32,6 +31,7 @@ from behavior.subjects import read_subject
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
+from tests.queries import CapturedQueries
 
 LOGIN, MERGE = IdentityLink.Kind.LOGIN, IdentityLink.Kind.MERGE
 Does = Callable[..., None]
@@ -92,7 +92,7 @@ def test_a_login_is_written_once_however_many_events_carry_both_ids(scope: Tenan
 def test_logins_of_a_whole_batch_cost_three_queries_and_known_ones_a_single_one(scope: Tenant, view: Any) -> None:
     def ledger_queries(count: int) -> int:
         events = [view(subject={"user_id": f"u{n}", "anonymous_id": f"a{n}"}) for n in range(count)]
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             store_events(events=events, source="test")
         return sum(
             "identitylink" in query["sql"] or f"lock({logins.LINK_LOCK}," in query["sql"]
@@ -116,7 +116,7 @@ def test_a_request_with_both_ids_is_a_login(scope: Tenant, does: Does) -> None:
     does("tent", anonymous_id="phone")
     subject = read_subject({"user_id": "ada", "anonymous_id": "phone"})
     record_login(subject)
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         record_login(subject)
 
     assert len(queries) == 0

@@ -2,14 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-
 from behavior.popularity import refresh_item_popularity
 from behavior.selectors import popular_items, recent_events
 from behavior.services import store_events
 from behavior.subjects import read_subject
 from tenancy.scope import tenant_scope
+from tests.queries import CapturedQueries
 
 
 def at(hours_ago: float) -> str:
@@ -28,7 +26,7 @@ def test_the_last_events_of_a_visitor_who_logged_in_come_oldest_first(scope, vie
         source="test",
     )
     keys = read_subject(user).keys
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         found = recent_events(keys)
     assert len(queries) == 1
     assert [(event.item_id, event.value, event.personalisation_consent) for event in found] == [

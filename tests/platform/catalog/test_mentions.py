@@ -1,13 +1,12 @@
 """Which items a text speaks of."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from catalog.mentions import find_mentions
 from catalog.services import upsert_items
 from catalog.text_index import index_items
 from tenancy.models import Tenant
+from tests.queries import CapturedQueries
 
 ITEMS = [
     {"id": "SKU-77", "title": "Acme Trail Running Shoe"},
@@ -53,7 +52,7 @@ def test_an_item_is_found_late_in_a_long_text(catalogue: Tenant) -> None:
 
 
 def test_many_texts_take_two_queries(catalogue: Tenant) -> None:
-    with CaptureQueriesContext(connection) as captured:
+    with CapturedQueries() as captured:
         found = find_mentions(["the lamp", "SKU-77", "nothing here"] * 10)
     assert len(captured) == 2
     assert [len(each) for each in found] == [1, 1, 0] * 10

@@ -9,7 +9,6 @@ from axes.utils import reset
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from config.proxies import parse_networks
 from console import dashboard, middleware
@@ -17,6 +16,7 @@ from console.site import site
 from tenancy.models import Role, Tenant
 from tests.database import connected_as
 from tests.platform.console.furnishing import PASSWORD, Furnished, logged_in, make_operator
+from tests.queries import CapturedQueries
 
 
 def test_an_operator_logs_in_and_out(tenant: Tenant) -> None:
@@ -130,7 +130,7 @@ def test_lists_do_not_ask_more_of_the_database_for_more_rows(
     client.get("/console/")
 
     def asked(address: str) -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             assert client.get(address).status_code == 200
         return len(captured)
 

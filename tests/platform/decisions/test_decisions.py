@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import InternalError, ProgrammingError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -16,6 +15,7 @@ from decisions.selectors import decision_with_outcomes, get_decision
 from decisions.services import define_scenario, record_decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tests.queries import CapturedQueries
 
 SERVED = [
     {"id": "tent", "rank": 1, "score": 0.6, "propensity": 0.8, "reasons": [{"event": 0}], "rules": []},
@@ -38,9 +38,7 @@ def record(**changes: object) -> Decision:
 
 
 def test_decision_is_one_insert_and_reads_back_as_it_was(scope: Tenant) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CapturedQueries() as queries:
         recorded = record(degraded="rules", model_version=uuid4())
     assert [query["sql"].split()[0] for query in queries] == ["INSERT"]
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from decisions.counting import refresh_kpi
 from decisions.services import define_scenario
@@ -13,6 +11,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
 from tests.platform.decisions.test_kpi import follow, give_list
+from tests.queries import CapturedQueries
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def test_the_kpi_of_the_last_week(sold: Tenant, api: ApiClient) -> None:
 
 def test_more_days_ask_no_more_of_the_database(sold: Tenant, api: ApiClient) -> None:
     def queries(path: str) -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             assert api.get(path).status_code == 200
         return len(captured)
 

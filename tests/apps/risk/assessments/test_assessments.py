@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.risk.assessments.services import assess
@@ -18,6 +16,7 @@ from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 PAYMENT = {
     "transaction_id": "t-1",
@@ -242,7 +241,7 @@ def test_the_number_of_statements_does_not_grow(scope: Tenant, count: int) -> No
     assess(warm)
     own = [{"transaction_id": f"n-{n}", "subject": {"user_id": f"u-{n}"}, "device": f"d-{n}"} for n in range(count)]
     asked = [read_transaction(PAYMENT | each | {"card": f"c-{each['device']}"}, now=timezone.now()) for each in own]
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         assess(asked)
     # And the rules, once a second; none of them raises an alert.
     assert len(queries) <= 4, [query["sql"][:90] for query in queries]

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 
 def transaction(number: int, **changes: Any) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def test_a_batch_asks_the_lists_once(api: ApiClient) -> None:
 
     def statements(first: int, count: int) -> int:
         batch = [transaction(first + number, country="FR") for number in range(count)]
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             answer = api.post("risk/assessments/batch", {"transactions": batch})
         assert answer.status_code == 200, answer.content
         assert all(each["assessment"]["rules"] for each in answer.json()["results"])

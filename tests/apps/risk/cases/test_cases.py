@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from apps.risk.transactions.models import Label, Transaction
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 
 def transaction(number: int, **changes: Any) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_bad_changes_are_told_with_the_cure(api: ApiClient) -> None:
 def test_alerts_are_raised_in_as_many_statements_for_many(api: ApiClient, watching: None) -> None:
     def statements(first: int, count: int) -> int:
         batch = [transaction(first + n, amount=900.0, subject={"user_id": f"u-{first + n}"}) for n in range(count)]
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             assert api.post("risk/assessments/batch", {"transactions": batch}).status_code == 200
         return len(queries)
 

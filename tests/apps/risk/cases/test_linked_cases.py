@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.risk.assessments.settings import change_settings
 from apps.risk.cases.merging import linked_cases
@@ -15,6 +14,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.risk.cases.test_cases import transaction, watching
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 __all__ = ["watching"]
 pytestmark = pytest.mark.usefixtures("watching")
@@ -58,7 +58,7 @@ def test_cases_that_share_things_are_linked_and_a_hub_links_nobody(api: ApiClien
 def test_links_take_as_many_statements_for_many(api: ApiClient, tenant: Tenant) -> None:
     for number in range(12):
         pay(api, number, f"u-{number}", device="d1", card="c1")
-    with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(tenant.id), CapturedQueries() as queries:
         assert len(linked_cases(Case.objects.get(number=1))) == 11
     # The case itself, its transactions, cards, devices, counterparties, settings, cases.
     assert len(queries) <= 7

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -18,6 +17,7 @@ from apps.risk.cases.services import add_note, change_many, move
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 
@@ -43,7 +43,7 @@ def case_of(subject: str) -> Case:
 @pytest.mark.parametrize("count", [1, 40])
 def test_alerts_take_one_statement_and_one_that_asks_for_webhooks(scope: Tenant, count: int) -> None:
     alerts = [alert(f"t-{n}", f"subject-{n}") for n in range(count)]
-    with CaptureQueriesContext(connection) as queries:
+    with CapturedQueries() as queries:
         raise_alerts(alerts)
     assert len(queries) == 2, [query["sql"][:90] for query in queries]
     assert Alert.objects.count() == Case.objects.count() == count

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-
 from apps.risk.links.picture import HEIGHT, WIDTH, picture_of
 from apps.risk.links.selectors import Links, Node, links_of, sharing_subjects
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 
 def pay(api: ApiClient, number: int, user: str, **things: Any) -> None:
@@ -70,7 +68,7 @@ def test_links_cost_at_most_five_queries_and_are_bounded(api: ApiClient, tenant:
         for number in range(60)
     ]
     assert api.post("risk/assessments/batch", {"transactions": batch}).status_code == 200
-    with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(tenant.id), CapturedQueries() as queries:
         links = links_of(subject_key("user_id", "u-0"), most_subjects=100)
     # And the tenant's secret.
     assert len(queries) <= 6

@@ -8,8 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.risk.assessments.settings import change_settings
 from apps.risk.monitoring.drift import drift_of
@@ -22,6 +20,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.risk.monitoring.rows import Row, give, id_at
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 DAY = timedelta(days=1)
 
@@ -186,7 +185,7 @@ def test_a_version_that_was_just_promoted_has_not_drifted(scope: Tenant, now: da
 
 def test_more_rows_and_days_ask_no_more_of_the_database(api: ApiClient, rows: list[Row], tenant: Tenant) -> None:
     def queries(path: str) -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             assert api.get(path).status_code == 200
         return len(captured)
 

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from apps.risk.notifications.models import Digest
 from apps.risk.notifications.outbox import EVENTS
@@ -18,6 +16,7 @@ from tenancy.secrets import decrypt
 from tests.apps.risk.notifications.test_webhooks import raise_some
 from tests.database import connected_as
 from tests.platform.console.furnishing import logged_in, make_operator
+from tests.queries import CapturedQueries
 from webhooks.models import Webhook, WebhookDelivery
 from webhooks.services import create_webhook
 
@@ -162,7 +161,7 @@ def test_the_pages_cost_the_same_for_few_and_for_many(tenant: Tenant, console: C
         counts = []
         for address in addresses:
             get(client, address)
-            with connected_as("console"), CaptureQueriesContext(connection) as captured:
+            with connected_as("console"), CapturedQueries() as captured:
                 client.get(address)
             counts.append(len(captured))
         return counts

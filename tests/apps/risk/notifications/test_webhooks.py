@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -21,6 +19,7 @@ from tenancy.scope import tenant_scope
 from tenancy.secrets import public_subject_id, subject_key
 from tests.platform.webhooks.receivers import Receiver, http_receiver
 from tests.platform.webhooks.sending import hook, send
+from tests.queries import CapturedQueries
 
 ALL = list(EVENTS)
 
@@ -161,7 +160,7 @@ def test_telling_of_many_takes_as_many_statements_as_of_one(tenant: Tenant, rece
     hook(tenant, receiver.url, ALL)
 
     def statements(*transaction_ids: str) -> int:
-        with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+        with tenant_scope(tenant.id), CapturedQueries() as queries:
             raise_some(*transaction_ids)
         return len(queries)
 

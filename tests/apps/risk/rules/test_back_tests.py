@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -28,6 +26,7 @@ from tenancy.secrets import subject_key
 from tenancy.tasks import TENANT_HEADER
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -160,7 +159,7 @@ def test_a_dry_run_reads_no_more_than_an_assessment(
     monkeypatch.setattr(back_test_history, "MOST_TRANSACTIONS", 1)
     with tenant_scope(history.id):
         stored = Transaction.objects.get(transaction_id="t-39")
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             facts = facts_of_stored(stored)
     assert len(queries) == 1
     # The customer pays twice on seven days; of the last day the other one is made at the same moment.

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -19,6 +18,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 LARGE = {"name": "Large at night", "expression": "amount > 500 and hour < 5", "action": "review"}
 FACTS = {"amount": 620.0, "hour": 3.5, "country": "DE", "properties": {}}
@@ -89,14 +89,14 @@ def test_another_process_judges_by_a_change_after_a_second(tenant: Tenant, api: 
 def test_judging_takes_one_statement_a_second_and_one_where_there_are_lists(tenant: Tenant, api: ApiClient) -> None:
     make(api, then="publish")
     evaluation._book.clear()
-    with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(tenant.id), CapturedQueries() as queries:
         judge([FACTS])
         judge([FACTS, FACTS | {"amount": 1.0}])
     assert len(queries) == 1
     listed = api.post("risk/lists", {"name": "far", "kind": "watch", "field": "country"}).json()
     api.post(f"risk/lists/{listed['id']}/entries", {"entries": [{"value": "DE"}]})
     evaluation._book.clear()
-    with tenant_scope(tenant.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(tenant.id), CapturedQueries() as queries:
         (judgement,) = judge([FACTS])
         assert [hit.key for hit in judgement.hits] == ["list:far", "large-at-night"]
         assert [len(each.hits) for each in judge([FACTS, FACTS | {"country": "FR"}])] == [2, 1]

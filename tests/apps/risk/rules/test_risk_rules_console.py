@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from apps.risk.lists.models import ListChange
@@ -22,6 +20,7 @@ from tenancy.secrets import subject_key
 from tenancy.tasks import TENANT_HEADER
 from tests.database import connected_as
 from tests.platform.console.furnishing import logged_in, make_operator
+from tests.queries import CapturedQueries
 
 RULES, LISTS = "/console/risk/riskrule/", "/console/risk/entitylist/"
 FORM = {
@@ -293,7 +292,7 @@ def test_the_lists_cost_the_same_statements_however_long(
 
     def statements(address: str) -> int:
         get(client, address)
-        with CaptureQueriesContext(connection) as queries:
+        with CapturedQueries() as queries:
             get(client, address)
         return len(queries)
 

@@ -11,8 +11,6 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 from django.conf import settings as process_settings
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -36,6 +34,7 @@ from tenancy.models import Tenant
 from tenancy.scope import current_tenant_id, tenant_scope
 from tests.apps.service.conftest import Desk
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 QUICK = {"candidates": 8, "epochs": 4, "least_steps": 1, "batch_pairs": 64, "pretrained": False, "refit": False}
 
@@ -163,7 +162,7 @@ def test_shares_hold_and_no_conversation_costs_a_query(
     begin(api, versions[1], share=0.2)
     with tenant_scope(tenant.id):
         exposure_of(uuid4())
-        with CaptureQueriesContext(connection) as asked:
+        with CapturedQueries() as asked:
             arms = Counter(str(exposure_of(uuid4()).arm) for _ in range(2_000))  # type: ignore[union-attr]
         assert exposure_of(None) is None
     assert len(asked) <= 2
@@ -254,7 +253,7 @@ def test_the_report_tells_the_better_arm_from_chance(
         better = [("accepted", 0.0)] * 50 + [("edited", 0.1)] * 5 + [("rejected", 0.0)] * 5
         fill_arm(experiment, "control", worse, rating=3, handed_off=30)
         fill_arm(experiment, "challenger", better, rating=4, handed_off=27)
-        with CaptureQueriesContext(connection) as asked:
+        with CapturedQueries() as asked:
             control, challenger = experiment_report(experiment)
     assert len(asked) == 1
     acceptance = challenger["measures"]["acceptance"]

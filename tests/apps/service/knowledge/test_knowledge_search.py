@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from apps.service.tasks import encode_knowledge_of_tenant
 from serving import text_vectors
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tests.queries import CapturedQueries
 
 RETURNS = (
     "# Returns\n\nYou can return an item within 30 days. Refunds take five days.\n\n# Exchanges\n\nSizes are exchanged."
@@ -229,7 +229,7 @@ def test_what_ranks_behind_the_many_parts_of_one_article_is_read_when_it_is_need
     make("Refunds", "\n\n".join(f"# Refunds {number}\n\n{part}" for number in range(20)))
     make("Gift cards", "A gift card takes a day longer. Ask the shop for its refund.")
 
-    with CaptureQueriesContext(connection) as asked:
+    with CapturedQueries() as asked:
         titles = found("refund", count=3, stages=["full_text"])
 
     assert titles == ["Refunds", "Refunds", "Gift cards"]
@@ -258,9 +258,7 @@ def test_a_search_asks_the_database_for_each_stage_once(settings: Any) -> None:
     # Which models are live is asked once in a second, whatever is searched for.
     may_cross_encode()
 
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+    with CapturedQueries() as asked:
         search("How do I get a refund?", count=20)
 
     # What is usual, words, meaning and vectors where the encoder is loaded, and the passages.

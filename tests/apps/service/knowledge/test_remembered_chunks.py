@@ -9,8 +9,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +28,7 @@ from serving import text_vectors
 from serving.text_vectors import encoder_setting
 from tenancy.models import Tenant
 from tenancy.scope import current_tenant_id, tenant_scope
+from tests.queries import CapturedQueries
 
 ARTICLES = {
     "Returns": "You can return an item within thirty days.",
@@ -141,7 +141,7 @@ def test_words_match_in_memory_as_in_the_database(
 def test_a_word_is_asked_for_once(scope: Tenant) -> None:
     words = ["returning", "the", "4711", f"w{uuid7().hex}"]
     first = lexemes(words)
-    with CaptureQueriesContext(connection) as asked:
+    with CapturedQueries() as asked:
         assert lexemes(words) == first
     assert first == ["return", "4711", words[3]]
     assert len(asked) == 0
@@ -161,7 +161,7 @@ def test_a_change_that_is_taken_back_is_never_told(tenant: Tenant) -> None:
 
 def test_what_memory_holds_costs_no_query(library: Tenant) -> None:
     by_meaning("return")
-    with CaptureQueriesContext(connection) as asked:
+    with CapturedQueries() as asked:
         chunks_in_memory()
     assert len(asked) == 0
 
@@ -171,7 +171,7 @@ def test_a_change_is_followed_and_what_stayed_is_not_read_again(library: Tenant)
     assert before is not None
     returns = make("Umbrellas", "Umbrellas keep the rain off.")
     encode()
-    with CaptureQueriesContext(connection) as asked:
+    with CapturedQueries() as asked:
         after = chunks_in_memory()
     assert after is not None
     assert len(after.chunk_ids) == len(before.chunk_ids) + 1

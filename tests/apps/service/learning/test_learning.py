@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.service.demonstrations.history import publish_macros
@@ -31,6 +29,7 @@ from tests.apps.service.conftest import Desk
 from tests.apps.service.learning.simulated_desk import QUICK, fill_desk
 from tests.conftest import ApiClient
 from tests.processes import Process
+from tests.queries import CapturedQueries
 from tests.waiting import until
 
 TRAINING_SECONDS = 480.0
@@ -109,7 +108,7 @@ def test_past_replies_can_be_switched_off(
         assert not Source.objects.filter(kind="reply").exists()
 
 
-def statements(captured: CaptureQueriesContext) -> int:
+def statements(captured: CapturedQueries) -> int:
     """How many were sent, but for the settings', which a process reads anew each second."""
     return sum("decisions_scenario" not in query["sql"] for query in captured.captured_queries)
 
@@ -118,10 +117,10 @@ def test_learning_costs_the_same_for_many_replies(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
         macros = publish_macros("test")
         fill_desk(5, macros=macros)
-        with CaptureQueriesContext(connection) as few:
+        with CapturedQueries() as few:
             assert learn_lately() == 5
         fill_desk(60, seed=2, macros=macros)
-        with CaptureQueriesContext(connection) as many:
+        with CapturedQueries() as many:
             assert learn_lately() == 60
     assert statements(many) == statements(few)
 

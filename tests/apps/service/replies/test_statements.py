@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.service.conversations.models import Conversation, Message
 from apps.service.conversations.services import add_message, open_conversation
@@ -17,6 +15,7 @@ from apps.service.replies.statements import lock_waiting
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.service.conftest import CUSTOMER
+from tests.queries import CapturedQueries
 
 
 def written(tenant: Tenant, *texts: str) -> Conversation:
@@ -33,7 +32,7 @@ def test_a_draft_takes_five_statements(tenant: Tenant, shop: dict[str, Source], 
     conversations = [written(tenant, f"Where is my order? I wait for it since {day} days.") for day in (2, 3)]
 
     for conversation in conversations:
-        with tenant_scope(tenant.id), CaptureQueriesContext(connection) as asked:
+        with tenant_scope(tenant.id), CapturedQueries() as asked:
             outcome = reply_to(conversation_id=conversation.id)
 
     assert outcome.reply.backend == "selection"

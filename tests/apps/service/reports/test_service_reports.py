@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -22,6 +21,7 @@ from decisions.kpi import Period
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 DAYS = 12
 COSTS = {"minutes_per_answer": 4.0, "cost_agent_minute": 0.75, "cost_per_1000_tokens": 0.2, "currency": "USD"}
@@ -213,7 +213,7 @@ def test_cuts_by_week(desk: Tenant, api: ApiClient, by: str, column: str) -> Non
 
 def test_a_report_is_one_query_however_much_there_is(desk: Tenant) -> None:
     today = timezone.now().astimezone(UTC).date()
-    with tenant_scope(desk.id), CaptureQueriesContext(connection) as queries:
+    with tenant_scope(desk.id), CapturedQueries() as queries:
         report(Period(today - timedelta(days=DAYS), today), by="intent")
     assert len(queries) == 1
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.service.models import Intent, IntentExample
 from apps.service.understanding.services import create_intent
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 
 def make(api: ApiClient, name: str = "refund", **values: object) -> dict:
@@ -138,7 +137,7 @@ def test_adding_many_takes_as_many_queries_as_adding_few(api: ApiClient) -> None
     make(api)
 
     def queries(count: int, word: str) -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             add(api, *((f"{word} {number}", "refund") for number in range(count)))
         return len(captured)
 

@@ -5,8 +5,6 @@ from datetime import date
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.service.understanding.examples import NewExample
 from apps.service.understanding.selectors import understand, understand_all
@@ -16,6 +14,7 @@ from catalog.text_index import index_items
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.conftest import ApiClient
+from tests.queries import CapturedQueries
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_ten_thousand_characters_of_markup_are_handled(bank: Tenant) -> None:
 
 def test_many_messages_take_as_many_queries_as_two(bank: Tenant) -> None:
     def queries(count: int) -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with CapturedQueries() as captured:
             understand_all([f"i lost card {number} of order ORD-{number}77" for number in range(count)])
         return len(captured)
 
