@@ -13,8 +13,8 @@ PORTS := --port $(PORT) --console-port $(CONSOLE_PORT)
 DEMO_LOG := $(HOME_FOLDER)/demo.log
 # Where this is set every process compiles the whole project again, a second of its start.
 export PYTHONDONTWRITEBYTECODE :=
-# One more than there are cores, since many tests wait for a worker or a browser.
-TEST_PROCESSES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
+# Two more than there are cores, since many tests wait for a worker or a browser.
+TEST_PROCESSES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 3 : 4)))
 # Compiled when they are first used; all else at once by all cores, which pip would do on one.
 SELDOM := /tests?/|/transformers/models/
 

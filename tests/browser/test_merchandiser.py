@@ -57,7 +57,7 @@ def past(tenant: Tenant, world: World) -> list[dict[str, Any]]:
 
 
 def somebody_who_saw(items: Collection[str], past: Sequence[dict[str, Any]]) -> str:
-    """A user who viewed one of the items, bought nothing, and agreed to personalisation."""
+    """A user who viewed one of the items, bought none of them, and agreed to personalisation."""
     by_user: dict[str, list[dict[str, Any]]] = {}
     for event in past:
         if user_id := (event.get("subject") or {}).get("user_id"):
@@ -65,8 +65,9 @@ def somebody_who_saw(items: Collection[str], past: Sequence[dict[str, Any]]) -> 
     return next(
         user_id
         for user_id, events in by_user.items()
-        if all(event["type"] != "purchase" and event["consent"]["personalisation"] for event in events)
-        and any(event["type"] == "view" and event.get("item_id") in items for event in events)
+        if all(event["consent"]["personalisation"] for event in events)
+        and "view" in (done := {event["type"] for event in events if event.get("item_id") in items})
+        and "purchase" not in done
     )
 
 
