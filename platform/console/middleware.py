@@ -63,4 +63,6 @@ def _open_paths() -> set[str]:
 
 
 def _chosen(memberships: list[Membership], tenant_id: object) -> Membership:
-    return next((one for one in memberships if one.tenant_id == tenant_id), memberships[0])
+    """The one of the session, or where none was chosen yet the oldest."""
+    oldest = min(memberships, key=lambda one: one.pk)
+    return next((one for one in memberships if one.tenant_id == tenant_id), oldest)
