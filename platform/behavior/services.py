@@ -9,6 +9,8 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,9 +22,8 @@ from behavior.storing import open_log, prepare, store_prepared
 from behavior.subjects import Keyring
 from tenancy.secrets import subject_secret
 
-# What lies in quarantine holds raw ids: so long after it was resolved, or after it came, it is deleted.
-RESOLVED_KEPT, OPEN_KEPT = timedelta(days=30), timedelta(days=90)
 EXPIRED_AT_ONCE = 5_000
+EXPIRES_SINCE = {"app": "behavior", "name": "0006_quarantine_expires"}
 RESULTS = ("ok", "duplicate", "quarantined", "rejected", "retry")
 CONFLICT: Reason = {
     "field": "message_id",
@@ -148,17 +149,23 @@ def _fixed(raw: str, fixes: Mapping[str, Any]) -> Any:
 
 
 def discard(*, quarantine_ids: Sequence[UUID], actor: str = "") -> int:
-    """Give up on quarantined events; they stay readable for RESOLVED_KEPT. Returns how many were open."""
+    """Give up on quarantined events; they stay readable for QUARANTINE_RESOLVED_DAYS. Returns how many were open."""
     return Quarantine.objects.filter(id__in=quarantine_ids, status=Quarantine.Status.OPEN).update(
         status=Quarantine.Status.DISCARDED, resolved_at=timezone.now(), resolved_by=actor
     )
 
 
 def expire_quarantine() -> int:
-    """Delete a slice of what was resolved RESOLVED_KEPT ago or came OPEN_KEPT ago, since it holds raw ids; returns how
-    many events these were."""
+    """Delete a slice of what was resolved QUARANTINE_RESOLVED_DAYS ago or came QUARANTINE_OPEN_DAYS ago, since it holds
+    raw ids; returns how many events these were.
+
+    What was open before anything expired has QUARANTINE_OPEN_DAYS from then on.
+    """
     now = timezone.now()
-    resolved = Q(resolved_at__lt=now - RESOLVED_KEPT) & ~Q(status=Quarantine.Status.OPEN)
-    forgotten = Q(status=Quarantine.Status.OPEN, received_at__lt=now - OPEN_KEPT)
-    ids = list(Quarantine.objects.filter(resolved | forgotten).values_list("id", flat=True)[:EXPIRED_AT_ONCE])
+    resolved_before = now - timedelta(days=settings.QUARANTINE_RESOLVED_DAYS)
+    came_before = now - timedelta(days=settings.QUARANTINE_OPEN_DAYS)
+    expired = Q(resolved_at__lt=resolved_before) & ~Q(status=Quarantine.Status.OPEN)
+    if MigrationRecorder.Migration.objects.filter(**EXPIRES_SINCE, applied__lt=came_before).exists():
+        expired |= Q(status=Quarantine.Status.OPEN, received_at__lt=came_before)
+    ids = list(Quarantine.objects.filter(expired).values_list("id", flat=True)[:EXPIRED_AT_ONCE])
     return Quarantine.objects.filter(id__in=ids).delete()[0]

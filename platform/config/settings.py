@@ -263,6 +263,12 @@ INBOUND_PAUSE = float(env("INBOUND_PAUSE", "4"))
 # Pixels and clicks of ads of one address, or one network of IPv6; behind a proxy see TRUSTED_PROXIES.
 AD_EVENTS_PER_MINUTE = int(env("AD_EVENTS_PER_MINUTE", "6000"))
 
+# Quarantine ----------------------------------------------------------------------------------------------------------
+# Days after which an event that could not be stored is deleted, since it holds raw ids: once it was mended or given up,
+# and while it waits for that.
+QUARANTINE_RESOLVED_DAYS = int(env("QUARANTINE_RESOLVED_DAYS", "30"))
+QUARANTINE_OPEN_DAYS = int(env("QUARANTINE_OPEN_DAYS", "90"))
+
 # Queues --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = ADDRESSES["CELERY_BROKER_URL"]
 CELERY_TASK_DEFAULT_QUEUE = "default"

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.migrations.recorder import MigrationRecorder
+
 from behavior.models import Event, Quarantine, SubjectIdentity
-from behavior.services import OPEN_KEPT, RESOLVED_KEPT, discard, expire_quarantine, replay, store_events
+from behavior.services import EXPIRES_SINCE, discard, expire_quarantine, replay, store_events
 from tenancy.models import Role
 from tenancy.scope import set_local, tenant_scope
 from tenancy.services import add_member
@@ -84,7 +86,14 @@ def test_an_operator_replays_from_the_console_process(tenant, view) -> None:
         assert SubjectIdentity.objects.count() == 1
 
 
-def test_quarantine_holds_raw_ids_for_a_while_only(scope, view) -> None:
+def expires_since(since: datetime) -> None:
+    """As on an installation that was upgraded then to a suite that deletes what lies in quarantine."""
+    with connected_as("owner"):
+        MigrationRecorder.Migration.objects.filter(**EXPIRES_SINCE).update(applied=since)
+
+
+def test_quarantine_holds_raw_ids_for_a_while_only(scope, view, settings) -> None:
+    settings.QUARANTINE_RESOLVED_DAYS, settings.QUARANTINE_OPEN_DAYS = 10, 20
     store_events(
         events=[view(message_id=each, value="lots") for each in ("discarded", "mended", "open")], source="test"
     )
@@ -92,6 +101,7 @@ def test_quarantine_holds_raw_ids_for_a_while_only(scope, view) -> None:
     discard(quarantine_ids=[ids["discarded"]])
     replay(quarantine_ids=[ids["mended"]], fixes={"value": 1})
     now = datetime.now(UTC)
+    expires_since(now - timedelta(days=365))
 
     def left(*, received: timedelta, resolved: timedelta) -> list[str]:
         Quarantine.objects.update(received_at=now - received)
@@ -99,7 +109,20 @@ def test_quarantine_holds_raw_ids_for_a_while_only(scope, view) -> None:
         expire_quarantine()
         return sorted(Quarantine.objects.values_list("message_id", flat=True))
 
-    day = timedelta(days=1)
-    assert left(received=OPEN_KEPT - day, resolved=RESOLVED_KEPT - day) == ["discarded", "mended", "open"]
-    assert left(received=OPEN_KEPT - day, resolved=RESOLVED_KEPT + day) == ["open"]
-    assert left(received=OPEN_KEPT + day, resolved=day) == []
+    assert left(received=timedelta(days=19), resolved=timedelta(days=9)) == ["discarded", "mended", "open"]
+    assert left(received=timedelta(days=19), resolved=timedelta(days=11)) == ["open"]
+    assert left(received=timedelta(days=21), resolved=timedelta(days=1)) == []
+
+
+def test_what_was_open_before_quarantine_expired_stays_as_long_after_the_upgrade_as_if_it_had_come_then(
+    scope, view
+) -> None:
+    store_events(events=[view(value="lots")], source="test")
+    now = datetime.now(UTC)
+    Quarantine.objects.update(received_at=now - timedelta(days=700))
+    expires_since(now - timedelta(days=89))
+    assert expire_quarantine() == 0
+    assert len(open_ids()) == 1
+    expires_since(now - timedelta(days=91))
+    assert expire_quarantine() == 1
+    assert open_ids() == []
