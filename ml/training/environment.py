@@ -19,7 +19,7 @@ def seeded(seed: int, threads: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
     with memory_kept(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        torch.set_num_threads(threads or int(os.environ.get("ML_THREADS", 0)) or before)
+        torch.set_num_threads(threads or int(os.environ.get("ML_THREADS") or 0) or before)
         try:
             yield
         finally:

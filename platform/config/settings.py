@@ -13,17 +13,20 @@ from config.proxies import parse_networks
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = embedded.default_home()
-PROCESS = os.environ.get("SEQUITUR_PROCESS", "app")
-if PROCESS not in {"app", "console", "owner"}:
-    raise ValueError(f"SEQUITUR_PROCESS is '{PROCESS}'; use app, console or owner")
 
 
 def env(name: str, default: str = "") -> str:
-    return os.environ.get(name, default)
+    """A variable of the environment; one that is left empty, as in a file of variables, counts as unset."""
+    return os.environ.get(name) or default
 
 
 def flag(name: str, default: bool) -> bool:
     return env(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
+
+
+PROCESS = env("SEQUITUR_PROCESS", "app")
+if PROCESS not in {"app", "console", "owner"}:
+    raise ValueError(f"SEQUITUR_PROCESS is '{PROCESS}'; use app, console or owner")
 
 
 def stored_secret(name: str) -> str:

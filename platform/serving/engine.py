@@ -133,4 +133,4 @@ def limit_threads() -> None:
     """More torch threads than free cores make everything many times slower, and several processes share a machine."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))

@@ -66,7 +66,7 @@ def process_environment(bind: str, api_port: int, console_port: int) -> dict[str
     defaults = {"WEB_CONCURRENCY": str(min(4, max(2, cores // 2))), "TRAIN_THREADS": str(max(1, cores // 2))}
     addresses = {"BIND": bind, "PORT": str(api_port), "CONSOLE_PORT": str(console_port), "PYTHONUNBUFFERED": "1"}
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {name: value for name, value in os.environ.items() if name != "SEQUITUR_PROCESS"}
+    environment = {name: value for name, value in os.environ.items() if value and name != "SEQUITUR_PROCESS"}
     return defaults | environment | addresses | {"PATH": programs}
 
 
