@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -286,8 +287,10 @@ CELERY_TIMEZONE = "UTC"
 # training acknowledges early and holds a lease on its row instead.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600} if "redis" in CELERY_BROKER_URL else {}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
+NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0},
+    # Due at once where beat has never run here: an old backup may have run out of partitions.
+    "make-partitions-ahead": {"task": "behavior.make_partitions_ahead", "schedule": 6 * 3600.0, "last_run_at": NEVER},
     "expire-receipts": {"task": "behavior.expire_receipts", "schedule": 3600.0},
     "expire-quarantine": {"task": "behavior.expire_quarantine", "schedule": 3600.0},
     "refresh-item-popularity": {"task": "behavior.refresh_item_popularity", "schedule": 300.0},

@@ -42,10 +42,23 @@ MAKE_PARTITIONS_AHEAD = migrations.RunSQL(
     "DROP FUNCTION make_partitions_ahead(integer);",
 )
 
+# Where some have run out already, nothing can be stored until they are made. Who keeps a table locked for long leaves
+# it to the next turn of beat.
+MAKE_NOW = migrations.RunSQL(
+    """
+    DO $$ BEGIN
+        PERFORM make_partitions_ahead(3);
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING 'partitions are not made yet, since a table is locked';
+    END $$;
+    """,
+    migrations.RunSQL.noop,
+)
+
 
 class Migration(migrations.Migration):
     dependencies = [
         ("tenancy", "0005_enter_by_key"),
     ]
 
-    operations = [MAKE_PARTITIONS_AHEAD]
+    operations = [MAKE_PARTITIONS_AHEAD, MAKE_NOW]
