@@ -13,8 +13,8 @@ from tenancy.services import add_member
 
 class Command(BaseCommand):
     help = (
-        "Give a person a role in a tenant; an unknown e-mail becomes a console user with a new password, a known one "
-        "keeps its own."
+        "Give a person a role in a tenant; an unknown e-mail becomes a console user. Whoever has no password yet gets "
+        "one, and all others keep their own."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,8 +30,9 @@ class Command(BaseCommand):
             tenant_id = tenant_id_of(tenant)
         except Tenant.DoesNotExist as error:
             raise CommandError(str(error)) from error
-        is_known = get_user_model().objects.filter(username=email.lower()).exists()
-        made = None if is_known or ask_password else secrets.token_urlsafe(12)
+        known = get_user_model().objects.filter(username=email.lower()).first()
+        has_password = known is not None and known.has_usable_password()
+        made = None if has_password or ask_password else secrets.token_urlsafe(12)
         with tenant_scope(tenant_id):
             add_member(email=email, role=Role(role), password=getpass.getpass() if ask_password else made)
         shown = f", password: {made}" if made else ""
