@@ -21,7 +21,7 @@ class SchemaView(SpectacularJSONAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        return HttpResponse(_document(), content_type=OpenApiJsonRenderer.media_type)
+        return HttpResponse(_document(), content_type=request.accepted_renderer.media_type)
 
 
 @cache

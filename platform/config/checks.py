@@ -1,4 +1,4 @@
-"""What `manage.py` warns of at its start."""
+"""What `manage.py check` and commands that run the checks warn of."""
 
 from ipaddress import ip_address
 from typing import Any

@@ -59,6 +59,8 @@ def test_every_type_of_an_answer_that_is_documented_can_be_asked_for(schema: dic
 
 
 def test_a_client_of_the_schema_is_answered_and_another_told_what_there_is(api: ApiClient) -> None:
+    schema = Client().get("/api/v1/schema", headers={"Accept": "application/json"})
+    assert schema["Content-Type"] == "application/json"
     problems = {"Accept": "application/problem+json"}
     assert api.put("items/hat", {}).status_code == 200
     assert api.delete("items/hat", **problems).status_code == 204
