@@ -163,6 +163,9 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 # Of an account from an address: others behind the same address, and the same person elsewhere, can still log in.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "console.logins.LoginLimits"
+# Of all accounts together within AXES_COOLOFF_TIME, after which their address waits: enough for an office behind one.
+LOGIN_FAILURES_PER_ADDRESS = int(env("LOGIN_FAILURES_PER_ADDRESS", "50"))
 AXES_LOCKOUT_CALLABLE = "console.views.locked_out"
 TEMPLATES = [
     {

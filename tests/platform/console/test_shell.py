@@ -58,6 +58,28 @@ def test_too_many_failed_logins_lock_the_account_out_at_that_address_alone(tenan
         reset(ip="192.0.2.77")
 
 
+def test_one_password_tried_on_many_accounts_locks_its_address_and_nobody_elses(tenant: Tenant, settings: Any) -> None:
+    settings.LOGIN_FAILURES_PER_ADDRESS = 5
+    user = make_operator(tenant, Role.VIEWER)
+    right = {"username": user.username, "password": PASSWORD}
+
+    def tried_from(address: str, accounts: int) -> list[int]:
+        wrong = [{"username": f"{number}@{tenant.slug}.example", "password": "spring"} for number in range(accounts)]
+        return [Client(REMOTE_ADDR=address).post("/console/login/", each).status_code for each in wrong]
+
+    try:
+        assert tried_from("192.0.2.80", 4) == [200] * 4
+        assert Client(REMOTE_ADDR="192.0.2.80").post("/console/login/", right).status_code == 302, "a colleague"
+        assert tried_from("192.0.2.80", 2) == [429] * 2
+        assert Client(REMOTE_ADDR="192.0.2.80").post("/console/login/", right).status_code == 429
+        assert Client(REMOTE_ADDR="192.0.2.81").post("/console/login/", right).status_code == 302, "elsewhere"
+        assert [tried_from(f"2001:db8::{host}", 1)[0] for host in range(1, 7)] == [200] * 4 + [429] * 2
+        assert tried_from("2001:db8:0:1::1", 1) == [200]
+    finally:
+        for address in ("192.0.2.80", *(f"2001:db8::{host}" for host in range(1, 7)), "2001:db8:0:1::1"):
+            reset(ip=address)
+
+
 def test_an_inactive_user_is_not_let_in(tenant: Tenant) -> None:
     user = make_operator(tenant, Role.ADMIN)
     client = logged_in(user)
