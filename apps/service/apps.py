@@ -18,12 +18,15 @@ class ServiceConfig(AppConfig):
             sample_ranking_requests,
             sample_requests,
         )
+        from apps.service.experiments.selectors import named_versions
         from apps.service.learning import pairs, passages
         from apps.service.understanding.snapshots import missing_examples, take_snapshot
+        from serving.sweeping import register_named_versions
         from serving.training_data import register_training_data
         from webhooks.events import register_webhook_events
 
         register_webhook_events(EVENTS)
+        register_named_versions(named_versions)
         register_training_data(
             "intents", take=take_snapshot, open=open_snapshot, sample=sample_requests, missing=missing_examples
         )

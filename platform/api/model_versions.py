@@ -36,9 +36,11 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "run",
             "artifact_sha256",
             "created_at",
+            "files_deleted_at",
         )
         read_only_fields = fields
         extra_kwargs = {
+            "files_deleted_at": {"help_text": "since when it can no longer be asked or promoted; null while it can"},
             "metrics": {"help_text": "score on the newest holdout beside those of the untrained baselines"},
             "reasons": {"help_text": "the promotion gate's verdict in words and figures"},
         }
@@ -98,7 +100,8 @@ class PromoteView(IdempotentWrites, GenericAPIView):
     @extend_schema(
         operation_id="promote_model",
         summary="Let a model version answer",
-        description="A version that the gate refused is refused here with 422 and the gate's reasons.",
+        description="A version that the gate refused is refused here with 422 and the gate's reasons, one "
+        "whose files were deleted with 409.",
         request=None,
         tags=["models"],
     )

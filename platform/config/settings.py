@@ -328,6 +328,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "count-ad-creatives": {"task": "ads.count_creatives", "schedule": 600.0},
     "tend-ad-audiences": {"task": "ads.tend_audiences", "schedule": 300.0},
     "expire-ad-pacing-steps": {"task": "ads.expire_pacing_steps", "schedule": 6 * 3600.0},
+    "sweep-model-versions": {"task": "serving.sweep_versions", "schedule": 24 * 3600.0},
     "tend-risk-back-tests": {"task": "risk.tend_back_tests", "schedule": 300.0},
 }
 
@@ -351,6 +352,8 @@ TEXT_ENCODER_LANGUAGES = frozenset(env("TEXT_ENCODER_LANGUAGES", "en").replace("
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
 # All tenants' runs wait for one worker, so none may take longer than this from its first start.
 TRAINING_HOURS = float(env("TRAINING_HOURS", "12"))
+# Of each line the newest versions that could be promoted; files of older ones that nothing names are deleted.
+KEPT_VERSIONS = int(env("KEPT_VERSIONS", "5"))
 
 # Attribution ---------------------------------------------------------------------------------------------------------
 # How long after a decision the events that name it count for it: impressions and clicks, then carts and purchases.

@@ -68,7 +68,8 @@ class VersionStatus(models.TextChoices):
 
 
 class ModelVersion(TenantOwned):
-    """What one run made. Only its status ever changes; `reasons` is the gate's verdict in words."""
+    """What one run made. Only its status ever changes, and whether its files are there; `reasons` is the gate's verdict
+    in words."""
 
     model = models.SlugField(max_length=50, db_index=False)
     number = models.PositiveIntegerField()
@@ -82,6 +83,7 @@ class ModelVersion(TenantOwned):
     status = models.CharField(max_length=10, choices=VersionStatus.choices, default=VersionStatus.CANDIDATE)
     reasons = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
+    files_deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [

@@ -138,14 +138,17 @@ def cancel_training(*, run_id: UUID) -> TrainingRun:
 def promote(*, version: ModelVersion, actor: str) -> Deployment:
     """Let a version answer for its line; the one that answered becomes the previous one.
 
-    Raises PromotionRefused for a version that the gate refused, StateConflict for one that is live already.
+    Raises PromotionRefused for a version that the gate refused, StateConflict for one that is live already or has no
+    files any more.
     """
-    deployment = _lock_deployment(version.model)
+    deployment = lock_deployment(version.model)
     version.refresh_from_db()
     if version.status == VersionStatus.REFUSED:
         raise PromotionRefused(version, version.reasons)
     if version.status == VersionStatus.LIVE:
         raise StateConflict({"version": f"{version} is live already"})
+    if version.files_deleted_at:
+        raise StateConflict({"version": without_files(version)})
     return _deploy(deployment, version, DeploymentAction.PROMOTE, actor, version.reasons)
 
 
@@ -156,7 +159,7 @@ def rollback(*, model: str, actor: str, away_from: UUID | None = None) -> Deploy
     With `away_from` only while that version is live, so that a repeated call does nothing. Raises StateConflict when
     it is not, and when there is no previous version.
     """
-    deployment = _lock_deployment(model)
+    deployment = lock_deployment(model)
     if deployment is not None and away_from not in (None, deployment.live_version_id):
         raise StateConflict({"version": f"is not live; {deployment.live_version} is"})
     if deployment is None or deployment.previous_version is None:
@@ -164,7 +167,13 @@ def rollback(*, model: str, actor: str, away_from: UUID | None = None) -> Deploy
     return _deploy(deployment, deployment.previous_version, DeploymentAction.ROLL_BACK, actor, [])
 
 
-def _lock_deployment(model: str) -> Deployment | None:
+def without_files(version: ModelVersion) -> str:
+    """Why a version can no longer be asked, and the cure."""
+    assert version.files_deleted_at
+    return f"the files of {version} were deleted on {version.files_deleted_at:%Y-%m-%d}; train the line again"
+
+
+def lock_deployment(model: str) -> Deployment | None:
     """Promotions of one line come one after the other, the first one too, which finds no row to lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [current_tenant_id(), f"deployment:{model}"])

@@ -13,6 +13,7 @@ from serving.artifacts import resolve_artifact
 from serving.inbox import DRAIN_TASK
 from serving.leases import let_go, release_expired
 from serving.selectors import deployments
+from serving.sweeping import sweep
 from serving.training import train
 from tenancy.scope import current_tenant_id, tenant_scope
 from tenancy.selectors import active_tenant_ids
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 # As often as beat sends them; one that has waited for longer than that is of no use.
 ENCODING_SECONDS = 15.0
+DAY = 24 * 3600.0
 
 
 @tenant_task(name="serving.train", queue="train", scoped=False, acks_late=False)
@@ -60,6 +62,16 @@ def encode_item_texts() -> None:
 def encode_item_texts_of_tenant() -> None:
     if text_vectors.some_wait():
         text_vectors.encode_waiting()
+
+
+@shared_task(name="serving.sweep_versions", queue="slow")
+def sweep_versions() -> None:
+    enqueue_for_each_tenant(sweep_versions_of_tenant)
+
+
+@tenant_task(name="serving.sweep_versions_of_tenant", queue="slow", scoped=False, expires=DAY)
+def sweep_versions_of_tenant() -> None:
+    sweep()
 
 
 @worker_init.connect

@@ -165,8 +165,9 @@ def check_settings(values: Mapping[str, Any]) -> RiskSettings:
 
 
 def possible_challengers() -> QuerySet[ModelVersion]:
-    """Versions that are not live, and that the gate has not refused."""
-    return model_versions(MODEL).exclude(status__in=[VersionStatus.REFUSED, VersionStatus.LIVE])
+    """Versions that are not live, that the gate has not refused, and that still have their files."""
+    able = model_versions(MODEL).filter(files_deleted_at=None)
+    return able.exclude(status__in=[VersionStatus.REFUSED, VersionStatus.LIVE])
 
 
 def live_settings() -> RiskSettings:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import connection
@@ -63,6 +64,12 @@ def find_challenger(settings: RiskSettings) -> ModelVersion | None:
     if live is not None:
         usable = usable.filter(number__gt=live.number)
     return usable.filter(status=VersionStatus.CANDIDATE).order_by("-number").first()
+
+
+def named_versions() -> list[UUID]:
+    """The challenger, if there is one: its files are kept."""
+    challenger = find_challenger(current_settings())
+    return [challenger.id] if challenger else []
 
 
 def ask_challenger() -> int:

@@ -46,7 +46,8 @@ class StartForm(ServiceForm):
             # One that has begun is only read.
             return
         able = (VersionStatus.CANDIDATE, VersionStatus.RETIRED)
-        offered = ModelVersion.objects.filter(model__in=LINES, status__in=able).order_by("model", "-number")
+        offered = ModelVersion.objects.filter(model__in=LINES, status__in=able, files_deleted_at=None)
+        offered = offered.order_by("model", "-number")
         self.fields["challenger"].queryset = offered  # type: ignore[attr-defined]
 
     def write(self) -> Experiment:

@@ -60,6 +60,12 @@ def experiments() -> QuerySet[Experiment]:
     return Experiment.objects.select_related("control", "challenger").order_by("-started_at", "-id")
 
 
+def named_versions() -> list[UUID]:
+    """Of both arms of what runs: their files are kept."""
+    running = experiments().filter(outcome=ExperimentOutcome.RUNNING)
+    return [version_id for pair in running.values_list("control", "challenger") for version_id in pair]
+
+
 def exposure_of(conversation_id: UUID | None) -> Exposure | None:
     """Of a conversation, always the same while the experiment runs; None where none runs."""
     running = _running.get(SCENARIO, _read_running) if conversation_id else None

@@ -11,7 +11,7 @@ from apps.service.experiments.selectors import LINES, forget_running
 from apps.service.replies.settings import SCENARIO
 from serving.models import ModelVersion, VersionStatus
 from serving.selectors import live_version
-from serving.services import StateConflict, promote
+from serving.services import StateConflict, promote, without_files
 
 
 def start(*, name: str, challenger_id: UUID, share: float = 0.5, actor: str) -> Experiment:
@@ -19,13 +19,16 @@ def start(*, name: str, challenger_id: UUID, share: float = 0.5, actor: str) -> 
 
     Raises ValidationError, keyed by field, and StateConflict where an experiment runs already.
     """
-    challenger = ModelVersion.objects.filter(id=challenger_id).first()
+    # Locked until the experiment is there, so that its files are not deleted meanwhile.
+    challenger = ModelVersion.objects.select_for_update().filter(id=challenger_id).first()
     if challenger is None:
         raise ValidationError({"challenger": "names no version; GET models lists them"})
     if challenger.model not in LINES:
         raise ValidationError({"challenger": f"is of the line {challenger.model}; replies ask {', '.join(LINES)}"})
     if challenger.status == VersionStatus.REFUSED:
         raise ValidationError({"challenger": "was refused by the gate; only what may go live may be tried"})
+    if challenger.files_deleted_at:
+        raise ValidationError({"challenger": without_files(challenger)})
     control = live_version(challenger.model)
     if control is None or control.id == challenger.id:
         raise ValidationError(

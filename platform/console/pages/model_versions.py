@@ -33,7 +33,18 @@ class ModelVersionAdmin(LogAdmin):
     search_help_text = "Line of models"
     list_select_related = ("run",)
     ordering = ("-created_at",)
-    fields = ("model", "number", "task", "status_label", "created_at", "run_link", "gate_verdict", "artifact", "digest")
+    fields = (
+        "model",
+        "number",
+        "task",
+        "status_label",
+        "created_at",
+        "run_link",
+        "gate_verdict",
+        "artifact",
+        "files",
+        "digest",
+    )
     readonly_fields = fields
     actions_detail = ("promote_version", "roll_back")
     change_form_template = "console/model_version.html"
@@ -43,7 +54,7 @@ class ModelVersionAdmin(LogAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What is possible now: a version that is live can only be rolled back, another one only promoted."""
         version = self.get_object(request, str(object_id))
-        if version is None or version.status == VersionStatus.REFUSED:
+        if version is None or version.status == VersionStatus.REFUSED or version.files_deleted_at:
             return []
         if version.status != VersionStatus.LIVE:
             possible = "promote_version"
@@ -93,6 +104,12 @@ class ModelVersionAdmin(LogAdmin):
         rows = format_html_join("", "<li>{}</li>", ((reason,) for reason in version.reasons))
         return format_html('<ul class="console-list">{}</ul>', rows)
 
+    @display(description="Files")
+    def files(self, version: ModelVersion) -> str:
+        if version.files_deleted_at is None:
+            return "Kept"
+        return f"Deleted on {version.files_deleted_at:%Y-%m-%d}, since nothing asked this version any more"
+
     @display(description="SHA-256 of the artifact")
     def digest(self, version: ModelVersion) -> SafeString:
         return format_html('<span class="console-mono">{}</span>', version.artifact_sha256)
@@ -115,6 +132,8 @@ class ModelVersionAdmin(LogAdmin):
             promote(version=version, actor=actor_name(request))
         except PromotionRefused as refusal:
             messages.error(request, str(refusal))
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
         else:
             messages.success(request, f"{version} is live.")
         return go_to(self.page_of(version))

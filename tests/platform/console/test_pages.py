@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
@@ -229,14 +230,26 @@ def test_a_version_is_promoted_and_rolled_back(furnished: Furnished, operator: C
         assert DeploymentEvent.objects.filter(model="next_item").count() == 3
 
 
-def test_a_refused_version_cannot_be_promoted(furnished: Furnished, operator: Client) -> None:
+@pytest.mark.parametrize(
+    ("status", "deleted", "reason"),
+    [
+        ("refused", None, "can not be promoted"),
+        ("retired", datetime(2026, 1, 2, tzinfo=UTC), "deleted on 2026-01-02; train the line again"),
+    ],
+)
+def test_a_version_that_is_refused_or_has_no_files_cannot_be_promoted(
+    furnished: Furnished, operator: Client, status: str, deleted: datetime | None, reason: str
+) -> None:
     with connected_as("app"), tenant_scope(furnished.tenant.id):
-        type(furnished.candidate).objects.filter(pk=furnished.candidate.pk).update(status="refused")
+        versions = type(furnished.candidate).objects.filter(pk=furnished.candidate.pk)
+        versions.update(status=status, files_deleted_at=deleted)
     page = f"/console/serving/modelversion/{furnished.candidate.pk}"
-    assert "promote_version" not in operator.get(f"{page}/change/").content.decode()
+    shown = operator.get(f"{page}/change/").content.decode()
+    assert "promote_version" not in shown
+    assert ("Deleted on 2026-01-02" in shown) is (deleted is not None)
     operator.post(f"{page}/promote_version/", {"_form_submitted": "on"})
-    assert "can not be promoted" in operator.get(f"{page}/change/").content.decode()
-    assert furnished.fresh(furnished.candidate).status == "refused"
+    assert reason in operator.get(f"{page}/change/").content.decode()
+    assert furnished.fresh(furnished.candidate).status == status
 
 
 def test_a_run_shows_its_scores_beside_the_baselines_and_its_curves(furnished: Furnished, operator: Client) -> None:

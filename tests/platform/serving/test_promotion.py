@@ -2,15 +2,23 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
-from serving.models import Deployment, DeploymentEvent, ModelVersion, VersionStatus
+from ml.serving.requests import NextItemRequest
+from serving.artifacts import resolve_artifact
+from serving.models import Deployment, DeploymentEvent, ModelVersion, RunStatus, TrainingRun, VersionStatus
+from serving.replay import VersionGone, replay
 from serving.selectors import deployment_history, live_version
 from serving.services import PromotionRefused, StateConflict, promote, rollback
+from serving.tasks import sweep_versions_of_tenant
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
+from tenancy.tasks import TENANT_HEADER
 
 Publish = Callable[..., ModelVersion]
 
@@ -105,3 +113,48 @@ def test_a_deployment_can_not_point_at_another_tenants_version(
         Deployment.objects.update(live_version=theirs.id)
     with tenant_scope(tenant.id):
         assert live_version("next-item") == mine
+
+
+def swept(tenant: Tenant) -> list[int]:
+    """Numbers of the versions whose files are there after a sweep."""
+    sweep_versions_of_tenant.apply(headers={TENANT_HEADER: tenant.id}, throw=True)
+    with tenant_scope(tenant.id):
+        versions = list(ModelVersion.objects.order_by("number"))
+        there = [each.number for each in versions if resolve_artifact(tenant.id, each.artifact).is_dir()]
+        assert there == [each.number for each in versions if each.files_deleted_at is None]
+    return there
+
+
+def test_files_of_versions_that_nothing_asks_are_deleted(
+    tenant: Tenant, publish: Publish, settings: Any, request_after: Callable[..., NextItemRequest]
+) -> None:
+    settings.KEPT_VERSIONS = 2
+    candidate, retired, refused = VersionStatus.CANDIDATE, VersionStatus.RETIRED, VersionStatus.REFUSED
+    made = [candidate, candidate, candidate, candidate, retired, retired, refused, refused]
+    versions = [publish(tenant, number, status=status) for number, status in enumerate(made, start=1)]
+    with tenant_scope(tenant.id):
+        ModelVersion.objects.exclude(number=4).update(created_at=timezone.now() - timedelta(days=31))
+        promote(version=versions[0], actor="test")
+        promote(version=versions[1], actor="test")
+
+    # Previous, live, a young candidate, the two newest that passed, and the newest, which has the rules.
+    assert swept(tenant) == [1, 2, 4, 5, 6, 8]
+    with tenant_scope(tenant.id):
+        with pytest.raises(StateConflict, match=r"files of next-item 3 were deleted on .*; train the line again"):
+            promote(version=versions[2], actor="test")
+        with pytest.raises(VersionGone):
+            replay(versions[2].id, request_after("item-01"))
+        assert rollback(model="next-item", actor="test").live_version == versions[0]
+    assert swept(tenant) == [1, 2, 4, 5, 6, 8]
+
+
+def test_a_line_that_is_being_trained_keeps_its_files(tenant: Tenant, publish: Publish, settings: Any) -> None:
+    settings.KEPT_VERSIONS = 1
+    for number in (1, 2):
+        publish(tenant, number, status=VersionStatus.RETIRED)
+    with tenant_scope(tenant.id):
+        run = TrainingRun.objects.create(model="next-item", task="next_item")
+    assert swept(tenant) == [1, 2]
+    with tenant_scope(tenant.id):
+        TrainingRun.objects.filter(id=run.id).update(status=RunStatus.CANCELLED)
+    assert swept(tenant) == [2]

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.risk.assessments.settings import change_settings, current_settings
-from apps.risk.monitoring.challengers import ask_challenger, expire_shadow_scores, find_challenger
+from apps.risk.monitoring.challengers import ask_challenger, expire_shadow_scores, find_challenger, named_versions
 from apps.risk.monitoring.comparison import compare
 from apps.risk.monitoring.counts import Counts
 from apps.risk.monitoring.models import ShadowScore
@@ -122,9 +122,12 @@ def test_the_challenger_is_the_newest_that_passed_or_the_one_that_is_named(desk:
         assert find_challenger(current_settings()) is None
         second, third = make_version(desk, 2, None), make_version(desk, 3, None)
         make_version(desk, 4, None, VersionStatus.REFUSED)
+        make_version(desk, 5, None)
+        ModelVersion.objects.filter(number=5).update(files_deleted_at=timezone.now())
         assert find_challenger(current_settings()) == third
         change_settings({"challenger_version": 2}, actor="test")
         assert find_challenger(current_settings()) == second
+        assert named_versions() == [second.id]
         for number in (4, 9):
             with pytest.raises(ValidationError, match="choose one of 3, 2, 0"):
                 change_settings({"challenger_version": number}, actor="test")

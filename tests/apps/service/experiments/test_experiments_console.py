@@ -4,8 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
+from django.utils import timezone
 
+from apps.service.experiments.selectors import named_versions
+from apps.service.experiments.services import start
 from apps.service.models import Experiment
 from serving.models import ModelVersion, RunStatus, TrainingRun
 from serving.selectors import live_version
@@ -54,13 +58,21 @@ def browser(tenant: Tenant, settings: Any) -> Callable[..., str]:
 def test_an_experiment_is_begun_read_and_decided(
     tenant: Tenant, versions: list[ModelVersion], browser: Callable[..., str]
 ) -> None:
+    with tenant_scope(tenant.id):
+        make_version(5)
+        ModelVersion.objects.filter(number=5).update(files_deleted_at=timezone.now())
+        gone = ModelVersion.objects.get(number=5)
+        with pytest.raises(ValidationError, match="files of replies 5 were deleted"):
+            start(name="Fifth", challenger_id=gone.id, actor="test")
     form = browser(f"{PAGE}/add/")
+    assert str(gone.id) not in form
     assert [str(each.id) in form for each in versions] == [False, True, False, False]
     begun = browser(f"{PAGE}/add/", name="Second", challenger=str(versions[1].id), share="0.5")
     assert "What it has shown" in begun or "was added successfully" in begun
     with tenant_scope(tenant.id):
         experiment = Experiment.objects.get()
         assert (experiment.control, experiment.challenger) == (versions[0], versions[1])
+        assert named_versions() == [versions[0].id, versions[1].id]
         assert experiment.started_by == f"ann@{tenant.slug}.example"
     page = browser(f"{PAGE}/{experiment.id}/change/")
     for text in ("What it has shown", "Accepted as they were", "Challenger", "Promote the challenger"):
@@ -76,5 +88,6 @@ def test_an_experiment_is_begun_read_and_decided(
     with tenant_scope(tenant.id):
         assert live_version("replies") == versions[1]
         experiment.refresh_from_db()
+        assert named_versions() == []
     assert (experiment.outcome, experiment.promoted) == ("promoted", "challenger")
     assert "promote_challenger" not in browser(f"{PAGE}/{experiment.id}/change/")
