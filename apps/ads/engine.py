@@ -69,14 +69,20 @@ CLICK_MODEL, CONVERSION_MODEL = "click-rate", "conversion-rate"
 PAIR = "creative_at_placement"
 # How long an auction waits for rates that know the subject; after that the others count.
 PERSONAL_SECONDS = 0.05
+# So many rates are asked for at once, so that an answer takes no longer than its deadline and others wait for one only.
+MOST_ASKED = 5_000
 
 
-def learned_rates(model: str, creatives: Sequence[str], placement: str) -> NDArray[np.float64] | None:
-    """Rates of these creatives at a placement, (n,), by the live version of a line; None where none answers."""
-    if not creatives:
-        return None
-    answer = gateway.rates(model, _rate_request(creatives, [placement] * len(creatives), []))
-    return None if answer.prediction is None else np.array(answer.prediction["probabilities"])
+def learned_rates(model: str, creatives: Sequence[str], placements: Sequence[str]) -> NDArray[np.float64] | None:
+    """Rates (n,) of creatives, each at its placement, by the live version of a line; None where none answers."""
+    found: list[float] = []
+    for start in range(0, len(creatives), MOST_ASKED):
+        part = slice(start, start + MOST_ASKED)
+        answer = gateway.rates(model, _rate_request(creatives[part], placements[part], []))
+        if answer.prediction is None:
+            return None
+        found += answer.prediction["probabilities"]
+    return np.array(found) if found else None
 
 
 def learned_rates_after(

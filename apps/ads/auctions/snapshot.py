@@ -17,7 +17,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from apps.ads.auctions.index import TargetingIndex
-from apps.ads.auctions.rates import rates_at
+from apps.ads.auctions.rates import rates_of
 from apps.ads.budgets.room import LEFT, has_room
 from apps.ads.campaigns.models import BidKind, Placement
 from apps.ads.campaigns.targeting import needs_identity
@@ -332,9 +332,8 @@ def _ad(row: tuple[Any, ...]) -> Ad:
 
 def _worth(snapshot: Snapshot, placement: Placement) -> Worth:
     ads, settings = snapshot.ads, snapshot.settings
-    creatives = [ad.creative_id for ad in ads]
-    counts = {each: snapshot.counts.get((each, placement.id), (0, 0, 0)) for each in creatives}
-    found = rates_at(placement.id, creatives, counts, [ad.converts_by_view for ad in ads], settings)
+    pairs = [(ad.creative_id, placement.id) for ad in ads]
+    found = rates_of(pairs, snapshot.counts, [ad.converts_by_view for ad in ads], settings)
     is_cpm = np.array([ad.bid_kind == BidKind.CPM for ad in ads], dtype=bool)
     is_cpa = np.array([ad.bid_kind == BidKind.CPA for ad in ads], dtype=bool)
     rates = np.where(is_cpm, 1e-3, np.where(is_cpa, found.bought, found.clicked))

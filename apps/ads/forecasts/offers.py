@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from django.core.exceptions import ValidationError
 
-from apps.ads.auctions.rates import rates_at
+from apps.ads.auctions.rates import Pair, Rates, rates_of
 from apps.ads.campaigns.models import BidKind, Creative, Flight, Placement
 from apps.ads.forecasts.selectors import seen_shares
 from apps.ads.models import CreativeCount
@@ -41,29 +41,30 @@ def offers_of(
     ]
     if not placements:
         raise ValidationError({"creatives": f"none has the size of a placement in {currency}"})
-    seen = seen_shares(now)
-    return {
-        each.key: (each, _offers_at(each, flight, creatives, settings, seen.get(each.id, 1.0)))
-        for each in placements
-        if each.key in asked
-    }
-
-
-def _offers_at(
-    placement: Placement, flight: Flight, creatives: Sequence[Creative], settings: AdSettings, seen: float
-) -> list[Offer]:
-    size = placement.width, placement.height
-    fitting = {1 << place: each for place, each in enumerate(creatives) if (each.width, each.height) == size}
-    ids = [each.id for each in fitting.values()]
-    counts = {
-        each.creative_id: (each.impressions, each.clicks, each.conversions)
-        for each in CreativeCount.objects.filter(placement_id=placement.id, creative_id__in=ids)
-    }
-    found = rates_at(placement.id, ids, counts, [flight.post_view_hours > 0] * len(ids), settings)
-    paid = {BidKind.CPM: np.full(len(ids), 1e-3), BidKind.CPC: found.clicked, BidKind.CPA: found.bought}
-    rates = zip(found.clicked, found.bought, paid[BidKind(flight.bid_kind)], strict=True)
-    offers = [
-        Offer(bit, each.quality, float(click), float(conversion), float(rate), seen)
-        for (bit, each), (click, conversion, rate) in zip(fitting.items(), rates, strict=True)
+    places = [each for each in placements if each.key in asked]
+    fitting = [
+        (place, 1 << number, each)
+        for place in places
+        for number, each in enumerate(creatives)
+        if (each.width, each.height) == (place.width, place.height)
     ]
-    return sorted(offers, key=lambda each: each.quality * each.rate, reverse=True)
+    found = _rates(flight, [(each.id, place.id) for place, _, each in fitting], settings)
+    paid = {BidKind.CPM: np.full(len(fitting), 1e-3), BidKind.CPC: found.clicked, BidKind.CPA: found.bought}
+    rates = zip(found.clicked, found.bought, paid[BidKind(flight.bid_kind)], strict=True)
+    seen = seen_shares(now)
+    offers: dict[str, tuple[Placement, list[Offer]]] = {each.key: (each, []) for each in places}
+    for (place, bit, each), (click, conversion, rate) in zip(fitting, rates, strict=True):
+        offer = Offer(bit, each.quality, float(click), float(conversion), float(rate), seen.get(place.id, 1.0))
+        offers[place.key][1].append(offer)
+    for _, of_place in offers.values():
+        of_place.sort(key=lambda each: each.quality * each.rate, reverse=True)
+    return offers
+
+
+def _rates(flight: Flight, pairs: Sequence[Pair], settings: AdSettings) -> Rates:
+    """As an auction finds them, of all placements at once: a read and a question for each would be thousands."""
+    counts = {
+        (each.creative_id, each.placement_id): (each.impressions, each.clicks, each.conversions)
+        for each in CreativeCount.objects.filter(creative_id__in={creative for creative, _ in pairs})
+    }
+    return rates_of(pairs, counts, [flight.post_view_hours > 0] * len(pairs), settings)

@@ -8,18 +8,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget
-from apps.ads.campaigns.models import Flight
+from apps.ads.campaigns.models import Creative, Flight
 from apps.ads.campaigns.services import create
 from apps.ads.experiments.models import Experiment
 from apps.ads.forecasts import selectors
-from apps.ads.forecasts.offers import Offer
+from apps.ads.forecasts.offers import Offer, offers_of
 from apps.ads.forecasts.replay import Forecast, flight_of, forecast, outlook_of
 from apps.ads.forecasts.selectors import Asked
-from apps.ads.models import Delivery
+from apps.ads.models import CreativeCount, Delivery
+from apps.ads.settings import current_settings
 from behavior.subjects import read_subject
 from decisions.experiments import arm_of
 from tenancy.models import Tenant
@@ -196,6 +198,36 @@ def test_of_a_pages_places_a_flight_gets_one_as_in_the_auction(scope: Tenant) ->
     found = forecast(flight_of(draft(bid_micros=3 * UNIT).id))
     outlook = at_its_bid(found)
     assert (found.matching, outlook.won_share, round(outlook.impressions)) == (30, 1.0, 10)
+
+
+def test_rates_of_all_placements_are_read_and_asked_for_at_once(scope: Tenant) -> None:
+    flight, keys = draft(bid_kind="cpc"), ("top", "side", "foot", "wide")
+    make_creative(flight, width=728, height=90)
+    banner, wide = Creative.objects.order_by("id")
+    _, side, _ = (make_placement(key) for key in keys[:3])
+    make_placement("wide", width=wide.width, height=wide.height)
+    often = {"clicks": 60, "impressions": 500, "conversions": 0, "tenant_id": scope.id}
+    CreativeCount.objects.create(creative_id=banner.id, placement_id=side.id, **often)
+
+    def cost(asked: tuple[str, ...]) -> tuple[int, float, Any]:
+        before = questions()
+        with CapturedQueries() as queries:
+            offers = offers_of(flight_of(flight.id), [banner, wide], asked, current_settings(), timezone.now())
+        return len(queries), questions() - before, offers
+
+    cost(("top",))  # what a process remembers of a tenant
+    one, all_of_them = cost(("top",)), cost(keys)
+    assert one[:2] == all_of_them[:2]
+    assert one[1] == 2, "one for clicks and one for conversions"
+    found = {
+        key: [(each.bit, round(each.click_rate, 4)) for each in offers] for key, (_, offers) in all_of_them[2].items()
+    }
+    assert found == {"top": [(1, 0.005)], "side": [(1, 0.0625)], "foot": [(1, 0.005)], "wide": [(2, 0.005)]}
+
+
+def questions() -> float:
+    """Put to models of rates so far, of which this tenant has none."""
+    return REGISTRY.get_sample_value("sequitur_gateway_answers_total", {"rung": "no_model"}) or 0.0
 
 
 def test_an_arm_is_foretold_its_own_readers(week: Tenant) -> None:

@@ -128,8 +128,11 @@ def test_a_promoted_model_of_clicks_says_what_ads_are_worth(tenant: Tenant) -> N
     with tenant_scope(tenant.id):
         learned = worth_rates()
         creative = Creative.objects.select_related("flight__campaign__advertiser").order_by("id")[0]
-        foretold = offers_of(creative.flight, [creative], ["place-0"], current_settings(), timezone.now())
-    assert foretold["place-0"][1][0].rate == learned[str(creative.id), "place-0"], "a forecast asks it too"
+        places = [f"place-{number}" for number in range(4)]
+        foretold = offers_of(creative.flight, [creative], places, current_settings(), timezone.now())
+    rates = {(str(creative.id), key): offer.rate for key, (_, (offer,)) in foretold.items()}
+    assert rates == pytest.approx({pair: learned[pair] for pair in rates}), "a forecast asks it too"
+    assert len(rates) == 4
     assert learned.keys() == truth.keys()
     error = np.array([learned[pair] - truth[pair] for pair in truth])
     assert np.abs(error).mean() < 0.03
