@@ -185,8 +185,14 @@ class AdvertiserAdmin(AdObjectAdmin):
             emails = Membership.objects.filter(tenant_id=advertiser.tenant_id).values_list("user__email", flat=True)
             subjects += [{"user_id": email} for email in emails if email]
         of = None if form.cleaned_data["whose"] == OwnPeopleForm.BUSINESS else advertiser.id
-        named = put_own_subjects(advertiser_id=of, subjects=subjects, actor=actor_name(request))
-        messages.success(request, f"What {named} subjects see and click counts for nothing.")
+        try:
+            named = put_own_subjects(advertiser_id=of, subjects=subjects, actor=actor_name(request))
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        except services.Refused as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"What {named} subjects see and click counts for nothing.")
         return go_to(self.page_of(advertiser))
 
 

@@ -6,7 +6,6 @@ Addresses of readers are compared and never stored.
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -15,6 +14,7 @@ from django.db.models import QuerySet
 
 from apps.ads.campaigns.models import BUSINESS, AdChange, Advertiser, ObjectKind
 from apps.ads.campaigns.selectors import changes_of
+from apps.ads.campaigns.services import locked, store
 from apps.ads.tracking.models import OwnSubject
 from apps.ads.tracking.traffic import is_within
 from behavior.judging import SUBJECT_IDS
@@ -54,7 +54,7 @@ def put_own_subjects(
     are. Each of `subjects` holds user_id, anonymous_id or both. The history keeps who did it, and how many there were
     and are; `person` is the member behind an API key.
 
-    Raises Advertiser.DoesNotExist, BadSubject, and ValidationError for too many.
+    Raises Advertiser.DoesNotExist, Archived, BadSubject, and ValidationError for too many.
     """
     if len(subjects) > MOST_OWN_SUBJECTS:
         raise ValidationError({"subjects": f"at most {MOST_OWN_SUBJECTS:,}; there are {len(subjects):,}"})
@@ -83,28 +83,26 @@ def put_own_subjects(
 def _locked(advertiser_id: UUID | None) -> Advertiser | None:
     """Until the commit nobody else replaces the same list."""
     if advertiser_id is not None:
-        return Advertiser.objects.select_for_update().get(id=advertiser_id, archived_at=None)
+        return locked(Advertiser, advertiser_id)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext('own people'))", [current_tenant_id()])
     return None
 
 
 def _keep_change(advertiser: Advertiser | None, *, before: int, after: int, actor: str, person: str) -> None:
-    of: dict[str, Any]
-    if advertiser is None:
-        of = {"kind": ObjectKind.BUSINESS, "object_id": BUSINESS, "version": changes_of(BUSINESS).count() + 1}
-    else:
-        advertiser.version += 1
-        advertiser.updated_by = actor
-        advertiser.save()
-        of = {"kind": ObjectKind.ADVERTISER, "object_id": advertiser.id, "version": advertiser.version}
+    counts = {"own_people": before}, {"own_people": after}
+    if advertiser is not None:
+        store(advertiser, AdChange.Action.PEOPLE, actor, *counts, person=person)
+        return
     AdChange.objects.create(
-        **of,
+        kind=ObjectKind.BUSINESS,
+        object_id=BUSINESS,
+        version=changes_of(BUSINESS).count() + 1,
         action=AdChange.Action.PEOPLE,
         actor=actor,
         person=person,
-        before={"own_people": before},
-        after={"own_people": after},
+        before=counts[0],
+        after=counts[1],
     )
 
 

@@ -136,6 +136,11 @@ def test_the_api_keeps_the_lists(tenant: Tenant, api: ApiClient, other_api: ApiC
     assert refused.json()["errors"][0]["field"] == "own_networks"
     assert api.get(address).json() == {"subjects": 2}
 
+    assert api.delete(f"ads/advertisers/{made['id']}").status_code == 204
+    archived = api.put(address, people)
+    assert (archived.status_code, archived.json()["detail"]) == (409, "the advertiser 'Tents' has been archived")
+    assert api.get(address).json() == {"subjects": 2}
+
 
 def test_the_history_says_who_replaced_a_list_and_names_nobody(tenant: Tenant, api: ApiClient) -> None:
     made = api.post("ads/advertisers", {"name": "Tents", "currency": "EUR"}).json()

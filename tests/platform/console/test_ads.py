@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from apps.ads.audiences.models import Audience, AudienceBuild, AudienceSeed, BuildStatus
-from apps.ads.campaigns.models import Creative, ReviewStatus
-from apps.ads.campaigns.services import change, create
+from apps.ads.campaigns.models import Advertiser, Creative, ReviewStatus
+from apps.ads.campaigns.services import archive, change, create
 from apps.ads.models import Experiment, OwnSubject
 from tenancy.models import Role, Tenant
 from tenancy.scope import tenant_scope
@@ -92,6 +92,19 @@ def test_the_business_and_its_members_are_own_people(furnished: Furnished, tenan
         assert keys == {subject_key("user_id", user) for user in ("boss", *emails)}
     shown = operator.get(f"{address}/change/").content.decode()
     assert "Own people of the business" in shown
+
+
+def test_a_dialog_of_an_advertiser_that_was_archived_meanwhile_says_so(
+    furnished: Furnished, tenant: Tenant, operator: Client
+) -> None:
+    with connected_as("app"), tenant_scope(tenant.id):
+        archive(Advertiser, object_id=furnished.advertiser.pk, actor="another tab")
+    address = f"/console/ads/advertiser/{furnished.advertiser.pk}"
+    form = {"_form_submitted": "on", "kind": "user_id", "ids": "boss", "whose": "advertiser"}
+    assert operator.post(f"{address}/people/", form)["HX-Redirect"] == f"{address}/change/"
+    assert "has been archived" in operator.get(f"{address}/change/").content.decode()
+    with connected_as("app"), tenant_scope(tenant.id):
+        assert not OwnSubject.objects.exists()
 
 
 def test_a_viewer_names_nobody(furnished: Furnished, tenant: Tenant, as_role: Callable[[Role], Client]) -> None:
