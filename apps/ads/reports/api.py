@@ -97,7 +97,7 @@ class AdReportRowSerializer(serializers.Serializer):
 
 
 class AdFilteredSerializer(serializers.Serializer):
-    kind = serializers.CharField(help_text="impression, viewable, click or conversion")
+    kind = serializers.CharField(help_text="impression, viewable or click")
     reason = serializers.CharField()
     count = serializers.IntegerField()
 

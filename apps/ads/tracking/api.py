@@ -41,7 +41,7 @@ class AdEventSerializer(serializers.Serializer):
     filtered = serializers.CharField(
         allow_null=True,
         help_text="why not: replayed, expired, bot, no_user_agent, self_click, not_seen, too_fast or too_many; "
-        "or budget: it counts and is not billed, since the flight's money was spent before",
+        "or unpaid: it counts and is not billed, since the flight's money was spent before",
     )
     billed_micros = serializers.IntegerField(help_text="0 where it is not what was bought")
 

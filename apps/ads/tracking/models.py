@@ -86,7 +86,7 @@ TO_LOG = {EventKind.IMPRESSION: 1, EventKind.VIEWABLE: 0, EventKind.CLICK: 2}
 
 class FilteredEvent(models.Model):
     """Traffic that counts for nothing, by delivery, kind, reason and hour; repeats are counted and not stored anew. Of
-    the reason `budget` it counts and was not billed."""
+    the reason `unpaid` it counts and was not billed."""
 
     pk = models.CompositePrimaryKey("tenant_id", "delivery_id", "kind", "reason", "hour")
     tenant = tenant_of_log()

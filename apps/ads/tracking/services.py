@@ -68,7 +68,7 @@ COLUMN = {
     EventKind.CLICK: "clicked_at",
 }
 # Why an event that counts is not billed: the flight's money was spent before it came.
-UNPAID = "budget"
+UNPAID = "unpaid"
 BOUGHT = {EventKind.IMPRESSION: BidKind.CPM, EventKind.CLICK: BidKind.CPC}
 
 

@@ -1,7 +1,12 @@
 """Writes of audiences through the API: what is refused of those that are in use or archived."""
 
+from importlib import import_module
 from typing import Any
 
+from django.db import connection
+from django.utils import timezone
+
+from apps.ads.audiences.models import Audience
 from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import archive
 from behavior.services import store_events
@@ -9,6 +14,7 @@ from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.ads.world import make_live_flight
 from tests.conftest import ApiClient
+from tests.database import connected_as
 
 REGULARS: dict[str, Any] = {"key": "regulars", "name": "Regulars", "seed_kind": "list"}
 
@@ -58,3 +64,32 @@ def test_an_audience_is_not_archived_while_a_flight_names_it(tenant: Tenant, api
     assert api.delete(path).status_code == 204
     late = api.patch(f"ads/flights/{flight.id}", {"targeting": {"exclude": {"audiences": ["regulars"]}}})
     assert "no audience 'regulars' that is not archived" in late.json()["errors"][0]["message"]
+
+
+def test_the_upgrade_pauses_flights_that_leave_out_an_audience_archived_before_it(
+    tenant: Tenant, api: ApiClient
+) -> None:
+    make_audience(api)
+    with tenant_scope(tenant.id):
+        left_out, asked_for, neither = (
+            make_live_flight(targeting=targeting)
+            for targeting in (
+                {"exclude": {"audiences": ["regulars"]}},
+                {"include": {"audiences": ["regulars"]}},
+                {"exclude": {"countries": ["DE"]}},
+            )
+        )
+        Audience.objects.update(archived_at=timezone.now())
+    upgrade = import_module("apps.ads.migrations.0017_unpaid_and_paused")
+    with connected_as("owner"), connection.cursor() as cursor:
+        cursor.execute(upgrade.in_each_tenant(upgrade.PAUSE))
+
+    states = [api.get(f"ads/flights/{each.id}").json()["status"] for each in (left_out, asked_for, neither)]
+    assert states == ["paused", "live", "live"]
+    newest = api.get(f"ads/flights/{left_out.id}/changes").json()["results"][0]
+    assert newest["actor"] == "the upgrade, as an audience that it leaves out is archived"
+    assert newest["differences"] == [{"name": "status", "before": "live", "after": "paused"}]
+    refused = api.post(f"ads/flights/{left_out.id}/start", {})
+    assert "no audience 'regulars' that is not archived; leave it out" in refused.json()["errors"][0]["message"]
+    assert api.patch(f"ads/flights/{left_out.id}", {"targeting": {}}).status_code == 200
+    assert api.post(f"ads/flights/{left_out.id}/start", {}).status_code == 200

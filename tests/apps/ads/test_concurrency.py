@@ -183,7 +183,7 @@ def test_clicks_at_once_on_the_last_money_are_billed_as_far_as_it_goes(tenant: T
         assert sum(billed) == 3 * UNIT
         assert (budget.billed_events, LedgerEntry.objects.count()) == (3, 3)
         assert Delivery.objects.filter(status="returned", clicked_at__isnull=False).count() == DECIDERS - 3
-        assert FilteredEvent.objects.filter(reason="budget").count() == DECIDERS - 3
+        assert FilteredEvent.objects.filter(reason="unpaid").count() == DECIDERS - 3
         assert budget.reserved_micros == 0
     assert_accounts_agree(tenant)
 

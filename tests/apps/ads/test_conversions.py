@@ -104,7 +104,7 @@ def test_a_conversion_that_the_budget_cannot_pay_counts_and_is_not_billed(tenant
         assert AttributedConversion.objects.count() == 2
         assert sorted(Delivery.objects.values_list("status", flat=True)) == ["billed", "returned"]
         unpaid = FilteredEvent.objects.get()
-        assert (unpaid.kind, unpaid.reason) == ("conversion", "budget")
+        assert (unpaid.kind, unpaid.reason) == ("conversion", "unpaid")
         assert bill_conversions() == 0
         assert (budget().spent_micros, budget().reserved_micros) == (UNIT, 0)
         assert [account.problems for account in flight_accounts()] == [[]]

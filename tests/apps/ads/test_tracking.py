@@ -273,9 +273,9 @@ def test_a_click_that_the_budget_cannot_pay_counts_and_is_not_billed(scope: Tena
     assert click(first) == Outcome("https://tents.example/autumn", None, UNIT)
     late = click(second)
 
-    assert (late.filtered, late.is_counted, late.billed_micros) == ("budget", True, 0)
+    assert (late.filtered, late.is_counted, late.billed_micros) == ("unpaid", True, 0)
     assert click(second).filtered == "replayed"
-    assert FilteredEvent.objects.get(reason="budget").delivery_id == second
+    assert FilteredEvent.objects.get(reason="unpaid").delivery_id == second
     unpaid = Delivery.objects.get(delivery_id=second)
     assert (unpaid.status, unpaid.clicked_at is not None) == ("returned", True)
     assert (budget().spent_micros, budget().reserved_micros, budget().billed_events) == (UNIT, 0, 1)
