@@ -1,7 +1,8 @@
 """Delivery and spend by any of CUTS, read from the deliveries and the ledger themselves.
 
 An event counts in the hour in which it happened; a conversion in that of its purchase, however late the log has it.
-Traffic that counts for nothing or is not paid for is kept by the hour, so that of the first hour counts whole.
+Traffic that counts for nothing or is not paid for is kept by the hour: that of the first hour counts whole. An hour
+that two spans share counts in the later one, and so it does of two days, since in some zones they begin within it.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,6 +34,9 @@ PARTS = {
     # As a moment: at the end of summer time two hours have one name.
     "hour": "date_trunc('hour', moment, %(zone)s)",
 }
+# An hour in which the span ends is another's, unless it is the one under way, of a span until now.
+HOURS = """tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
+            AND (hour < date_trunc('hour', %(until)s, 'UTC') OR %(until)s > now() - interval '1 minute')"""
 UNNAMED = "SELECT NULL::text, NULL::text LIMIT 0"
 NAMES = {
     "advertiser": "SELECT id::text, name FROM ads_advertiser WHERE tenant_id = %(tenant)s",
@@ -69,9 +73,10 @@ REPORT = """
             SELECT delivery_id, billed_at, 0, 0, amount_micros, 0, 0
             FROM ads_ledgerentry WHERE tenant_id = %(tenant)s AND billed_at >= %(since)s AND billed_at < %(until)s
             UNION ALL
-            SELECT delivery_id, hour, 0, 0, 0, CASE WHEN reason <> %(unpaid)s THEN count ELSE 0 END,
+            SELECT delivery_id, hour + interval '30 minutes', 0, 0, 0,
+                CASE WHEN reason <> %(unpaid)s THEN count ELSE 0 END,
                 CASE WHEN reason = %(unpaid)s THEN count ELSE 0 END FROM ads_filteredevent
-            WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
+            WHERE {hours}
         ) AS event (delivery_id, moment, converted, revenue, spent, filtered, unpaid)
             JOIN ads_delivery AS delivery ON delivery.tenant_id = %(tenant)s
                 AND delivery.delivery_id = event.delivery_id
@@ -91,10 +96,9 @@ REPORT = """
             ON advertiser.tenant_id = %(tenant)s AND advertiser.id = campaign.advertiser_id
     WHERE %(campaign)s::uuid IS NULL OR campaign.id = %(campaign)s
     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s"""
-FILTERED = """
+FILTERED = f"""
     SELECT kind, reason, sum(count)::bigint FROM ads_filteredevent
-    WHERE tenant_id = %(tenant)s AND hour >= date_trunc('hour', %(since)s, 'UTC') AND hour < %(until)s
-        AND reason <> %(unpaid)s
+    WHERE {HOURS} AND reason <> %(unpaid)s
         AND (%(flight)s::uuid IS NULL OR flight_id = %(flight)s)
         AND (%(campaign)s::uuid IS NULL OR flight_id IN (
             SELECT id FROM ads_flight WHERE tenant_id = %(tenant)s AND campaign_id = %(campaign)s))
@@ -166,7 +170,7 @@ def report(
     with connection.cursor() as cursor:
         cursor.execute(NAMES[by], values)
         names = dict(cursor.fetchall())
-        cursor.execute(REPORT.format(key=KEYS.get(by, "part"), part=PARTS.get(by, "NULL")), values)
+        cursor.execute(REPORT.format(key=KEYS.get(by, "part"), part=PARTS.get(by, "NULL"), hours=HOURS), values)
         rows = [(_key(key, zone), *row) for key, *row in cursor.fetchall()]
     if len(rows) > MOST_ROWS:
         problem = f"makes more than {MOST_ROWS:,} rows; choose a shorter time, another cut, or one campaign or flight"

@@ -1,8 +1,10 @@
 """Every number of a report is one that the raw rows give, found by SQL of another shape."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -14,7 +16,7 @@ from apps.ads.campaigns.models import Campaign
 from apps.ads.reports import selectors
 from apps.ads.reports.selectors import CUTS, filtered_traffic, report
 from apps.ads.tracking.conversions import settle_conversions
-from apps.ads.tracking.models import Delivery
+from apps.ads.tracking.models import Delivery, FilteredEvent
 from behavior.services import store_events
 from behavior.subjects import read_subject
 from tenancy.models import Tenant
@@ -31,6 +33,7 @@ from tests.apps.ads.world import (
     see,
 )
 from tests.conftest import make_client
+from tests.database import connected_as
 
 COLUMN = {
     "advertiser": "(SELECT c.advertiser_id FROM ads_flight f JOIN ads_campaign c ON c.id = f.campaign_id "
@@ -215,6 +218,44 @@ def test_replays_of_two_days_count_on_the_days_on_which_they_came(traffic: Tenan
         assert [sum(row.filtered for row in report(by="day", **span)) for span in spans] == [2, 3]
         assert filtered_traffic(**spans[1], campaign_id=campaign.id)[0]["count"] == 3
         assert filtered_traffic(**spans[1], campaign_id=other.id) == []
+
+
+def test_an_hour_that_two_days_share_counts_in_the_later_one(scope: Tenant) -> None:
+    """In India a day begins in the middle of an hour of UTC."""
+    make_placement(auction="first_price")
+    flight, delivery, zone = make_live_flight(), place(), "Asia/Kolkata"
+    begins = datetime(2026, 5, 20, tzinfo=ZoneInfo(zone))
+    days = [begins + timedelta(days=number) for number in range(3)]
+    values = {"delivery_id": delivery, "flight_id": flight.id, "kind": "click", "tenant_id": scope.id}
+    for number, moment in enumerate([days[0], days[0] + timedelta(hours=9), days[1], days[2]]):
+        hour = (moment - timedelta(minutes=30)).astimezone(UTC)
+        FilteredEvent.objects.create(**values, reason="too_fast", count=10**number, hour=hour)
+
+    for since, until, expected in (
+        (days[0], days[1], [("2026-05-20", 11)]),
+        (days[1], days[2], [("2026-05-21", 100)]),
+        (days[0], days[2], [("2026-05-20", 11), ("2026-05-21", 100)]),
+    ):
+        rows = report(by="day", since=since, until=until, zone=zone)
+        assert [(row.key, row.filtered) for row in rows] == expected
+        counted = filtered_traffic(since=since, until=until)
+        assert [each["count"] for each in counted] == [sum(count for _, count in expected)]
+
+
+def test_the_upgrade_calls_unpaid_what_was_noted_as_budget(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        make_placement(auction="first_price")
+        flight, delivery, now = make_live_flight(), place(), timezone.now()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        values = {"tenant_id": tenant.id, "delivery_id": delivery, "flight_id": flight.id, "kind": "click"}
+        for reason in ("budget", "bot"):
+            FilteredEvent.objects.create(**values, reason=reason, hour=hour)
+    upgrade = import_module("apps.ads.migrations.0017_unpaid_and_paused")
+    with connected_as("owner"), connection.cursor() as cursor:
+        cursor.execute(upgrade.in_each_tenant(upgrade.RENAME.format(old="budget", new="unpaid")))
+    with tenant_scope(tenant.id):
+        (row,) = report(by="flight", since=now - timedelta(hours=1), until=now)
+    assert (row.unpaid, row.filtered) == (1, 1)
 
 
 def test_the_two_hours_of_one_name_at_the_end_of_summer_time_are_two_rows(traffic: Tenant) -> None:
