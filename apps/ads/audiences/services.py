@@ -33,11 +33,11 @@ log = structlog.get_logger(__name__)
 
 ACTOR = "refresh on schedule"
 MOST_LISTED = 10_000
-# A queue may be long, and one that was given up there is not worked on; a message that was lost comes never.
-GIVEN_UP = (
-    (BuildStatus.RUNNING, "started_at", timedelta(hours=2), "no worker ended it within two hours; start it again"),
-    (BuildStatus.QUEUED, "created_at", timedelta(days=1), "no worker began it within a day; start it again"),
-)
+SILENT = timedelta(hours=2)
+LEFT = "no worker ended it within two hours; start it again"
+# A queue may be long, so a build that waits is announced again and again, and never given up.
+UNHEARD = timedelta(minutes=5)
+ANNOUNCED_FOR = timedelta(hours=1)
 KNOWN = """
     INSERT INTO ads_audienceseed (tenant_id, audience_id, subject_key)
     SELECT tenant_id, %(audience)s, subject_key FROM behavior_subjectidentity
@@ -81,7 +81,7 @@ def request_build(*, audience_id: UUID, actor: str) -> AudienceBuild:
             made = AudienceBuild.objects.create(audience=audience, requested_by=actor)
     except IntegrityError as error:
         raise BuildUnderWay(f"the audience '{audience.key}' is being built already; wait for it to end") from error
-    enqueue(signature("ads.build_audience", queue="train"), build_id=str(made.id))
+    _announce(made.id)
     return made
 
 
@@ -113,12 +113,14 @@ def succeed(build_id: UUID, members: Members) -> None:
 
 
 def tend() -> None:
-    """Start the builds that are due, fail those that a worker has left, and forget the subjects of archived
-    audiences."""
+    """Start the builds that are due, announce again what waits, since its message may be lost, fail what a worker has
+    left, and forget the subjects of archived audiences."""
     now = timezone.now()
-    for status, since, limit, error in GIVEN_UP:
-        silent = AudienceBuild.objects.filter(status=status, **{f"{since}__lt": now - limit})
-        silent.update(status=BuildStatus.FAILED, error=error, finished_at=now)
+    unheard = AudienceBuild.objects.filter(status=BuildStatus.QUEUED, created_at__lt=now - UNHEARD)
+    for build_id in unheard.values_list("id", flat=True):
+        _announce(build_id)
+    silent = AudienceBuild.objects.filter(status=BuildStatus.RUNNING, started_at__lt=now - SILENT)
+    silent.update(status=BuildStatus.FAILED, error=LEFT, finished_at=now)
     archived = list(Audience.objects.exclude(archived_at=None).values_list("id", flat=True))
     for model in (AudienceMember, AudienceSeed):
         model._default_manager.filter(audience_id__in=archived).delete()
@@ -127,6 +129,13 @@ def tend() -> None:
         # The first one is asked for by whoever has set the audience up.
         if last is not None and last.status not in UNDER_WAY and last.created_at + EVERY[audience.refresh] <= now:
             request_build(audience_id=audience.id, actor=ACTOR)
+
+
+def _announce(build_id: UUID) -> None:
+    """A worker takes what is queued, so that a second message does nothing."""
+    enqueue(
+        signature("ads.build_audience", queue="train", expires=ANNOUNCED_FOR.total_seconds()), build_id=str(build_id)
+    )
 
 
 def _end(build_id: UUID, **values: Any) -> bool:

@@ -1,12 +1,14 @@
 """Writes of audiences through the API: what is refused of those that are in use or archived."""
 
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
-from apps.ads.audiences.models import Audience
+from apps.ads.audiences.models import Audience, AudienceBuild
+from apps.ads.audiences.services import tend
 from apps.ads.campaigns.models import Flight
 from apps.ads.campaigns.services import archive
 from behavior.services import store_events
@@ -15,6 +17,7 @@ from tenancy.scope import tenant_scope
 from tests.apps.ads.world import make_live_flight
 from tests.conftest import ApiClient
 from tests.database import connected_as
+from tests.messages import take_messages
 
 REGULARS: dict[str, Any] = {"key": "regulars", "name": "Regulars", "seed_kind": "list"}
 
@@ -38,6 +41,20 @@ def test_the_history_says_who_replaced_the_list_and_how_many_there_are(tenant: T
     assert newest["differences"] == [{"name": "seed", "before": 1, "after": 3}]
     assert newest["actor"] == made["actor"]
     assert api.get(path).json()["version"] == newest["version"] == 3
+
+
+def test_a_build_whose_message_was_lost_is_announced_again(tenant: Tenant, api: ApiClient) -> None:
+    made = api.post(f"{make_audience(api)}/builds", {}).json()
+    assert [sent.arguments for sent in take_messages("train", tenant)] == [{"build_id": made["id"]}]
+    with tenant_scope(tenant.id):
+        tend()
+    assert take_messages("train", tenant) == []
+
+    with tenant_scope(tenant.id):
+        AudienceBuild.objects.update(created_at=timezone.now() - timedelta(days=3))
+        tend()
+        assert AudienceBuild.objects.get().status == "queued", "behind long trainings it waits"
+    assert [sent.arguments for sent in take_messages("train", tenant)] == [{"build_id": made["id"]}]
 
 
 def test_an_archived_audience_takes_no_list_and_no_build(api: ApiClient) -> None:
