@@ -22,10 +22,10 @@ PAUSES = (
 )
 # While a worker sends, others leave the webhook alone; when it dies, for so long.
 LEASE = timedelta(seconds=3 * DEADLINE)
-# A receiver that takes longer than SLOW rests RESTS times as long as it took: it has a fifth of a thread at most.
-SLOW, RESTS = timedelta(seconds=1), 4
-# A tenant's webhooks keep a worker for so long at a time, then others have their turn.
+# A tenant's webhooks keep a worker for so long at a time, and a receiver that takes longer than SLOW for one message
+# alone; then others have their turn.
 MOST_SECONDS = 30.0
+SLOW = 1.0  # seconds
 KEPT = timedelta(days=30)
 
 
@@ -48,20 +48,23 @@ def signature_of(secret: bytes, sent_at: int, body: bytes) -> str:
     return f"t={sent_at},v1={signed}"
 
 
-def send_waiting() -> int:
-    """Send until nothing is due or the time is up; how many attempts were made. For a task that has no scope open."""
-    ends, attempts = time.monotonic() + MOST_SECONDS, 0
+def send_waiting() -> bool:
+    """Send until nothing is due or the turn is over; whether something may still be due. For a task that has no scope
+    open."""
+    ends = time.monotonic() + MOST_SECONDS
     while time.monotonic() < ends:
         with task_scope():
             turn = _take_turn()
         if turn is None:
-            break
+            return False
         began = time.monotonic()
         answer = _send(turn)
-        attempts += 1
+        is_slow = time.monotonic() - began > SLOW
         with task_scope():
-            _record(turn, answer, timedelta(seconds=time.monotonic() - began))
-    return attempts
+            _record(turn, answer, is_slow=is_slow)
+        if is_slow:
+            break
+    return True
 
 
 def expire_deliveries() -> int:
@@ -113,7 +116,7 @@ def _send(turn: Turn) -> Answer:
     return post(turn.url, turn.body, headers)
 
 
-def _record(turn: Turn, answer: Answer, took: timedelta) -> None:
+def _record(turn: Turn, answer: Answer, *, is_slow: bool) -> None:
     now = timezone.now()
     changes: dict[str, object] = {"answer": answer.words[:100]}
     if answer.is_good:
@@ -128,7 +131,8 @@ def _record(turn: Turn, answer: Answer, took: timedelta) -> None:
     )
     webhook = Webhook.objects.filter(id=turn.webhook_id)
     if answer.is_good:
-        webhook.update(failures=0, resting_until=now + RESTS * took if took > SLOW else None)
+        # Behind the others that have something due.
+        webhook.update(failures=0, resting_until=now if is_slow else None)
         return
     failures = webhook.values_list("failures", flat=True).first() or 0
     webhook.update(failures=failures + 1, resting_until=now + PAUSES[min(failures, len(PAUSES) - 1)])

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from tenancy.tasks import enqueue_for_each_tenant, tenant_task
+from tenancy.tasks import enqueue, enqueue_for_each_tenant, task_scope, tenant_task
 from webhooks.sending import expire_deliveries, send_waiting
 
 
@@ -13,7 +13,9 @@ def send_webhooks() -> None:
 
 @tenant_task(name="webhooks.send_of_tenant", queue="webhooks", scoped=False, expires=60.0)
 def send_webhooks_of_tenant() -> None:
-    send_waiting()
+    if send_waiting():
+        with task_scope():
+            enqueue(send_webhooks_of_tenant)
 
 
 @shared_task(name="webhooks.expire_deliveries", queue="default")
