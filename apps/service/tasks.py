@@ -15,7 +15,7 @@ from apps.service.learning.services import learn_lately
 from apps.service.replies import jobs
 from apps.service.replies.services import NothingToAnswer, reply_to
 from apps.service.replies.settings import current_settings
-from serving.text_vectors import load_encoder
+from serving.text_vectors import MAY_WAIT, load_encoder
 from tenancy.scope import tenant_scope
 from tenancy.selectors import active_tenant_ids
 from tenancy.tasks import enqueue, enqueue_for_each_tenant, task_scope, tenant_task
@@ -29,7 +29,7 @@ def encode_knowledge() -> None:
     enqueue_for_each_tenant(encode_knowledge_of_tenant)
 
 
-@tenant_task(name=encoding.TASK, queue="encode", scoped=False, expires=60.0)
+@tenant_task(name=encoding.TASK, queue="encode", scoped=False, sweeps=True, expires=MAY_WAIT)
 def encode_knowledge_of_tenant() -> None:
     if encoding.encode_waiting():
         with task_scope():

@@ -21,8 +21,6 @@ from tenancy.tasks import enqueue_for_each_tenant, tenant_task
 
 log = structlog.get_logger(__name__)
 
-# As often as beat sends them; one that has waited for longer than that is of no use.
-ENCODING_SECONDS = 15.0
 DAY = 24 * 3600.0
 
 
@@ -58,7 +56,9 @@ def encode_item_texts() -> None:
     enqueue_for_each_tenant(encode_item_texts_of_tenant)
 
 
-@tenant_task(name="serving.encode_item_texts_of_tenant", queue="encode", scoped=False, expires=ENCODING_SECONDS)
+@tenant_task(
+    name="serving.encode_item_texts_of_tenant", queue="encode", scoped=False, sweeps=True, expires=text_vectors.MAY_WAIT
+)
 def encode_item_texts_of_tenant() -> None:
     if text_vectors.some_wait():
         text_vectors.encode_waiting()

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 # Texts encoded in one transaction, and seconds after which a task gives way to others.
 SLICE = 32
 TURN_SECONDS = 10.0
+# One worker encodes for all tenants, so that each of the others may have its turn first.
+MAY_WAIT = 600.0  # seconds
 # Vectors of queries that a process keeps: 1.5 KB each.
 MOST_KEPT = 4_000
 # A query longer than this is cut: its first words say what is wanted.

@@ -13,15 +13,21 @@ from tenancy.scope import NoTenantScope, current_tenant_id, tenant_scope
 from tenancy.selectors import active_tenant_ids
 
 TENANT_HEADER = "tenant_id"
+SENT_HEADER = "sent_at"
 TURN_SECONDS = 10.0
 _task_tenant: ContextVar[int | None] = ContextVar("task_tenant", default=None)
+# When this process last began a sweep, by its name and tenant; Unix seconds.
+_swept_at: dict[tuple[str, int], float] = {}
 
 
 class TenantTask(Task):
     """A task that runs for one tenant. `scoped` tasks run inside its scope; long ones open `task_scope()` when needed,
-    so that no transaction stays open for hours."""
+    so that no transaction stays open for hours. One that `sweeps` takes whatever waits: a message that was sent before
+    the last one began announces nothing new and is passed over, so that such messages may wait for long and many of one
+    tenant are one turn."""
 
     scoped = True
+    sweeps = False
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         headers = options.pop("headers", None) or {}
@@ -29,9 +35,14 @@ class TenantTask(Task):
         return super().apply_async(args, kwargs, headers=headers, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tenant_id = self.request.get(TENANT_HEADER) or (self.request.headers or {}).get(TENANT_HEADER)
+        tenant_id = self._header(TENANT_HEADER)
         if tenant_id is None:
             raise NoTenantScope(f"{self.name} was sent without a tenant")
+        if self.sweeps:
+            now = time.time()
+            if (self._header(SENT_HEADER) or now) < _swept_at.get((self.name, tenant_id), 0.0):
+                return None
+            _swept_at[self.name, tenant_id] = now
         token = _task_tenant.set(tenant_id)
         try:
             if not self.scoped:
@@ -41,10 +52,15 @@ class TenantTask(Task):
         finally:
             _task_tenant.reset(token)
 
+    def _header(self, name: str) -> Any:
+        return self.request.get(name) or (self.request.headers or {}).get(name)
 
-def tenant_task(*, name: str, queue: str = "default", scoped: bool = True, **options: Any) -> Callable[..., Any]:
+
+def tenant_task(
+    *, name: str, queue: str = "default", scoped: bool = True, sweeps: bool = False, **options: Any
+) -> Callable[..., Any]:
     """Decorator: a Celery task on `queue` that runs for the tenant in whose scope it was enqueued."""
-    return shared_task(base=TenantTask, name=name, queue=queue, scoped=scoped, **options)
+    return shared_task(base=TenantTask, name=name, queue=queue, scoped=scoped, sweeps=sweeps, **options)
 
 
 def task_scope() -> AbstractContextManager[None]:
@@ -70,14 +86,20 @@ def enqueue(task: Any, **kwargs: Any) -> None:
 
     A broker that is away costs the write nothing: a sweep finds what waits.
     """
-    headers = {TENANT_HEADER: current_tenant_id()}
-    transaction.on_commit(lambda: task.apply_async(kwargs=kwargs, headers=headers, retry=False), robust=True)
+    tenant_id = current_tenant_id()
+    transaction.on_commit(
+        lambda: task.apply_async(kwargs=kwargs, headers=_headers(tenant_id), retry=False), robust=True
+    )
 
 
 def enqueue_for_each_tenant(task: Any, **kwargs: Any) -> None:
     """Send a tenant task once for every active tenant."""
     for tenant_id in active_tenant_ids():
-        task.apply_async(kwargs=kwargs, headers={TENANT_HEADER: tenant_id})
+        task.apply_async(kwargs=kwargs, headers=_headers(tenant_id))
+
+
+def _headers(tenant_id: int) -> dict[str, Any]:
+    return {TENANT_HEADER: tenant_id, SENT_HEADER: time.time()}
 
 
 def _scope_or_none() -> int | None:

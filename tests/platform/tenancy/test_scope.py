@@ -13,7 +13,8 @@ from catalog.services import upsert_items
 from config.celery import app as celery_app
 from tenancy.models import Tenant
 from tenancy.scope import CrossTenantScope, NoTenantScope, current_tenant_id, scope_opened_by, tenant_scope
-from tenancy.tasks import TENANT_HEADER, enqueue, task_scope, tenant_task
+from tenancy.tasks import SENT_HEADER, TENANT_HEADER, enqueue, task_scope, tenant_task
+from tests.messages import take_messages
 
 
 @tenant_task(name="tests.titles_of_items")
@@ -26,6 +27,11 @@ def scopes_of_its_own() -> list[str]:
     assert Item.objects.count() == 0
     with task_scope():
         return list(Item.objects.values_list("title", flat=True))
+
+
+@tenant_task(name="tests.takes_what_waits", queue="slow", sweeps=True)
+def takes_what_waits() -> str:
+    return "took it"
 
 
 def fail_in_scope(tenant: Tenant) -> None:
@@ -110,6 +116,26 @@ def test_a_broker_that_is_away_costs_a_write_nothing(tenant: Tenant) -> None:
         enqueue(titles_of_items.signature(connection=nowhere))
     with tenant_scope(tenant.id):
         assert Item.objects.count() == 1
+
+
+def test_what_was_sent_before_a_sweep_began_is_passed_over(tenant: Tenant, other_tenant: Tenant) -> None:
+    def begin(tenant: Tenant, sent_at: float) -> str | None:
+        return takes_what_waits.apply(headers={TENANT_HEADER: tenant.id, SENT_HEADER: sent_at}, throw=True).get()
+
+    early = time.time()
+    assert begin(tenant, early) == "took it"
+    assert begin(tenant, early) is None
+    assert begin(other_tenant, early) == "took it", "each tenant has its turn"
+    assert begin(tenant, time.time()) == "took it", "what is sent from then on may announce more"
+
+
+def test_a_sweep_says_when_it_was_sent(tenant: Tenant) -> None:
+    before = time.time()
+    with tenant_scope(tenant.id):
+        enqueue(takes_what_waits)
+    (sent,) = take_messages("slow", tenant)
+    assert sent.task == "tests.takes_what_waits"
+    assert before <= sent.headers[SENT_HEADER] <= time.time()
 
 
 def test_task_scope_is_for_tasks() -> None:
