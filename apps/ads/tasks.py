@@ -12,13 +12,16 @@ from apps.ads.tracking.event_log import log_deliveries
 from apps.ads.tracking.services import return_expired
 from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
 
+# What spends or returns money outlasts the turns of other tenants that are before it.
+MONEY_EXPIRES = 300.0
+
 
 @shared_task(name="ads.pace", queue="default")
 def pace_all() -> None:
     enqueue_for_each_tenant(pace_tenant)
 
 
-@tenant_task(name="ads.pace_tenant", queue="default", expires=30.0)
+@tenant_task(name="ads.pace_tenant", queue="default", sweeps=True, expires=MONEY_EXPIRES)
 def pace_tenant() -> None:
     pace_flights()
 
@@ -38,7 +41,7 @@ def return_expired_of_all() -> None:
     enqueue_for_each_tenant(return_expired_of_tenant)
 
 
-@tenant_task(name="ads.return_expired_of_tenant", queue="default", scoped=False, expires=60.0)
+@tenant_task(name="ads.return_expired_of_tenant", queue="default", scoped=False, sweeps=True, expires=MONEY_EXPIRES)
 def return_expired_of_tenant() -> None:
     in_turn(return_expired)
 
@@ -48,7 +51,7 @@ def settle_conversions_of_all() -> None:
     enqueue_for_each_tenant(settle_conversions_of_tenant)
 
 
-@tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False, expires=15.0)
+@tenant_task(name="ads.settle_conversions_of_tenant", queue="default", scoped=False, sweeps=True, expires=MONEY_EXPIRES)
 def settle_conversions_of_tenant() -> None:
     """Credited first and billed then, each slice in a transaction of its own."""
     for take_slice in (settle_conversions, bill_conversions):
@@ -60,7 +63,7 @@ def log_deliveries_of_all() -> None:
     enqueue_for_each_tenant(log_deliveries_of_tenant)
 
 
-@tenant_task(name="ads.log_deliveries_of_tenant", queue="default", scoped=False, expires=60.0)
+@tenant_task(name="ads.log_deliveries_of_tenant", queue="default", scoped=False, sweeps=True, expires=60.0)
 def log_deliveries_of_tenant() -> None:
     in_turn(log_deliveries)
 

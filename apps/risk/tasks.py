@@ -10,8 +10,8 @@ from apps.risk.monitoring.challengers import ask_challenger, expire_shadow_score
 from apps.risk.monitoring.retraining import retrain_if_due
 from apps.risk.notifications.digests import send_due_digests
 from apps.risk.rules import counting
-from apps.risk.transactions.projection import project_transactions
-from tenancy.tasks import enqueue_for_each_tenant, in_turn, tenant_task
+from apps.risk.transactions.projection import LITTLE, project_past, project_transactions, some_past_waits
+from tenancy.tasks import enqueue, enqueue_for_each_tenant, in_turn, tenant_task
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +21,17 @@ def project_transactions_of_all() -> None:
     enqueue_for_each_tenant(project_transactions_of_tenant)
 
 
-@tenant_task(name="risk.project_transactions_of_tenant", queue="default", scoped=False, expires=60.0)
+@tenant_task(name="risk.project_transactions_of_tenant", queue="default", sweeps=True, expires=60.0)
 def project_transactions_of_tenant() -> None:
+    """What comes in usually; much of it at once, and the past of types that were added, are long work."""
+    if project_transactions(limit=LITTLE) >= LITTLE or some_past_waits():
+        enqueue(project_much_of_tenant)
+
+
+@tenant_task(name="risk.project_much_of_tenant", queue="slow", scoped=False, sweeps=True, expires=600.0)
+def project_much_of_tenant() -> None:
     in_turn(project_transactions)
+    in_turn(project_past)
 
 
 @tenant_task(name="risk.run_back_test", queue="slow", scoped=False)

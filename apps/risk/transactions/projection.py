@@ -2,18 +2,23 @@
 
 The log is followed by its time of receipt, a slice at a time: one INSERT ... SELECT for each, whatever its size. Only
 keys of devices, cards and addresses are made here, each distinct one once, since the database has no secret.
+
+What comes in is read for all types together. Each type has a position of its own besides, which goes along with theirs;
+that of a type which is added begins with the log, and until it has come up its past is read beside what comes in.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet, Subquery
 
-from apps.risk.assessments.settings import current_settings
+from apps.risk.assessments.settings import RiskSettings, current_settings
 from apps.risk.labels.services import NewLabel, record_labels
 from apps.risk.transactions.amounts import SQL_AMOUNT, SQL_GIVEN_AMOUNT
 from apps.risk.transactions.models import Label
@@ -22,6 +27,7 @@ from apps.risk.transactions.selectors import as_bytea
 from apps.risk.transactions.services import SOURCE
 from behavior.clock import EPOCH
 from behavior.countries import COUNTRIES
+from behavior.models import LogPosition
 from behavior.parsing import MAX_ID, Invalid, parse_time
 from behavior.positions import move, take
 from behavior.storing import settle_log, settle_log_for
@@ -29,7 +35,8 @@ from tenancy.scope import current_tenant_id
 from tenancy.secrets import subject_secret
 
 READER = "risk transactions"
-SLICE = 200_000  # events
+# Events of a slice, and of one that keeps other short work waiting for half a second only.
+SLICE, LITTLE = 200_000, 20_000
 TRUE = ("true", "1", "yes")
 # In properties, but columns of a transaction.
 OWN = ("transaction_id", "counterparty", *THINGS, "country", "latitude", "longitude", "fraud", "fraud_known_at")
@@ -103,17 +110,74 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     is repeated changes nothing. 0 means that nothing is left or, without `wait`, that the log was busy.
     """
     settings = current_settings()
-    place = take(_reader(settings.event_types), wait=wait)
+    place = take(READER, wait=wait) if settings.event_types else None
     if place is None:
         return 0
     settled = settle_log() if wait else settle_log_for(place.position)
     if settled is None:
         return 0
+    readers = _readers(settings.event_types)
+    _add_readers(readers, place.position)
+    events, until = _carry(settings, settings.event_types, place.position, settled, limit)
+    LogPosition.objects.filter(reader__in=readers, position=place.position).update(position=until)
+    move(place, until)
+    return events
+
+
+def some_past_waits() -> bool:
+    """Whether a type was added whose past is not read yet."""
+    return bool(_behind(current_settings().event_types))
+
+
+def project_past(*, limit: int = SLICE, wait: bool = False) -> int:
+    """As `project_transactions`, for what the log held of types before they were added: a slice of each."""
+    settings = current_settings()
+    readers = _readers(settings.event_types)
+    behind = _behind(settings.event_types).select_for_update(skip_locked=not wait).order_by("position")
+    events = 0
+    for since, places in groupby(behind, key=lambda place: place.position):
+        names = [place.reader for place in places]
+        types = [readers[name] for name in names]
+        front = LogPosition.objects.get(reader=READER).position
+        count, until = _carry(settings, types, since, front, limit)
+        events += count
+        if until == front:
+            # What was received meanwhile; from here on they go along.
+            main = LogPosition.objects.select_for_update().get(reader=READER)
+            count, until = _carry(settings, types, front, main.position, limit)
+            events += count
+        LogPosition.objects.filter(reader__in=names).update(position=until)
+    return events
+
+
+def _readers(types: Iterable[str]) -> dict[str, str]:
+    """Types by the names of their positions."""
+    return {f"{READER} {hashlib.sha256(type.encode()).hexdigest()[:16]}": type for type in types}
+
+
+def _add_readers(readers: Iterable[str], position: datetime) -> None:
+    """The first types begin with the position of all, which may have been moved before types had their own."""
+    known = set(LogPosition.objects.filter(reader__startswith=f"{READER} ").values_list("reader", flat=True))
+    start = EPOCH if known else position
+    LogPosition.objects.bulk_create(
+        [LogPosition(reader=reader, position=start) for reader in readers if reader not in known]
+    )
+
+
+def _behind(types: Iterable[str]) -> QuerySet[LogPosition]:
+    main = LogPosition.objects.filter(reader=READER).values("position")
+    return LogPosition.objects.filter(reader__in=_readers(types), position__lt=Subquery(main))
+
+
+def _carry(
+    settings: RiskSettings, types: Sequence[str], since: datetime, before: datetime, limit: int
+) -> tuple[int, datetime]:
+    """Carry a slice of what was received in between; how many events it held, and until when they were received."""
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
-        "since": place.position,
-        "until": settled,
-        "types": list(settings.event_types),
+        "since": since,
+        "until": before,
+        "types": list(types),
         "source": SOURCE,
         "slice": limit,
         "currency": settings.currency,
@@ -126,18 +190,11 @@ def project_transactions(*, limit: int = SLICE, wait: bool = False) -> int:
     with connection.cursor() as cursor:
         cursor.execute(END_OF_SLICE, values)
         last: datetime | None = cursor.fetchone()[0]
-        events = 0
-        if last is not None:
-            # What was received at one moment was stored together, and stays together.
-            values["until"] = min(settled, last + timedelta(microseconds=1))
-            events = _project(cursor, values, timedelta(days=settings.label_delay_days))
-    move(place, values["until"])
-    return events
-
-
-def _reader(types: Collection[str]) -> str:
-    """Each set of types has a position of its own, so that one which is added brings its past."""
-    return f"{READER} {hashlib.sha256(' '.join(sorted(types)).encode()).hexdigest()[:16]}"
+        if last is None:
+            return 0, before
+        # What was received at one moment was stored together, and stays together.
+        values["until"] = min(before, last + timedelta(microseconds=1))
+        return _project(cursor, values, timedelta(days=settings.label_delay_days)), values["until"]
 
 
 def _project(cursor: Any, values: dict[str, Any], label_delay: timedelta) -> int:

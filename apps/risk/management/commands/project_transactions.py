@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.risk.transactions.projection import project_transactions
+from apps.risk.transactions.projection import project_past, project_transactions
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.selectors import tenant_id_of
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         total = 0
         while True:
             with tenant_scope(tenant_id):
-                events = project_transactions(wait=True)
+                events = project_transactions(wait=True) or project_past(wait=True)
             if events == 0:
                 break
             total += events

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from apps.risk.assessments.settings import change_settings, current_settings
+from apps.risk.assessments.settings import change_settings
+from apps.risk.tasks import project_much_of_tenant, project_transactions_of_tenant
 from apps.risk.transactions.models import Label, Transaction
-from apps.risk.transactions.projection import project_transactions
+from apps.risk.transactions.projection import READER, project_past, project_transactions
 from apps.risk.transactions.reading import thing_key
 from behavior.models import LogPosition
 from behavior.services import store_events
@@ -16,7 +17,9 @@ from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tenancy.secrets import subject_key
+from tenancy.tasks import TENANT_HEADER
 from tests.conftest import ApiClient
+from tests.messages import take_messages
 
 START = datetime.now(UTC) - timedelta(days=60)
 numbers = itertools.count()
@@ -44,6 +47,25 @@ def store(tenant: Tenant, *events: dict[str, Any]) -> None:
 def project(tenant: Tenant, **options: Any) -> int:
     with tenant_scope(tenant.id):
         return project_transactions(**options)
+
+
+def project_added(tenant: Tenant, **options: Any) -> int:
+    with tenant_scope(tenant.id):
+        return project_past(**options)
+
+
+def change_types(tenant: Tenant, *types: str, **changes: Any) -> None:
+    with tenant_scope(tenant.id):
+        change_settings({"event_types": types, **changes}, actor="test")
+
+
+def stored(tenant: Tenant) -> set[str]:
+    with tenant_scope(tenant.id):
+        return set(Transaction.objects.values_list("transaction_id", flat=True))
+
+
+def named(name: str, type: str = "payment") -> dict[str, Any]:
+    return event(type=type, properties={"transaction_id": name})
 
 
 def test_an_event_becomes_a_transaction_with_hashed_things(tenant: Tenant) -> None:
@@ -82,16 +104,80 @@ def test_a_type_that_is_added_brings_its_past_and_says_nothing_twice(api: ApiCli
     store(tenant, event(type="purchase", properties={"transaction_id": "past"}), event(properties=fraud))
     assert project(tenant) == 1
     assert api.post("risk/labels", {"transaction_id": "fraud", "kind": "false_alarm"}).status_code == 200
-    with tenant_scope(tenant.id):
-        # By another delay the fraud would have been known at another time, and so be told anew.
-        types = ["purchase", *current_settings().event_types]
-        change_settings({"event_types": types, "label_delay_days": 365}, actor="test")
-    assert project(tenant) == 2
+    # By another delay the fraud would have been known at another time, and so be told anew.
+    change_types(tenant, "purchase", "payment", label_delay_days=365)
     assert project(tenant) == 0
+    assert project_added(tenant) == 1
+    assert project_added(tenant) == 0
+    assert stored(tenant) == {"past", "fraud"}
     with tenant_scope(tenant.id):
-        assert set(Transaction.objects.values_list("transaction_id", flat=True)) == {"past", "fraud"}
         assert Transaction.objects.get(transaction_id="fraud").cleared_at is not None
         assert Label.objects.count() == 2
+
+
+def test_what_comes_in_does_not_wait_for_the_past_of_an_added_type(tenant: Tenant) -> None:
+    for number in range(4):
+        store(tenant, named(f"past-{number}", "purchase"))
+    assert project(tenant) == 0
+    change_types(tenant, "purchase", "payment")
+    store(tenant, named("now"), named("bought now", "purchase"))
+    assert project(tenant) == 2
+    assert project_added(tenant, limit=3) == 3
+    store(tenant, named("later"))
+    assert project(tenant) == 1
+    assert stored(tenant) == {"now", "bought now", "later", *(f"past-{number}" for number in range(3))}
+    # The one that is left, and the one that came while it waited, once.
+    assert project_added(tenant, limit=3) == 2
+    assert project_added(tenant) == 0
+    store(tenant, named("last", "purchase"))
+    assert project(tenant) == 1
+    assert project_added(tenant) == 0
+    assert len(stored(tenant)) == 8
+
+
+def test_a_type_that_is_taken_away_and_named_again_goes_on_where_it_was(tenant: Tenant) -> None:
+    store(tenant, named("before"), named("moved", "transfer"))
+    assert project(tenant) == 2
+    change_types(tenant, "transfer")
+    assert (project(tenant), project_added(tenant)) == (0, 0)
+    store(tenant, named("between"), named("moved between", "transfer"))
+    assert project(tenant) == 1
+    change_types(tenant, "transfer", "payment")
+    store(tenant, named("after"))
+    assert project(tenant) == 1
+    assert project_added(tenant) == 2
+    assert stored(tenant) == {"before", "between", "after", "moved", "moved between"}
+
+
+def test_the_position_that_all_types_had_in_common_is_gone_on_with(tenant: Tenant) -> None:
+    """As those who upgrade have it: the log is not read once more."""
+    store(tenant, named("known"))
+    project(tenant)
+    with tenant_scope(tenant.id):
+        LogPosition.objects.exclude(reader=READER).delete()
+    store(tenant, named("new"))
+    assert project(tenant) == 1
+    assert project_added(tenant) == 0
+    assert stored(tenant) == {"known", "new"}
+
+
+def test_much_at_once_and_the_past_of_an_added_type_are_long_work(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turn() -> list[str]:
+        project_transactions_of_tenant.apply(headers={TENANT_HEADER: tenant.id}, throw=True)
+        return [sent.task for sent in take_messages("slow", tenant)]
+
+    store(tenant, named("usual"), named("past", "purchase"))
+    assert turn() == []
+    change_types(tenant, "payment", "purchase")
+    assert turn() == ["risk.project_much_of_tenant"]
+    project_much_of_tenant.apply(headers={TENANT_HEADER: tenant.id}, throw=True)
+    assert turn() == []
+    monkeypatch.setattr("apps.risk.tasks.LITTLE", 2)
+    store(tenant, named("one"))
+    store(tenant, named("two"))
+    assert turn() == ["risk.project_much_of_tenant"]
 
 
 @pytest.mark.parametrize(
