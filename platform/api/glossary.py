@@ -165,7 +165,7 @@ GLOSSARY = {
     "labels": "each is judged on its own",
     "language": "such as en or zh",
     "last_message_at": "UTC",
-    "latency_ms": "milliseconds that the answer took",
+    "latency_ms": "milliseconds that the answer took; of a batch each has its share",
     "latency_p95_ms": "milliseconds; 95 of 100 answers were faster",
     "latency_p99_ms": "milliseconds; 99 of 100 answers were faster",
     "latitude": "degrees, -90 to 90",

@@ -12,10 +12,17 @@ def chart_data(labels: Sequence[Any], series: Mapping[str, Sequence[float | None
     """JSON for `data-value`: one line or one colour of bars for each series; those of `lines` are lines over bars."""
     datasets = [
         {"label": name, "data": list(values), "borderColor": colour, "backgroundColor": colour}
+        | {"pointRadius": _radii(values)}
         | ({"type": "line"} if name in lines else {})
         for (name, values), colour in zip(series.items(), COLOURS, strict=False)
     ]
     return json.dumps({"labels": list(labels), "datasets": datasets})
+
+
+def _radii(values: Sequence[float | None]) -> list[int]:
+    """A line shows no value that has none beside it, such as the first day's; it gets a dot."""
+    beside = zip([None, *values], values, [*values[1:], None], strict=False)
+    return [3 if value is not None and before is None and after is None else 0 for before, value, after in beside]
 
 
 def chart_options(*, x: str, y: str, legend: bool, y_from_zero: bool = True, stacked: bool = False) -> str:
