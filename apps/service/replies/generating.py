@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 MOST_SOURCES = 8
 MOST_TURNS = 6
+LONGEST_TITLE = 80
 MOST_DROPPED_SHOWN = 5
 # Names of an order's properties, in lower case.
 _PERSONAL = re.compile(
@@ -42,7 +43,7 @@ _PERSONAL = re.compile(
 class Generation:
     """What came of one backend: the sentences that are backed, those that are not, and what went wrong. `tokens` is
     how many it read and wrote: as `counted` where the model's tokenizer or its server has said, else reckoned from the
-    texts, and `cut` names what it was not told in full: turns, sources."""
+    texts, and `cut` names what it was not told in full: question, which is all that waits, turns, sources."""
 
     backend: str
     kept: list[tuple[str, Evidence]] = field(default_factory=list)
@@ -66,6 +67,8 @@ class Generation:
             found.append(("unsupported", f"{len(self.dropped)} sentences that nothing backs were left out"))
         if self.cut_off:
             found.append(("cut_off", f"the model stopped in the middle: {self.cut_off}"))
+        if "question" in self.cut:
+            found.append(("partly_read", "the customer wrote more than the model was told"))
         return found
 
     def notes(self) -> dict[str, object]:
@@ -103,21 +106,26 @@ def generate(
     mask = Mask(private=_private(gathered))
     hide = mask.hide if backend.is_outside else str
     # Cut once they are hidden: half of an address would not be known as one.
-    said = [(role, hide(text)) for role, text in turns[-MOST_TURNS:]]
-    texts = [hide(passage.text) for passage in passages]
-    fitted_turns, fitted_texts = fit_turns(said), fit_sources(texts)
+    waiting = gathered.asked.waiting
+    said = [(role, hide(text)) for role, text in turns[-max(MOST_TURNS, waiting) :]]
+    texts = [f"{' '.join(hide(each.title).split())[:LONGEST_TITLE]}\n{hide(each.text)}" for each in passages]
+    told, sources_told = fit_turns(said), fit_sources(texts)
     request = ReplyRequest(
-        turns=fitted_turns,
+        turns=told,
         sources=[
-            NumberedSource(number, hide(passage.title), text)
-            for number, (passage, text) in enumerate(zip(passages, fitted_texts, strict=True), start=1)
+            NumberedSource(number, title, text)
+            for number, (title, _, text) in enumerate((each.partition("\n") for each in sources_told), start=1)
         ],
         language="zh" if gathered.understood.language == "zh" else gathered.asked.language or "en",
     )
     sources = [Source(number, f"{each.title}\n{each.text}") for number, each in enumerate(passages, start=1)]
     asked = sum(reckoned_tokens(message["content"]) for message in request.messages())
-    cut = [name for name, is_cut in (("turns", fitted_turns != said), ("sources", fitted_texts != texts)) if is_cut]
-    result = Generation(backend.name, tokens=asked, cut=cut)
+    is_cut = {
+        "question": told[-waiting:] != said[-waiting:],
+        "turns": told != said,
+        "sources": sources_told != texts,
+    }
+    result = Generation(backend.name, tokens=asked, cut=[name for name, is_so in is_cut.items() if is_so])
     try:
         for raw in _whole_sentences(backend.generate(request, cancel)):
             result.tokens += reckoned_tokens(raw)

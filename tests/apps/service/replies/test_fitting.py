@@ -7,6 +7,7 @@ import pytest
 
 from apps.service.replies.backends.base import MOST_TOKENS, RULES, reckoned_tokens
 from apps.service.replies.backends.fitting import SOURCE_TOKENS, TURN_TOKENS, fit_sources, fit_turns
+from apps.service.replies.generating import LONGEST_TITLE
 from decisions.models import Decision
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
@@ -38,7 +39,7 @@ def test_short_sources_stay_whole_and_long_ones_share_the_rest() -> None:
 def test_a_customer_who_writes_much_pushes_no_rule_out(
     desk: Desk, model: StubServer, write: Callable[[dict[str, Any]], None], publish: Any, tenant: Tenant
 ) -> None:
-    publish("Returning an item late", "An item can be returned late. " * 500, kind="macro")
+    publish(f"Returning an item late {'退' * 250}", "An item can be returned after delivery, late. " * 500)
     model.answer = lambda body: ["You can return an item within 30 days of delivery [1]."]
     for _ in range(5):
         desk.say("How many days do I have to return an item after delivery? " * 170)
@@ -50,5 +51,8 @@ def test_a_customer_who_writes_much_pushes_no_rule_out(
     assert told[0]["content"] == RULES
     assert sum(reckoned_tokens(each["content"]) for each in told) + MOST_TOKENS < 0.85 * 4_096
     assert model.data()["conversation"][-1]["text"].endswith("after delivery?")
+    assert LONGEST_TITLE in [len(each["title"]) for each in model.data()["sources"]], model.data()["sources"]
+    reply = desk.api.get(f"replies/{asked['id']}").json()
+    assert "the customer wrote more than the model was told" in [reason["text"] for reason in reply["reasons"]]
     with tenant_scope(tenant.id):
-        assert "turns" in Decision.objects.get(decision_id=asked["decision_id"]).request["cut"]
+        assert {"question", "turns"} <= set(Decision.objects.get(decision_id=asked["decision_id"]).request["cut"])
