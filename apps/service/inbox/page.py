@@ -13,10 +13,10 @@ from apps.service.conversations.models import Conversation
 from apps.service.conversations.selectors import events_of, last_messages
 from apps.service.inbox.selectors import due_at, is_draft, newest_reply, timeline_of
 from apps.service.knowledge.selectors import Passage
+from apps.service.replies.asking import read_asked
 from apps.service.replies.grounding.wording import sentences_of
-from apps.service.replies.making import MESSAGES_READ, slots_of
+from apps.service.replies.making import slots_of
 from apps.service.replies.models import Reply
-from apps.service.replies.services import asked_of
 from apps.service.replies.settings import current_settings
 from apps.service.replies.slots import AGENT_NAME, fill_slots
 from tenancy.secrets import public_subject_id
@@ -69,8 +69,7 @@ def filled_macros(conversation: Conversation, found: Sequence[Passage], agent_na
     """Macros and past replies whole, each once, with this customer's data in their slots."""
     if not found:
         return []
-    asked = asked_of(conversation, last_messages(conversation.id, MESSAGES_READ)[::-1])
-    values = slots_of(asked, current_settings()) | {AGENT_NAME: agent_name}
+    values = slots_of(read_asked(conversation), current_settings()) | {AGENT_NAME: agent_name}
     whole = {each.source_id: each for each in reversed(found)}
     return [{"title": each.title, "text": fill_slots(each.whole, values).text} for each in reversed(whole.values())]
 

@@ -19,8 +19,8 @@ from apps.service.knowledge.searching import CROSS_ENCODE, STAGES, Passage, read
 from apps.service.learning.models import LearnedReply
 from apps.service.learning.pairs import PAGE
 from apps.service.learning.services import TAKEN, learn_everything
+from apps.service.replies.asking import Asked
 from apps.service.replies.evidence import LANGUAGES
-from apps.service.replies.making import Asked
 from apps.service.replies.masking import Mask
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.understanding.languages import detect_language

@@ -1,5 +1,6 @@
 """Taking over what agents accept and edit: each becomes a label to train on, and a past reply in knowledge."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,14 +13,14 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
-from apps.service.conversations.models import Message, Role
+from apps.service.conversations.models import Message
 from apps.service.knowledge.models import Source, SourceKind, SourceStatus, SourceVersion
 from apps.service.knowledge.services import create_source
 from apps.service.learning.models import LearnedReply
 from apps.service.learning.templating import as_template
+from apps.service.replies.asking import Asked, asked_of, heard_in, order_asked_of
 from apps.service.replies.composing import SELECTION
-from apps.service.replies.evidence import order_ids_in
-from apps.service.replies.facts import Facts, choose_order, read_facts_of_many, slot_values
+from apps.service.replies.facts import Facts, read_facts_of_many, slot_values
 from apps.service.replies.grounding.wording import sentences_of
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.settings import ServiceSettings, current_settings
@@ -43,12 +44,12 @@ class Given:
     """A reply that an agent sent, with what is needed to learn from it."""
 
     reply: Reply
-    said: Sequence[str]
+    asked: Asked
     facts: Facts
 
     def template(self) -> str:
-        chosen = choose_order(self.facts, self.said[::-1], order_ids_in)
-        return as_template(self.reply.final_text, slot_values(self.facts, chosen), self.said)
+        chosen = order_asked_of(self.asked, self.facts)
+        return as_template(self.reply.final_text, slot_values(self.facts, chosen), self.asked.texts)
 
 
 def learn_lately() -> int:
@@ -103,16 +104,21 @@ def _waiting(since: datetime | None, settings: ServiceSettings) -> list[Given]:
     )
     if not replies:
         return []
-    said: dict[UUID, list[tuple[int, str]]] = {}
-    messages = Message.objects.filter(conversation__in={reply.conversation_id for reply in replies})
-    for row in messages.filter(role=Role.CUSTOMER).order_by("number").values_list("conversation", "number", "text"):
-        said.setdefault(row[0], []).append((row[1], row[2]))
+    conversations = {reply.conversation_id for reply in replies}
+    messages: dict[UUID, list[Message]] = defaultdict(list)
+    for message in Message.objects.filter(conversation__in=conversations).order_by("-number"):
+        messages[message.conversation_id].append(message)
+    heard = heard_in(conversations)
     keys = {reply.id: bytes(reply.conversation.subject_key) for reply in replies}
     facts = read_facts_of_many(list(keys.values()), settings.order_event_types)
     return [
         Given(
             reply,
-            [text for number, text in said.get(reply.conversation_id, ()) if number <= reply.answers],
+            asked_of(
+                reply.conversation,
+                [each for each in messages[reply.conversation_id] if each.number <= reply.answers],
+                heard,
+            ),
             facts.get(keys[reply.id], Facts()),
         )
         for reply in replies

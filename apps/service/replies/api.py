@@ -25,8 +25,9 @@ from apps.service.conversations.api import READ, WRITE, conversation_refusals
 from apps.service.conversations.events import CustomerUnknown
 from apps.service.conversations.models import Role
 from apps.service.replies import judging
+from apps.service.replies.asking import Asked
 from apps.service.replies.jobs import settled_in_time
-from apps.service.replies.making import Asked, Made
+from apps.service.replies.making import Made
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.selectors import get_reply, replies
 from apps.service.replies.serializers import (

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -48,9 +48,20 @@ class Evidence:
     score: float
 
 
-def understand(text: str) -> Understanding:
-    """What a message means. Its entities are read where somebody takes over alone (`entities_as_json`)."""
-    return understanding.understand(text, with_entities=False)
+def understand(text: str, messages: Sequence[str] = ()) -> tuple[Understanding, list[str]]:
+    """What a text means, and the intents of it and of the messages that it is made of: of a long text only the
+    beginning is read. It is upset or urgent where one of them is. Entities are read where somebody takes over alone
+    (`entities_as_json`)."""
+    heard = understanding.understand_all([text, *messages], with_entities=False)
+    whole, is_negative = heard[0], any(each.sentiment == "negative" for each in heard)
+    return (
+        replace(
+            whole,
+            sentiment="negative" if is_negative else whole.sentiment,
+            urgency="high" if any(each.urgency == "high" for each in heard) else whole.urgency,
+        ),
+        sorted({intent for each in heard if (intent := known_intent(each)) is not None}),
+    )
 
 
 def find_passages(

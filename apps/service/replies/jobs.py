@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, Message, Role
 from apps.service.conversations.services import supersede_replies
+from apps.service.replies.asking import asked_of, heard_in
 from apps.service.replies.backends.base import Backend
 from apps.service.replies.backends.choosing import generative_backends, ready
 from apps.service.replies.composing import extract
@@ -21,7 +22,7 @@ from apps.service.replies.evidence import withdrawn
 from apps.service.replies.generating import Generation, generate
 from apps.service.replies.making import Gathered, Made, gather, judge, make_reply
 from apps.service.replies.models import Reply, ReplyStatus
-from apps.service.replies.services import asked_of, decision_of, settle, take
+from apps.service.replies.services import decision_of, settle, take
 from apps.service.replies.settings import ServiceSettings, current_settings
 from apps.service.replies.statements import MESSAGES_READ
 from apps.service.replies.streaming import ENDED, ReplyStream
@@ -108,8 +109,8 @@ def settle_without_generation(reply_id: UUID) -> bool:
     job = _read_job(reply_id, with_backends=False)
     if job is None:
         return False
-    made = make_reply(job.gathered, job.settings)
-    return _finish(reply_id, replace(made, degraded=LATE), started)
+    made = make_reply(job.gathered, job.settings, degraded=LATE)
+    return _finish(reply_id, made, started)
 
 
 def _read_job(reply_id: UUID, *, with_backends: bool = True) -> Job | None:
@@ -121,7 +122,7 @@ def _read_job(reply_id: UUID, *, with_backends: bool = True) -> Job | None:
     messages = list(known.order_by("-number")[:MESSAGES_READ])
     settings = current_settings()
     return Job(
-        gathered=gather(asked_of(reply.conversation, messages), settings),
+        gathered=gather(asked_of(reply.conversation, messages, heard_in([reply.conversation_id])), settings),
         settings=settings,
         turns=[(str(message.role), message.text) for message in reversed(messages)],
         backends=[ready(row) for row in generative_backends()] if with_backends else [],
@@ -148,10 +149,7 @@ def _made(job: Job, written: Generation | None, failures: list[str]) -> Made:
     extracted = extract(job.gathered.asked.question, job.gathered.articles)
     candidate = written.candidate(job.gathered.asked.question) if written else None
     if written is None or candidate is None:
-        made = make_reply(job.gathered, job.settings)
-        return judge(
-            job.gathered, job.settings, made.candidate, [], degraded="generation_failed", notes={**made.notes, **notes}
-        )
+        return make_reply(job.gathered, job.settings, degraded="generation_failed", notes=notes)
     others = [candidate, *([extracted] if extracted else [])]
     notes |= written.notes()
     return judge(job.gathered, job.settings, candidate, others, doubts=written.doubts(), notes=notes)

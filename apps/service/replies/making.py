@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,9 @@ from uuid import UUID
 from apps.service.experiments.selectors import Exposure, answering, exposure_of
 from apps.service.replies import evidence
 from apps.service.replies.alarms import alarms_of
+from apps.service.replies.asking import Asked, order_asked_of
 from apps.service.replies.composing import (
+    LEAST_MATCH,
     SELECTION,
     Candidate,
     better,
@@ -23,58 +25,14 @@ from apps.service.replies.composing import (
 )
 from apps.service.replies.deciding import Case, Verdict, decide
 from apps.service.replies.evidence import Evidence, Understanding
-from apps.service.replies.facts import Chosen, Facts, choose_order, order_claims, read_facts, slot_values
+from apps.service.replies.facts import Chosen, Facts, order_claims, read_facts, slot_values
 from apps.service.replies.grounding.claims import Claim
 from apps.service.replies.grounding.promises import unbacked_promises
-from apps.service.replies.grounding.wording import words_of
 from apps.service.replies.models import ReplyAction
 from apps.service.replies.ranking import Ranking, rank_templates
 from apps.service.replies.settings import ServiceSettings
-from apps.service.replies.summaries import MESSAGES_READ, summarise
+from apps.service.replies.summaries import summarise
 from apps.service.replies.wishes import asks_for_human, blocked_topic
-
-LONGEST_QUERY = 2_000
-# Of what waits so many characters are read, the newest: hostile ones take a quarter of a second.
-LONGEST_READ = 20_000
-SHORT = 40  # characters
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be answered. `texts` are the customer's last messages, the newest first, of which the first `waiting`
-    have no answer yet; `keys` whose events to read, none where the customer is unknown."""
-
-    texts: Sequence[str]
-    waiting: int = 1
-    keys: Sequence[bytes] = ()
-    language: str | None = None
-    segments: Sequence[str] = ()  # of the customer, for sources that are not for everybody
-    is_with_agent: bool = False
-    values: Mapping[str, str] = field(default_factory=dict)  # of slots
-    conversation_id: UUID | None = None  # by which an experiment knows it; None for what is kept elsewhere
-
-    @cached_property
-    def said(self) -> str:
-        """What the customer wrote since the last answer, in its order: one reply answers all of it."""
-        return "\n".join(reversed(self.texts[: self.waiting]))[-LONGEST_READ:]
-
-    @property
-    def query(self) -> str:
-        """What is searched for: what waits; where it is short, with the messages before it."""
-        if len(self.said) >= SHORT:
-            return self.said[-LONGEST_QUERY:]
-        return "\n".join(reversed(self.texts[:MESSAGES_READ]))[-LONGEST_QUERY:]
-
-    @property
-    def question(self) -> str:
-        """What replies are measured by: what waits, if it says anything by itself."""
-        return self.said[-LONGEST_QUERY:] if words_of(self.said) else self.query
-
-    @property
-    def alone(self) -> Sequence[str]:
-        """Of several messages that wait, each that says anything by itself."""
-        waiting = self.texts[: min(self.waiting, MESSAGES_READ)] if self.waiting > 1 else ()
-        return [text[-LONGEST_QUERY:] for text in waiting if words_of(text)]
 
 
 @dataclass(frozen=True)
@@ -83,6 +41,7 @@ class Gathered:
 
     asked: Asked
     understood: Understanding
+    intents: Collection[str]  # of all that waits and, where several messages wait, of each by itself
     facts: Facts
     chosen: Chosen
     values: Mapping[str, str]
@@ -137,10 +96,10 @@ def gather(asked: Asked, settings: ServiceSettings) -> Gathered:
 
 
 def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
-    understood = evidence.understand(asked.said)
+    understood, intents = evidence.understand(asked.said, asked.messages)
     language = _searched_language(asked, understood)
     facts = read_facts(asked.keys, settings.order_event_types)
-    chosen = _chosen(asked, facts)
+    chosen = order_asked_of(asked, facts)
     templates, articles, stages = evidence.find_passages(
         asked.query, language=language, segments=asked.segments, stages=settings.stages
     )
@@ -154,6 +113,7 @@ def _gather(asked: Asked, settings: ServiceSettings) -> Gathered:
     return Gathered(
         asked=asked,
         understood=understood,
+        intents=intents,
         facts=facts,
         chosen=chosen,
         values=_values(asked, facts, chosen, settings),
@@ -177,29 +137,30 @@ def _named_language(asked: Asked, understood: Understanding) -> str:
 def slots_of(asked: Asked, settings: ServiceSettings) -> dict[str, str]:
     """What the slots of macros are filled with, where nothing else is to be gathered."""
     facts = read_facts(asked.keys, settings.order_event_types)
-    return _values(asked, facts, _chosen(asked, facts), settings)
-
-
-def _chosen(asked: Asked, facts: Facts) -> Chosen:
-    """By all that waits, and else by the newest message before it that names an order."""
-    return choose_order(facts, [asked.said, *asked.texts[asked.waiting :]], evidence.order_ids_in)
+    return _values(asked, facts, order_asked_of(asked, facts), settings)
 
 
 def _values(asked: Asked, facts: Facts, chosen: Chosen, settings: ServiceSettings) -> dict[str, str]:
     return {**slot_values(facts, chosen), **asked.values, "business.name": settings.business_name}
 
 
-def make_reply(gathered: Gathered, settings: ServiceSettings) -> Made:
+def make_reply(
+    gathered: Gathered,
+    settings: ServiceSettings,
+    *,
+    degraded: str | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> Made:
     """The macro or past reply that fits best, or sentences of an article that fits better.
 
-    A greeting before the question takes nothing from it: where a single message finds a reply, it is enough that this
-    one fits. Where several do, a reply must fit all of them.
+    Where a single message of several finds a reply, this one may be answered alone, as a draft: only what speaks of all
+    of them is sent. Where several do, a reply is measured by all of them.
     """
     whole = _written(gathered, gathered.asked.question)
-    alone = [found for text in gathered.asked.alone if (found := _written(gathered, text))[0] is not None]
+    alone = [found for text in gathered.asked.messages if (found := _written(gathered, text))[0] is not None]
     tried = [whole, *alone] if len(alone) == 1 else [whole]
     candidate, candidates = max(tried, key=lambda each: each[0].match if each[0] else -1.0)
-    return judge(gathered, settings, candidate, candidates)
+    return judge(gathered, settings, candidate, candidates, degraded=degraded, notes=notes)
 
 
 def _written(gathered: Gathered, question: str) -> tuple[Candidate | None, list[Candidate]]:
@@ -276,7 +237,7 @@ def confidence_of(understood: Understanding, candidate: Candidate | None) -> flo
 
 def _doubts(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
     found = []
-    uses_order = any(name.startswith("order.") for name in (*candidate.used, *candidate.missing))
+    uses_order = _uses_order(candidate)
     if candidate.missing:
         found.append(("missing_slots", f"nothing is known for {', '.join(candidate.missing)}"))
     if candidate.loose:
@@ -291,7 +252,31 @@ def _doubts(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
         found.append(("promise", "it promises money or delivery that the order's data does not back"))
     if not _is_in_language(candidate.text, gathered):
         found.append(("language", "it is not in the customer's language"))
+    return [*found, *_doubts_of_several(candidate, gathered)]
+
+
+def _doubts_of_several(candidate: Candidate, gathered: Gathered) -> list[tuple[str, str]]:
+    """Whether one reply answers all that waits."""
+    found = []
+    told = _speaks_of(candidate, gathered)
+    if any(evidence.match_text(text, told) < LEAST_MATCH for text in gathered.asked.messages):
+        found.append(("partly_answered", "the customer wrote several messages, and it does not speak of each"))
+    if len(gathered.intents) > 1:
+        found.append(("several_intents", f"the customer wants several things: {', '.join(gathered.intents)}"))
+    if gathered.asked.is_long:
+        found.append(("partly_read", "the customer wrote more than a reply is searched for by and measured by"))
     return found
+
+
+def _speaks_of(candidate: Candidate, gathered: Gathered) -> str:
+    """A reply's words with the titles of its sources, and with the order's id where it tells of the order."""
+    order = gathered.chosen.order
+    about = [order.order_id] if order is not None and _uses_order(candidate) else []
+    return "\n".join([*{passage.title for _, passage in candidate.sentences}, candidate.text, *about])
+
+
+def _uses_order(candidate: Candidate) -> bool:
+    return any(name.startswith("order.") for name in (*candidate.used, *candidate.missing))
 
 
 def _is_in_language(text: str, gathered: Gathered) -> bool:

@@ -1,9 +1,8 @@
 """Writes of replies: one for each inbound message, stored with its decision; and what agents make of drafts."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +15,11 @@ from apps.service.conversations import services as conversations
 from apps.service.conversations.events import store_event
 from apps.service.conversations.models import REPLY_ID, Conversation, ConversationStatus, Message, Role
 from apps.service.replies.alarms import ALARM_CODES
+from apps.service.replies.asking import Asked, asked_of
 from apps.service.replies.backends.choosing import generative_backends
 from apps.service.replies.composing import SELECTION
 from apps.service.replies.evidence import alternatives_as_json
-from apps.service.replies.making import Asked, Made, gather, make_reply
+from apps.service.replies.making import Made, gather, make_reply
 from apps.service.replies.models import Reply, ReplyAction, ReplyStatus
 from apps.service.replies.settings import APPLICATION, SCENARIO, ServiceSettings, current_settings
 from apps.service.replies.statements import lock_waiting, store_reply
@@ -67,7 +67,7 @@ def reply_to(*, conversation_id: UUID) -> Outcome:
     if messages[0].role != Role.CUSTOMER:
         raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
     settings = current_settings()
-    made = make_reply(gather(asked_of(conversation, messages), settings), settings)
+    made = make_reply(gather(asked_of(conversation, messages, waiting.heard), settings), settings)
     reply = _new_reply(conversation, newest, made)
     # Half of it must never stay, and no caller goes on after an error in it: a savepoint would cost two statements.
     with transaction.atomic(savepoint=False):
@@ -88,25 +88,6 @@ def may_be_generated(made: Made) -> bool:
         return False
     codes = {reason["code"] for reason in made.verdict.reasons}
     return not codes & WITHOUT_REPLY and bool(generative_backends())
-
-
-def asked_of(conversation: Conversation, messages: Sequence[Message]) -> Asked:
-    """What a conversation asks; `messages` are its last ones, the newest first."""
-    # What came before a hand-off was heard then; it would hand off each later message again.
-    before = conversation.handed_off_at
-    earlier = takewhile(
-        lambda each: each.role == Role.CUSTOMER and not (before and each.created_at <= before), messages[1:]
-    )
-    return Asked(
-        texts=[message.text for message in messages if message.role == Role.CUSTOMER],
-        waiting=1 + sum(1 for _ in earlier),
-        keys=conversation.keys,
-        language=conversation.language or None,
-        segments=conversation.segments,
-        is_with_agent=conversation.is_with_agent,
-        values={"conversation.id": str(conversation.id)},
-        conversation_id=conversation.id,
-    )
 
 
 def answer_once(*, asked: Asked, settings: ServiceSettings | None = None) -> tuple[UUID, Made]:

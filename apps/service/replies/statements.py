@@ -1,7 +1,7 @@
 """Statements that each reply needs, written out: the server parses and plans them once for a connection, and making
 them from the models takes longer than running them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.service.conversations.models import Conversation, Message, Role
-from apps.service.replies.models import Reply
+from apps.service.replies.models import Reply, ReplyStatus
 from decisions.models import Decision
 from decisions.services import INSERT_MANY, rows_to_store
 from tenancy.scope import current_tenant_id
@@ -30,7 +30,7 @@ def _columns(model: type[Model]) -> str:
 LOCK = f"SELECT {_columns(Conversation)} FROM service_conversation WHERE tenant_id = %s AND id = %s FOR UPDATE"
 # A statement of its own: one that waits for the lock does not see what others have written meanwhile.
 MESSAGES = f"""
-    SELECT EXISTS (SELECT FROM service_reply WHERE tenant_id = message.tenant_id AND message_id = message.id),
+    SELECT (SELECT status FROM service_reply WHERE tenant_id = message.tenant_id AND message_id = message.id),
         {_columns(Message)}
     FROM service_message AS message WHERE tenant_id = %s AND conversation_id = %s
     ORDER BY number DESC LIMIT {MESSAGES_READ}"""
@@ -48,12 +48,14 @@ STORE_DECIDED = f"WITH superseded AS ({SUPERSEDED}), decided AS ({INSERT_MANY}) 
 @dataclass(frozen=True)
 class Waiting:
     """A conversation, locked, with its last messages, the newest first. `newest` is the customer's newest one, None
-    where there is none; `is_answered` says that it has its reply already."""
+    where there is none; `is_answered` says that it has its reply already. `heard` has the ids of messages whose reply
+    has handed off."""
 
     conversation: Conversation
     messages: Sequence[Message]
     newest: Message | None
     is_answered: bool
+    heard: Collection[UUID]
 
 
 def lock_waiting(conversation_id: UUID) -> Waiting:
@@ -64,10 +66,16 @@ def lock_waiting(conversation_id: UUID) -> Waiting:
         if row is None:
             raise Conversation.DoesNotExist
         cursor.execute(MESSAGES, [current_tenant_id(), conversation_id])
-        rows = [(answered, _stored(Message, values)) for answered, *values in cursor.fetchall()]
-    of_customer = [(message, answered) for answered, message in rows if message.role == Role.CUSTOMER]
-    newest, is_answered = of_customer[0] if of_customer else (None, False)
-    return Waiting(_stored(Conversation, row), [message for _, message in rows], newest, is_answered)
+        rows = [(_stored(Message, values), reply) for reply, *values in cursor.fetchall()]
+    of_customer = [(message, reply) for message, reply in rows if message.role == Role.CUSTOMER]
+    newest, reply = of_customer[0] if of_customer else (None, None)
+    return Waiting(
+        conversation=_stored(Conversation, row),
+        messages=[message for message, _ in rows],
+        newest=newest,
+        is_answered=reply is not None,
+        heard={message.id for message, reply in rows if reply == ReplyStatus.HANDED_OFF},
+    )
 
 
 def store_reply(reply: Reply, decision: Decision | None) -> None:

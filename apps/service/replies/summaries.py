@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.service.conversations.models import Conversation, Message, Role
+from apps.service.conversations.models import Conversation
 from apps.service.replies import evidence
+from apps.service.replies.asking import order_asked_of, read_asked
 from apps.service.replies.evidence import Understanding
-from apps.service.replies.facts import Chosen, Facts, choose_order, read_facts
+from apps.service.replies.facts import Chosen, Facts, read_facts
 from apps.service.replies.settings import current_settings
 
 LONGEST_WANT = 300
-# Of the customer's last messages so many say which order is meant.
-MESSAGES_READ = 3
 
 
 def summarise(
     text: str, understood: Understanding, facts: Facts, chosen: Chosen, missing: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Of what the customer wrote last; `missing` are slots without a value."""
+    """Of all that the customer wrote last; `missing` are slots without a value."""
     want = " ".join(text.split())
     return {
         "wants": want if len(want) <= LONGEST_WANT else f"{want[: LONGEST_WANT - 1]}…",
@@ -32,9 +31,9 @@ def summarise(
 
 def summary_of(conversation: Conversation) -> dict[str, Any] | None:
     """Of a conversation that somebody hands off by hand; None where the customer has written nothing."""
-    said = Message.objects.filter(conversation=conversation, role=Role.CUSTOMER).order_by("-number")
-    texts = list(said.values_list("text", flat=True)[:MESSAGES_READ])
-    if not texts:
+    asked = read_asked(conversation)
+    if not asked.texts:
         return None
-    facts = read_facts(conversation.keys, current_settings().order_event_types)
-    return summarise(texts[0], evidence.understand(texts[0]), facts, choose_order(facts, texts, evidence.order_ids_in))
+    facts = read_facts(asked.keys, current_settings().order_event_types)
+    understood, _ = evidence.understand(asked.said)
+    return summarise(asked.said, understood, facts, order_asked_of(asked, facts))

@@ -225,10 +225,14 @@ def test_a_hand_off_by_hand_needs_no_worker_and_keeps_why(api: ApiClient, tenant
 @pytest.mark.usefixtures("shop")
 def test_a_hand_off_by_hand_says_what_is_wanted_and_joins_the_log(api: ApiClient, tenant: Tenant) -> None:
     conversation = opened(api)
-    say(api, conversation, "Where is my order A-1029?")
+    say(api, conversation, "Hello", "m-0")
+    say(api, conversation, "How can I help?", "m-1", role="bot")
+    say(api, conversation, "Where is my order A-1029?", "m-2")
+    say(api, conversation, "asap", "m-3")
+    say(api, conversation, "Wait a moment", "m-4", role="agent")
     moved = api.patch(f"conversations/{conversation}", {"status": "handed_off"}).json()
     summary = moved["hand_off"]["summary"]
-    assert (summary["wants"], summary["order"]["status"]) == ("Where is my order A-1029?", "shipped")
+    assert (summary["wants"], summary["order"]["status"]) == ("Where is my order A-1029? asap", "shipped")
     with tenant_scope(tenant.id):
         assert Event.objects.filter(type="hand_off").count() == 1
 

@@ -67,6 +67,18 @@ def test_an_edited_reply_becomes_a_past_reply_without_its_customer(
     assert next_reply["action"] != "send"
 
 
+def test_the_order_is_the_one_that_the_draft_was_about(
+    tenant: Tenant, api: ApiClient, shop: dict[str, Source], open_desk: Callable[..., Desk], send_event: Sending
+) -> None:
+    for order in ("A-2000", "A-1029"):
+        send_event("order_shipped", order_id=order)
+    desk = open_desk()
+    desk.say("Where is my order A-1029?")
+    judge(api, desk.ask("A-2000 came"), "edit", text="Follow A-1029 with the post.")
+
+    assert learn(tenant)[0].text == "Follow {{order.id}} with the post."
+
+
 def test_the_same_edit_is_one_past_reply_and_what_was_retired_stays_so(
     tenant: Tenant, api: ApiClient, shop: dict[str, Source], open_desk: Callable[..., Desk]
 ) -> None:

@@ -127,6 +127,73 @@ def test_a_burst_is_understood_as_a_whole_and_what_was_answered_is_not_part_of_i
     assert after["reply"].startswith("Your order A-1029")
 
 
+def burst(desk: Desk, *texts: str) -> dict[str, Any]:
+    """What is answered to several messages in a row."""
+    for text in texts[:-1]:
+        desk.say(text)
+    return desk.ask(texts[-1])
+
+
+@pytest.mark.usefixtures("shop", "sending")
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Where is my order?", "and my March invoice shows the wrong VAT number"),
+        ("Where is my order?", "How many days do I have to return an item after delivery?"),
+        ("Does the kettle boil eggs?", "Where is my order?", "thanks a lot", "bye", "bye"),
+    ],
+)
+def test_what_answers_one_of_several_messages_is_a_draft(desk: Desk, texts: tuple[str, ...]) -> None:
+    reply = burst(desk, *texts)
+
+    assert reply["action"] == "draft"
+    assert "partly_answered" in codes(reply)
+
+
+@pytest.mark.usefixtures("shop", "sending")
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Good morning", "Where is my order?", "It is A-1029", "thanks a lot!"),
+        ("您好，在吗？", "我想退货，多少天内可以退货？", "谢谢您"),
+    ],
+)
+def test_courtesies_and_the_orders_number_beside_a_question_hold_nothing_back(
+    desk: Desk, publish: Any, texts: tuple[str, ...]
+) -> None:
+    publish("Good morning", "Good morning! How can I help?", kind="macro")
+
+    reply = burst(desk, *texts)
+
+    assert reply["action"] == "send", reply
+    assert "help?" not in reply["reply"]
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_of_much_that_is_written_each_message_is_understood_and_nothing_is_sent(desk: Desk) -> None:
+    waits = "I am at home today. " * 150
+    unhappy = burst(desk, f"{waits}I'm so disappointed", "Where is my order?")
+    desk.say("It comes on Monday", role="agent")
+    long = desk.ask(f"{waits}Where is my order?")
+
+    assert unhappy["action"] == long["action"] == "draft"
+    assert {"unhappy", "partly_read"} <= codes(unhappy)
+    assert "partly_read" in codes(long)
+
+
+@pytest.mark.usefixtures("shop", "sending")
+def test_messages_of_several_intents_are_for_an_agent(desk: Desk, api: ApiClient) -> None:
+    examples = {"order_status": "Where is my order?", "order_change": "Add a shirt to my order"}
+    for intent, text in examples.items():
+        api.post("intents", {"name": intent, "auto_send": True})
+        api.post("intent-examples", {"examples": [{"text": text, "intent": intent}]})
+
+    reply = burst(desk, *examples.values())
+
+    assert reply["action"] == "draft"
+    assert "several_intents" in codes(reply)
+
+
 @pytest.mark.usefixtures("sending")
 def test_what_was_handed_off_stays_with_the_agents(desk: Desk, shop: dict[str, Any]) -> None:
     desk.ask("I want to talk to a human")
@@ -139,10 +206,13 @@ def test_what_was_handed_off_stays_with_the_agents(desk: Desk, shop: dict[str, A
 
 
 @pytest.mark.usefixtures("sending", "shop")
-def test_what_is_not_in_the_customers_language_is_not_sent(desk: Desk, publish: Any, tenant: Tenant) -> None:
+def test_what_is_not_in_the_customers_language_is_not_sent(
+    open_desk: Callable[..., Desk], publish: Any, tenant: Tenant
+) -> None:
     publish("Wo ist mein Paket?", "It is with the post, and we write to you.", kind="macro")
 
-    german = desk.ask("Wo ist mein Paket, bitte?")
+    german = open_desk().ask("Wo ist mein Paket, bitte?")
+    desk = open_desk()
     with tenant_scope(tenant.id):
         Conversation.objects.update(language="fr-FR")
     of_a_french_customer = desk.ask("Where is my order A-1029?")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.service.conversations.models import Conversation, Message
-from apps.service.conversations.services import add_message, open_conversation
+from apps.service.conversations.services import add_message, move, open_conversation
 from apps.service.knowledge.models import Source
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.services import reply_to
@@ -87,6 +87,21 @@ def test_earlier_drafts_are_superseded_and_the_new_one_is_not(tenant: Tenant, sh
 
     assert status[first.id] == ReplyStatus.SUPERSEDED
     assert status[second.id] == status[elsewhere.id] == ReplyStatus.WAITING
+
+
+def test_what_came_before_a_hand_off_by_hand_is_heard_once(tenant: Tenant, shop: dict[str, Source]) -> None:
+    conversation = written(tenant, "It smells burnt, and my lawyer will write to you")
+    replies = []
+    with tenant_scope(tenant.id):
+        move(conversation_id=conversation.id, to="handed_off", actor="desk", note="somebody else has written")
+        for number, text in enumerate(("Any news?", "Where is my order?"), start=2):
+            add_message(conversation_id=conversation.id, role="customer", text=text, client_id=f"m-{number}")
+            replies.append(reply_to(conversation_id=conversation.id).reply)
+
+    first, second = replies
+    assert "legal_threat" in {reason["code"] for reason in first.reasons}
+    assert first.summary["wants"] == "It smells burnt, and my lawyer will write to you Any news?"
+    assert (first.status, second.status) == (ReplyStatus.HANDED_OFF, ReplyStatus.WAITING)
 
 
 def test_another_tenants_conversation_is_not_there(tenant: Tenant, other_tenant: Tenant) -> None:
