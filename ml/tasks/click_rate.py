@@ -70,7 +70,7 @@ class ClickRateTask:
     def evaluate(self, artifact: Path, columns: Impressions, *, since: float, until: float) -> dict[str, float]:
         """information_gain, auc, average_precision, log_loss and calibration_error of the impressions in the window."""
         stored = json.loads((Path(artifact) / "config.json").read_text(encoding="utf-8"))["settings"]
-        settled = _settled(columns, self.config_type.from_dict(stored))
+        settled = _settled(columns, self.config_type.as_stored(stored))
         window = settled.rows(np.flatnonzero((settled.time >= since) & (settled.time < until)))
         if len(np.unique(window.clicked)) < 2:
             raise ValueError("the window needs impressions with and without a click; nothing to evaluate on")

@@ -66,7 +66,7 @@ class RiskTask:
         """auc, average_precision, log_loss and calibration_error of the labelled transactions in the window."""
         ensemble = RiskEnsemble.load(artifact)
         stored = json.loads((Path(artifact) / "config.json").read_text(encoding="utf-8"))["settings"]
-        settings = RiskConfig.from_dict(stored)
+        settings = RiskConfig.as_stored(stored)
         labelled = _labelled(columns, settings)
         moment = np.asarray(columns.time)[labelled]
         rows = labelled[(moment >= since) & (moment < until)]

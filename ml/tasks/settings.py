@@ -81,6 +81,11 @@ class TaskSettings:
             raise ValueError("; ".join(problems))
         return config
 
+    @classmethod
+    def as_stored(cls, settings: Mapping[str, Any]) -> Self:
+        """Those that an artifact keeps, unjudged: it was trained under the checks of its time."""
+        return cls(**settings)
+
     def contradictions(self) -> list[str]:
         """What is wrong with settings that are each usable by itself."""
         return []

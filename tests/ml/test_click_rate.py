@@ -146,6 +146,20 @@ def test_the_artifact_is_judged_as_the_report_says(trained: Path, simulated: Sim
     assert judged["auc"] == pytest.approx(report.test["auc"])
 
 
+def test_an_artifact_whose_settings_no_run_may_have_any_more_is_still_judged(
+    trained: Path, simulated: SimulatedImpressions, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(trained, older)
+    config = json.loads((older / "config.json").read_text())
+    config["settings"]["batch_size"] = 32_768
+    (older / "config.json").write_text(json.dumps(config))
+    now, then = (
+        TASKS["click_rate"].evaluate(each, simulated.log, since=0.0, until=math.inf) for each in (trained, older)
+    )
+    assert now == then
+
+
 def test_the_same_seed_gives_the_same_model(trained: Path, simulated: SimulatedImpressions, tmp_path: Path) -> None:
     fit(simulated.log, tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()

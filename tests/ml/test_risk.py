@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,19 @@ def test_evaluating_the_test_part_gives_the_score_of_the_report(log: Transaction
     found = TASKS["risk"].evaluate(artifact, log, since=report.split["test_time"], until=math.inf)
     assert found["average_precision"] == pytest.approx(report.score)
     assert found["cases"] == report.counts["test_cases"]
+
+
+def test_an_artifact_whose_settings_no_run_may_have_any_more_is_still_judged(
+    log: TransactionColumns, artifact: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(artifact, older)
+    config = json.loads((older / "config.json").read_text())
+    config["settings"]["trees"] = 3_000
+    (older / "config.json").write_text(json.dumps(config))
+    since = FitReport(**json.loads((artifact / "report.json").read_text())).split["test_time"]
+    now, then = (TASKS["risk"].evaluate(each, log, since=since, until=math.inf) for each in (artifact, older))
+    assert now == then
 
 
 def test_a_finished_run_is_not_trained_again(log: TransactionColumns, artifact: Path) -> None:
