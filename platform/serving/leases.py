@@ -6,6 +6,7 @@ was thought dead and is not can change nothing any more.
 
 import mmap
 import threading
+import time
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -14,8 +15,8 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import F, JSONField, Q, Value
+from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
 from serving.models import RunStatus, TrainingRun
@@ -41,7 +42,7 @@ class LeaseLost(RuntimeError):
 
 
 class RunTooLong(RuntimeError):
-    """The run has taken longer than the operator of the machine allows."""
+    """The run has been worked on for longer than the operator of the machine allows."""
 
 
 class WorkerEnding(RuntimeError):
@@ -60,7 +61,7 @@ def claim(run_id: UUID) -> TrainingRun | None:
         lease_owner=owner,
         lease_expires_at=lease_end(),
         attempt=F("attempt") + 1,
-        progress={},
+        progress=JSONObject(seconds=Coalesce("progress__seconds", Value(0, JSONField()))),
         started_at=Coalesce(F("started_at"), timezone.now()),
         error="",
     )
@@ -120,6 +121,8 @@ def release_expired() -> list[UUID]:
 class Heartbeat:
     """Renews the lease and writes the latest progress, from a thread with a database connection of its own.
 
+    With the progress go the `seconds` that the run has been worked on, in all its attempts.
+
     So neither a long epoch nor a long snapshot lets the lease run out, and training never waits for the database. A
     database that is away for a while is borne: what counts is whether the row still names this worker afterwards.
     """
@@ -128,6 +131,7 @@ class Heartbeat:
         self.tenant_id = tenant_id
         self.run = run
         self.lost = False
+        self._begun = time.monotonic() - run.progress["seconds"]
         self._news: dict[str, Any] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease-{run.id}", daemon=True)
@@ -146,18 +150,21 @@ class Heartbeat:
         """Have these fields of the run written with the next beat.
 
         Raises LeaseLost when the run is another's, WorkerEnding when this worker should let go of it, RunTooLong when
-        it should have ended by now.
+        it has been worked on for too long.
         """
         if self.lost:
             raise LeaseLost(f"run {self.run.id} was cancelled or is another worker's")
         if _ending[0]:
             raise WorkerEnding
-        if self.run.started_at and timezone.now() - self.run.started_at > timedelta(hours=settings.TRAINING_HOURS):
+        if self._seconds() > 3600 * settings.TRAINING_HOURS:
             raise RunTooLong(
                 f"took longer than the {settings.TRAINING_HOURS:g} hours that a run may take here; train with fewer "
                 "epochs or a smaller network"
             )
         self._news = self._news | values
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun
 
     def _beat(self) -> None:
         try:
@@ -167,9 +174,10 @@ class Heartbeat:
             connection.close()
 
     def _renew(self) -> None:
+        progress = self._news.get("progress", {}) | {"seconds": round(self._seconds())}
         try:
             with tenant_scope(self.tenant_id):
-                update_held(self.run, lease_expires_at=lease_end(), **self._news)
+                update_held(self.run, lease_expires_at=lease_end(), **self._news | {"progress": progress})
         except LeaseLost:
             self.lost = True
             self._ended.set()
