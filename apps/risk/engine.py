@@ -106,6 +106,7 @@ def thresholds(
     probabilities: NDArray[np.float64],
     amounts: NDArray[np.float64],
     asked: NDArray[np.bool_],
+    approved: NDArray[np.bool_],
     *,
     days: float,
     daily_capacity: int,
@@ -114,9 +115,10 @@ def thresholds(
     **costs: float,
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """The thresholds with the least expected cost, what these come to that are given, and the curve behind both;
-    what is `asked` is reviewed whatever the thresholds say, `costs` are as ml.policy.thresholds.Costs."""
+    what is `asked` is reviewed whatever the thresholds say, what is `approved` is genuine; `costs` are
+    as ml.policy.thresholds.Costs."""
     given = Costs(**costs)
-    sample: dict[str, Any] = {"days": days, "asked": asked}
+    sample: dict[str, Any] = {"days": days, "asked": asked, "approved": approved}
     chosen = choose_thresholds(probabilities, amounts, given, daily_capacity=daily_capacity, **sample)
     current = expect(probabilities, amounts, given, review_above=review_above, decline_above=decline_above, **sample)
     curve = threshold_curve(probabilities, amounts, given, **sample)

@@ -106,20 +106,24 @@ def choose_thresholds(
     days: float,
     daily_capacity: float,
     asked: ArrayLike | None = None,
+    approved: ArrayLike | None = None,
 ) -> Thresholds:
     """The pair of thresholds with the least expected cost of which the reviews fit `daily_capacity` on average.
 
     probabilities (n,) are calibrated and in [0, 1], amounts (n,) 0 or more, both of all transactions of `days` days.
     What is true in asked (n,), none by default, is reviewed however low its probability is. Where that alone is more
-    than the capacity, thresholds bring no more reviews than that. Of pairs that cost the same the higher thresholds are
-    taken: fewer people are troubled. Raises ValueError for values outside their range.
+    than the capacity, thresholds bring no more reviews than that. What is true in approved (n,), none by default, is
+    genuine for sure, whatever its probability is: it is never reviewed, and to decline it is wrong. Of pairs that cost
+    the same the higher thresholds are taken: fewer people are troubled. Raises ValueError for values outside their
+    range.
     """
-    probability, amount, forced = _checked(probabilities, amounts, asked, days)
+    probability, amount, forced, spared = _checked(probabilities, amounts, asked, approved, days)
     if not daily_capacity >= 0:
         raise ValueError("daily_capacity must be 0 or more")
-    sample = _Sample.of(probability, amount, forced, costs)
-    # Rows: so many of the highest are declined; columns: so many are declined or reviewed.
+    sample = _Sample.of(probability, amount, forced, spared, costs)
+    # Rows: so many of the highest are declined; columns: so many are declined or, unless they are spared, reviewed.
     declined, treated = sample.places[:, None], sample.places[None, :]
+    reviewable = sample.reviewable[sample.places]
     approve, review, decline = (
         sample.approve[sample.places],
         sample.review[sample.places],
@@ -129,18 +133,19 @@ def choose_thresholds(
     cost[treated < declined] = np.inf
     unlimited = cost.min()
     asked_below = sample.asked_below[sample.places]
-    cost[treated - declined + asked_below > max(daily_capacity * days, asked_below[0])] = np.inf
+    reviews = reviewable[None, :] - reviewable[:, None] + asked_below
+    cost[reviews > max(daily_capacity * days, asked_below[0])] = np.inf
     # The least first place among equals has the fewest declined, then the fewest treated.
     row, column = np.unravel_index(int(cost.argmin()), cost.shape)
-    declines, alerts = int(sample.places[row]), int(sample.places[column] + asked_below[column])
+    declines, reviews_chosen = int(sample.places[row]), int(reviews[row, column])
     return Thresholds(
         review_above=sample.threshold(sample.places[column]),
         decline_above=sample.threshold(declines),
         cost_per_1000=float(cost[row, column]) / len(probability) * 1_000,
-        approve_all_cost_per_1000=float(expected_costs(probability, amount, costs)[0].mean()) * 1_000,
-        reviews_a_day=(alerts - declines) / days,
+        approve_all_cost_per_1000=float(expected_costs(probability * ~spared, amount, costs)[0].mean()) * 1_000,
+        reviews_a_day=reviews_chosen / days,
         declines_a_day=declines / days,
-        alerts_a_day=alerts / days,
+        alerts_a_day=(declines + reviews_chosen) / days,
         is_held_by_capacity=bool(cost[row, column] > unlimited + 1e-9 * max(1.0, abs(unlimited))),
     )
 
@@ -154,12 +159,13 @@ def expect(
     review_above: float,
     decline_above: float,
     asked: ArrayLike | None = None,
+    approved: ArrayLike | None = None,
 ) -> Expected:
     """What this pair of thresholds comes to on the sample. Arguments as above."""
-    probability, amount, forced = _checked(probabilities, amounts, asked, days)
-    approve, review, decline = expected_costs(probability, amount, costs)
+    probability, amount, forced, spared = _checked(probabilities, amounts, asked, approved, days)
+    approve, review, decline = expected_costs(probability * ~spared, amount, costs)
     declined = probability >= decline_above
-    reviewed = ((probability >= review_above) | forced) & ~declined
+    reviewed = ((probability >= review_above) & ~spared | forced) & ~declined
     cost = np.where(declined, decline, np.where(reviewed, review, approve)).sum()
     return Expected(
         cost_per_1000=float(cost) / len(probability) * 1_000,
@@ -177,17 +183,18 @@ def threshold_curve(
     days: float,
     points: int = 50,
     asked: ArrayLike | None = None,
+    approved: ArrayLike | None = None,
 ) -> list[CurvePoint]:
     """At most `points` thresholds with what is expected of each, from the highest down. Arguments as above."""
-    probability, amount, forced = _checked(probabilities, amounts, asked, days)
-    sample = _Sample.of(probability, amount, forced, costs, places=points)
-    alerts = np.arange(len(probability) + 1) + sample.asked_below
-    frauds = _first(sample.probability) + _below(sample.probability * sample.asked)
+    probability, amount, forced, spared = _checked(probabilities, amounts, asked, approved, days)
+    sample = _Sample.of(probability, amount, forced, spared, costs, places=points)
+    alerts = sample.reviewable + sample.asked_below
+    frauds = _first(sample.probability * ~sample.spared) + _below(sample.probability * sample.asked)
     total = max(float(frauds[-1]), np.finfo(np.float64).tiny)
     return [
         CurvePoint(
             threshold=sample.threshold(place),
-            precision=float(frauds[place] / alerts[place]),
+            precision=float(frauds[place] / max(alerts[place], 1)),
             recall=float(frauds[place]) / total,
             alerts_a_day=float(alerts[place]) / days,
             cost_per_1000=float(sample.review[place] + sample.approve[-1] - sample.approve[place])
@@ -201,14 +208,18 @@ def threshold_curve(
 @dataclass(frozen=True)
 class _Sample:
     """Transactions by falling probability. approve, review, decline (n + 1,): what doing this with the first k costs,
-    where those that are asked for are reviewed instead of approved.
+    where those that are asked for are reviewed instead of approved, and those that are spared approved instead of
+    reviewed.
 
-    asked_below (n + 1,): how many of these are not among the first k. places: numbers k of transactions between which a
-    threshold can lie, from 0; equal probabilities stay together.
+    reviewable (n + 1,): how many of the first k are not spared. asked_below (n + 1,): how many of those that are asked
+    for are not among the first k. places: numbers k of transactions between which a threshold can lie, from 0; equal
+    probabilities stay together.
     """
 
     probability: Doubles
     asked: NDArray[np.bool_]
+    spared: NDArray[np.bool_]
+    reviewable: NDArray[np.int64]
     asked_below: NDArray[np.int64]
     approve: Doubles
     review: Doubles
@@ -217,18 +228,27 @@ class _Sample:
 
     @classmethod
     def of(
-        cls, probability: Doubles, amount: Doubles, asked: NDArray[np.bool_], costs: Costs, *, places: int = PLACES
+        cls,
+        probability: Doubles,
+        amount: Doubles,
+        asked: NDArray[np.bool_],
+        spared: NDArray[np.bool_],
+        costs: Costs,
+        *,
+        places: int = PLACES,
     ) -> "_Sample":
         order = np.argsort(-probability, kind="stable")
-        falling, asked = probability[order], asked[order]
-        approve, review, decline = expected_costs(falling, amount[order], costs)
-        approve = np.where(asked, review, approve)
+        falling, asked, spared = probability[order], asked[order], spared[order]
+        approve, review, decline = expected_costs(falling * ~spared, amount[order], costs)
+        approve, review = np.where(asked, review, approve), np.where(spared, approve, review)
         ends = np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
         wanted = np.unique(np.geomspace(1, len(falling), places).astype(np.int64))
         chosen = ends if len(ends) <= places else np.unique(ends[np.searchsorted(ends, wanted)])
         return cls(
             probability=falling,
             asked=asked,
+            spared=spared,
+            reviewable=_first((~spared).astype(np.int64)),
             asked_below=_below(asked.astype(np.int64)),
             approve=_first(approve),
             review=_first(review),
@@ -252,12 +272,15 @@ def _below(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked(
-    probabilities: ArrayLike, amounts: ArrayLike, asked: ArrayLike | None, days: float
-) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
+    probabilities: ArrayLike, amounts: ArrayLike, asked: ArrayLike | None, approved: ArrayLike | None, days: float
+) -> tuple[Doubles, Doubles, NDArray[np.bool_], NDArray[np.bool_]]:
     probability, amount = np.asarray(probabilities, dtype=np.float64), np.asarray(amounts, dtype=np.float64)
-    forced = np.zeros(probability.shape, dtype=bool) if asked is None else np.asarray(asked, dtype=bool)
-    if forced.shape != probability.shape:
-        raise ValueError("asked must say of each transaction whether it is reviewed whatever its probability")
+    forced, spared = (
+        np.zeros(probability.shape, dtype=bool) if each is None else np.asarray(each, dtype=bool)
+        for each in (asked, approved)
+    )
+    if not forced.shape == spared.shape == probability.shape:
+        raise ValueError("asked and approved must say of each transaction whether it is or is not")
     if probability.ndim != 1 or probability.shape != amount.shape or not len(probability):
         raise ValueError("probabilities and amounts must be two lists of one length, with at least one transaction")
     if not ((probability >= 0.0) & (probability <= 1.0)).all():
@@ -266,4 +289,4 @@ def _checked(
         raise ValueError("amounts must be finite and 0 or more")
     if not days > 0:
         raise ValueError("days must be above 0")
-    return probability, amount, forced
+    return probability, amount, forced & ~spared, spared

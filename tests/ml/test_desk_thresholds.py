@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from ml.policy.thresholds import NEVER, Costs, choose_thresholds, expect, expected_costs, threshold_curve
 
 COSTS = Costs(fraud_share=1.0, review=5.0, wrong_decline=20.0, review_catch_share=0.9)
-# Probability in tenths, amount, and whether somebody asks for a review whatever the probability is.
-samples = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 200), st.booleans()), min_size=1, max_size=14)
+# Probability in tenths, amount, and whether somebody asks for a review, or says that it is genuine.
+Row = tuple[int, int, bool, bool]
+samples = st.lists(
+    st.tuples(st.integers(0, 10), st.integers(0, 200), st.booleans(), st.booleans()), min_size=1, max_size=14
+)
 
 
 def day(seed: int = 0, count: int = 5_000) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -21,14 +24,15 @@ def day(seed: int = 0, count: int = 5_000) -> tuple[NDArray[np.float64], NDArray
     return generator.beta(0.05, 2.0, count), generator.lognormal(4.0, 0.8, count)
 
 
-def plain_cost(rows: list[tuple[int, int, bool]], review_above: float, decline_above: float) -> float:
+def plain_cost(rows: list[Row], review_above: float, decline_above: float) -> float:
     total = 0.0
-    for tenths, amount, asked in rows:
+    for tenths, amount, asked, approved in rows:
         probability = tenths / 10
-        approve = probability * COSTS.fraud_share * amount
+        fraud = 0.0 if approved else probability
+        approve = fraud * COSTS.fraud_share * amount
         if probability >= decline_above:
-            total += (1 - probability) * COSTS.wrong_decline
-        elif probability >= review_above or asked:
+            total += (1 - fraud) * COSTS.wrong_decline
+        elif (probability >= review_above or asked) and not approved:
             total += COSTS.review + (1 - COSTS.review_catch_share) * approve
         else:
             total += approve
@@ -37,15 +41,15 @@ def plain_cost(rows: list[tuple[int, int, bool]], review_above: float, decline_a
 
 @given(rows=samples, capacity=st.integers(0, 8))
 @settings(deadline=None)
-def test_no_pair_of_thresholds_within_capacity_costs_less(rows: list[tuple[int, int, bool]], capacity: int) -> None:
-    tenths, amount, asked = (np.array(column) for column in zip(*rows, strict=True))
+def test_no_pair_of_thresholds_within_capacity_costs_less(rows: list[Row], capacity: int) -> None:
+    tenths, amount, asked, approved = (np.array(column) for column in zip(*rows, strict=True))
     probability = tenths / 10
-    room = max(capacity, asked.sum())
+    room = max(capacity, (asked & ~approved).sum())
 
     def reviews(review_above: float, decline_above: float) -> int:
-        return int((((probability >= review_above) | asked) & (probability < decline_above)).sum())
+        return int((((probability >= review_above) | asked) & ~approved & (probability < decline_above)).sum())
 
-    sample = {"days": 1, "asked": asked}
+    sample = {"days": 1, "asked": asked, "approved": approved}
     chosen = choose_thresholds(probability, amount, COSTS, daily_capacity=capacity, **sample)
     possible = [
         plain_cost(rows, review, decline)
@@ -121,14 +125,15 @@ def test_the_curve_rises_in_recall_and_alerts_and_falls_in_precision() -> None:
 
 def test_the_curve_counts_what_is_reviewed_whatever_its_probability() -> None:
     probability, amount = day()
-    asked = np.random.default_rng(1).random(len(probability)) < 0.02
-    for point in threshold_curve(probability, amount, COSTS, days=2, points=30, asked=asked):
-        reviewed = (probability >= point.threshold) | asked
+    asked, approved = np.random.default_rng(1).random((2, len(probability))) < 0.02
+    sample = {"asked": asked, "approved": approved}
+    for point in threshold_curve(probability, amount, COSTS, days=2, points=30, **sample):
+        reviewed = ((probability >= point.threshold) | asked) & ~approved
         assert point.alerts_a_day == reviewed.sum() / 2
         assert point.precision == pytest.approx(probability[reviewed].mean())
-        assert point.recall == pytest.approx(probability[reviewed].sum() / probability.sum())
+        assert point.recall == pytest.approx(probability[reviewed].sum() / probability[~approved].sum())
         found = expect(
-            *(probability, amount, COSTS), days=2, review_above=point.threshold, decline_above=NEVER, asked=asked
+            *(probability, amount, COSTS), days=2, review_above=point.threshold, decline_above=NEVER, **sample
         )
         assert point.cost_per_1000 == pytest.approx(found.cost_per_1000)
 

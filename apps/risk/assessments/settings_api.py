@@ -134,7 +134,9 @@ class ThresholdsSerializer(serializers.Serializer):
     suggested = SuggestedThresholdsSerializer()
     current = CurrentThresholdsSerializer()
     curve = ThresholdPointSerializer(
-        many=True, help_text="if all from `threshold` on, and what rules ask for, were reviewed and none declined"
+        many=True,
+        help_text="if all from `threshold` on that no rule approves, and what rules ask for, were reviewed and none "
+        "declined",
     )
 
 
@@ -152,7 +154,7 @@ class ThresholdsView(APIView):
         summary="Thresholds that the costs and the desk's capacity ask for",
         description="From the probabilities of what was assessed of late. Days are those of the transactions, so "
         "a week that was replayed within minutes is a week. Reviews that rules ask for take of the capacity; what "
-        "rules approve or decline is left out. PATCH risk/settings puts them in force.",
+        "rules decline is left out, and what they approve counts as genuine. PATCH risk/settings puts them in force.",
         parameters=[ThresholdsAskSerializer],
         responses={200: ThresholdsSerializer, (422, CONTENT_TYPE): TOO_FEW},
     )

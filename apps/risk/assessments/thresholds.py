@@ -18,9 +18,10 @@ from tenancy.scope import current_tenant_id
 # Of fewer assessments by a model no threshold can be told from chance.
 LEAST = 200
 MOST = 50_000
-# Scores by points or beside an anomaly are no probabilities. What a rule approves or declines is not up to thresholds.
+# Scores by points or beside an anomaly are no probabilities. What a rule declines is not up to thresholds; what one
+# approves is, since its score may decline it.
 SCORES = f"""
-    SELECT score, amount, moment, (actions ? 'review')::int
+    SELECT score, amount, moment, (actions ? 'review')::int, (actions ? 'approve')::int
     FROM (
         SELECT (items->0->>'score')::float8 AS score, (request->>'amount')::float8 AS amount,
             extract(epoch FROM (request->>'occurred_at')::timestamptz)::float8 AS moment,
@@ -30,7 +31,7 @@ SCORES = f"""
             AND {BY_MODEL_OF_FRAUDS}
         ORDER BY decision_id DESC LIMIT %(most)s
     ) AS newest
-    WHERE NOT actions ?| ARRAY['approve', 'decline']"""
+    WHERE NOT actions ? 'decline'"""
 
 
 class TooFewAssessments(Exception):
@@ -39,12 +40,13 @@ class TooFewAssessments(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """Probabilities and amounts of assessments whose transactions span `days`, and which of them a rule asks to review;
-    each (n,)."""
+    """Probabilities and amounts of assessments whose transactions span `days`, and which of them a rule asks to review,
+    and which one approves; each (n,)."""
 
     probabilities: NDArray[np.float64]
     amounts: NDArray[np.float64]
     asked: NDArray[np.bool_]
+    approved: NDArray[np.bool_]
     days: float
 
 
@@ -54,8 +56,8 @@ def suggest_thresholds(settings: RiskSettings, *, days: int) -> dict[str, Any]:
 
 
 def scored_of_late(*, days: int) -> Scored:
-    """Of the newest MOST assessments of the last `days` days that a model answered those that no rule approved or
-    declined; one query.
+    """Of the newest MOST assessments of the last `days` days that a model answered those that no rule declined;
+    one query.
 
     Raises TooFewAssessments.
     """
@@ -70,12 +72,11 @@ def scored_of_late(*, days: int) -> Scored:
         rows = cursor.fetchall()
     if len(rows) < LEAST:
         raise TooFewAssessments(
-            f"a model answered {len(rows)} assessments in the last {days} days that no rule approved or declined, "
-            f"{LEAST} are needed; "
-            "train and promote a model of the line risk, or look further back"
+            f"a model answered {len(rows)} assessments in the last {days} days that no rule declined, "
+            f"{LEAST} are needed; train and promote a model of the line risk, or look further back"
         )
-    probabilities, amounts, times, asked = np.array(rows, dtype=np.float64).T
-    return Scored(probabilities, amounts, asked > 0, _days(times))
+    probabilities, amounts, times, asked, approved = np.array(rows, dtype=np.float64).T
+    return Scored(probabilities, amounts, asked > 0, approved > 0, _days(times))
 
 
 def _days(times: NDArray[np.float64]) -> float:
@@ -95,6 +96,7 @@ def thresholds_of(settings: RiskSettings, scored: Scored) -> dict[str, Any]:
         scored.probabilities,
         scored.amounts,
         scored.asked,
+        scored.approved,
         days=scored.days,
         daily_capacity=settings.daily_capacity,
         review_above=settings.review_above,

@@ -83,7 +83,7 @@ def test_what_is_suggested_is_put_in_force_though_it_is_never(api: ApiClient) ->
 
 
 def test_what_rules_ask_to_review_takes_of_the_desks_capacity(api: ApiClient, tenant: Tenant) -> None:
-    """Of 40 a day each is worth a review. Rules ask for those of the 8 least likely, and approve or decline 4."""
+    """Of 40 a day each is worth a review. Rules ask for those of the 8 least likely, approve 2 and decline 2."""
     places = np.arange(400)
     order = np.random.default_rng(0).permutation(400)
     actions = np.select([places < 20, places < 40, places >= 320], ["approve", "decline", "review"], "")
@@ -91,7 +91,7 @@ def test_what_rules_ask_to_review_takes_of_the_desks_capacity(api: ApiClient, te
     assess_all(tenant, (0.7 - places / 1_000)[order], hits)
     api.patch("risk/settings", {"daily_capacity": 10, "cost_wrong_decline": 10_000})
     found = api.get("risk/thresholds").json()
-    assert found["assessments"] == 360
+    assert found["assessments"] == 380
     suggested = found["suggested"]
     assert suggested["reviews_a_day"] == pytest.approx(10, abs=0.5)
     assert suggested["is_held_by_capacity"]
@@ -99,6 +99,19 @@ def test_what_rules_ask_to_review_takes_of_the_desks_capacity(api: ApiClient, te
     assert suggested["review_above"] == pytest.approx(0.64, abs=0.005)
     api.patch("risk/settings", {name: suggested[name] for name in ("review_above", "decline_above")})
     assert api.get("risk/thresholds").json()["current"]["reviews_a_day"] == suggested["reviews_a_day"]
+
+
+def test_what_rules_approve_is_never_reviewed_and_wrongly_declined(api: ApiClient, tenant: Tenant) -> None:
+    kinds = np.arange(400) % 10
+    scores = np.select([kinds == 0, kinds == 1], [0.9, 0.5], 0.01)
+    assess_all(tenant, scores, [["approve", "review"] if kind < 2 else [] for kind in kinds.tolist()])
+    found = api.get("risk/thresholds").json()
+    current = found["current"]
+    assert current["declines_a_day"] == pytest.approx(4, rel=0.02)
+    assert current["reviews_a_day"] == 0
+    # 40 of .9 are declined for 20 each, 40 of .5 pass for nothing and 320 of .01 for 1.
+    assert current["cost_per_1000"] == pytest.approx((40 * 20 + 320) / 400 * 1000)
+    assert found["suggested"]["decline_above"] == 2
 
 
 def test_without_assessments_by_a_model_nothing_is_suggested(api: ApiClient) -> None:
