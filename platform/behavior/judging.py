@@ -141,14 +141,16 @@ def reasons_of_unknown(names: Sequence[str], known: Collection[str], *, noun: st
     MOST_NAMED are named and the others counted.
     """
     reasons = []
+    elsewhere = "; put anything else into 'properties'" if place or "properties" in known else ""
     for name in names[:MOST_NAMED]:
         shown = storable_name(f"{place}.{name}" if place else name)
-        if not place and name in NESTED:
-            cure = f"put it into '{NESTED[name].partition('.')[0]}'"
+        outer = "" if place else NESTED.get(name, "").partition(".")[0]
+        if outer in known:
+            cure = f"put it into '{outer}'"
         elif close := get_close_matches(name, known, 1) if len(name) <= MAX_ID else []:
             cure = f"did you mean '{close[0]}'?"
         else:
-            cure = f"known are {', '.join(sorted(known))}; put anything else into 'properties'"
+            cure = f"known are {', '.join(sorted(known))}{elsewhere}"
         reasons.append(reason_of(shown, "unknown_field", f"is not a field of {noun}: {cure}"))
     if len(names) > MOST_NAMED:
         reasons[-1]["message"] += f" ({len(names) - MOST_NAMED:,} more are unknown)"

@@ -7,7 +7,7 @@ from typing import Any
 from apps.risk.labels.services import NewLabel
 from apps.risk.transactions.models import Label
 from behavior.clock import EPOCH
-from behavior.judging import Reason, reason_of
+from behavior.judging import Reason, reason_of, reasons_of_unknown
 from behavior.parsing import Invalid, check_storable, json_type, parse_id, parse_time
 
 MAX_NOTE = 2000
@@ -51,16 +51,17 @@ def read_label(raw: Any, *, now: datetime) -> NewLabel:
     if type(raw) is not dict:
         raise BadLabel(None, [reason_of("", "wrong_type", f"must be an object, not {json_type(raw)}")])
     reasons: list[Reason] = []
+    unknown: list[str] = []
     values: dict[str, Any] = {}
     for name, value in raw.items():
         if name not in FIELDS:
-            shown = name.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:200]
-            reasons.append(reason_of(shown, "unknown_field", f"is not a field; known are {', '.join(FIELDS)}"))
+            unknown.append(name)
         elif value is not None:
             try:
                 values[name] = FIELDS[name](value)
             except Invalid as problem:
                 reasons.append(reason_of(name, problem.code, problem.message))
+    reasons += reasons_of_unknown(unknown, FIELDS, noun="a label")
     blamed = {reason["field"] for reason in reasons}
     reasons += [
         reason_of(name, "required", "is missing")

@@ -96,6 +96,16 @@ def test_each_label_of_a_call_is_answered_on_its_own(api: ApiClient, transaction
     assert (label.kind, label.source, label.note) == ("fraud", "api", "called")
 
 
+def test_of_many_unknown_fields_ten_are_named_and_the_rest_counted(api: ApiClient) -> None:
+    label = {"transaction_id": "t-1", "kind": "fraud", "knd": "fraud", "user_id": "u"}
+    (result,) = api.post("risk/labels", label | {f"field{number}": 1 for number in range(1_000)}).json()["results"]
+    fields, said = zip(*((error["field"], error["message"]) for error in result["errors"]), strict=True)
+    assert fields == ("knd", "user_id", *(f"field{number}" for number in range(8)))
+    assert said[0] == "is not a field of a label: did you mean 'kind'?"
+    assert said[1] == "is not a field of a label: known are kind, known_at, note, transaction_id"
+    assert said[-1].endswith("(992 more are unknown)")
+
+
 def test_what_was_said_is_listed_newest_first(
     api: ApiClient, other_api: ApiClient, transaction: str, tenant: Tenant
 ) -> None:
