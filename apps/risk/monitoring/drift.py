@@ -9,7 +9,7 @@ from apps.risk import engine
 from apps.risk.monitoring.selectors import Sample, four_weeks_before, sample_of
 from decisions.kpi import Period
 from serving.artifacts import resolve_artifact
-from serving.models import ModelVersion
+from serving.models import Deployment, ModelVersion
 from tenancy.scope import current_tenant_id
 
 # With fewer, a population stability index says more about chance than about drift.
@@ -41,10 +41,10 @@ class Drift:
     reference_histogram: list[int]
 
 
-def drift_of(period: Period, live: ModelVersion | None) -> Drift:
-    """At most two queries and one small file."""
-    now, before = sample_of(period, live), sample_of(four_weeks_before(period), live)
-    trained = engine.drift_references(resolve_artifact(current_tenant_id(), live.artifact)) if live else None
+def drift_of(period: Period, deployment: Deployment | None) -> Drift:
+    """At most three queries and one small file."""
+    now, before = sample_of(period, deployment), sample_of(four_weeks_before(period), deployment)
+    trained = _trained(deployment.live_version) if deployment else None
     references = trained or (_references(before) if len(before.features) >= LEAST else None)
     if references is None or len(now.features) < LEAST:
         return Drift(None, len(now.features), len(before.features), None, [], _histogram(now), _histogram(before))
@@ -63,6 +63,10 @@ def drift_of(period: Period, live: ModelVersion | None) -> Drift:
         histogram=_histogram(now),
         reference_histogram=_histogram(before),
     )
+
+
+def _trained(live: ModelVersion) -> dict[str, engine.Reference] | None:
+    return engine.drift_references(resolve_artifact(current_tenant_id(), live.artifact))
 
 
 def _references(sample: Sample) -> dict[str, engine.Reference]:

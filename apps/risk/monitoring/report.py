@@ -16,7 +16,7 @@ from decisions.counting import counted_until
 from decisions.kpi import Period
 from serving.models import ModelVersion, TrainingRun
 from serving.schedules import last_learned, next_run_at
-from serving.selectors import live_version, training_runs
+from serving.selectors import find_deployment, training_runs
 
 RUNS_SHOWN = 5
 
@@ -51,7 +51,8 @@ class Report:
 
 def report(period: Period) -> Report:
     """The number of queries depends neither on the period nor on how much was assessed."""
-    now, settings, live = timezone.now(), current_settings(), live_version(MODEL)
+    now, settings, deployment = timezone.now(), current_settings(), find_deployment(MODEL)
+    live = deployment.live_version if deployment else None
     days = counts_by_day(period)
     total = total_of(days)
     challenger = find_challenger(settings)
@@ -63,7 +64,7 @@ def report(period: Period) -> Report:
         total=total,
         days=days,
         weeks=weeks(period, label_delay_days=settings.label_delay_days, currency=settings.currency, now=now),
-        drift=drift_of(period, live),
+        drift=drift_of(period, deployment),
         comparison=compare(live, challenger, period, settings, total, now=now) if challenger else None,
         retraining=_retraining(settings, now),
     )

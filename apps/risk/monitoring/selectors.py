@@ -14,7 +14,7 @@ from apps.risk.assessments.selectors import BY_MODEL_OF_FRAUDS
 from apps.risk.engine import FEATURES
 from decisions.counting import first_id_since
 from decisions.kpi import Period
-from serving.models import ModelVersion
+from serving.models import Deployment
 from tenancy.scope import current_tenant_id
 
 DAY = timedelta(days=1)
@@ -47,13 +47,12 @@ WEEKS = f"""
     FROM judged GROUP BY week ORDER BY week"""
 # Chosen by a hash of the id, so that every hour of the period has its part and a page that is loaded again agrees.
 SAMPLED = f"""
-    SELECT (items -> 0 ->> 'score')::float8, CASE WHEN {BY_MODEL_OF_FRAUDS} THEN model_version END,
-        request -> 'features'
     FROM (
         SELECT decision_id FROM risk_transaction WHERE {IN_PERIOD}
         ORDER BY uuid_hash(decision_id), decision_id LIMIT %(sample)s
     ) AS chosen JOIN decisions_decision USING (decision_id)
     WHERE tenant_id = %(tenant)s AND decided_at >= %(start)s AND decided_at < %(end)s"""
+SCORES = f"(items -> 0 ->> 'score')::float8, CASE WHEN {BY_MODEL_OF_FRAUDS} THEN model_version END"
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Sample:
-    """features (n, len(FEATURES)) of assessments, NaN where there is none, and the scores (m,) of those that the live
-    version answered."""
+    """features (n, len(FEATURES)) of assessments, NaN where there is none, and scores (m,) of the live version."""
 
     scores: NDArray[np.float64]
     features: NDArray[np.float64]
@@ -103,14 +101,20 @@ def weeks(period: Period, *, label_delay_days: float, currency: str, now: dateti
     return [Week(*(*row, datetime.combine(row[0] + 7 * DAY, time(), UTC) <= mature_until)) for row in rows]
 
 
-def sample_of(period: Period, live: ModelVersion | None) -> Sample:
-    """At most SAMPLE of the period's assessments, by chance; one query.
+def sample_of(period: Period, deployment: Deployment | None) -> Sample:
+    """At most SAMPLE of the period's assessments, by chance; one query, or two where the deployment is of the period.
 
     Scores of another version, or of points, are on another scale; without a live version those of points are taken.
     """
-    rows = _query(SAMPLED, period, sample=SAMPLE)
-    version = live.id if live else None
-    scores = [score for score, answered_by, _ in rows if answered_by == version]
+    rows = _query(f"SELECT {SCORES}, request -> 'features' {SAMPLED}", period, sample=SAMPLE)
+    answers: Sequence[tuple[Any, ...]] = [row[:2] for row in rows]
+    start, end = bounds(period)
+    if deployment and start < deployment.promoted_at < end:
+        # A version that went live a moment ago would be next to nothing of a sample of the whole period.
+        since = first_id_since(deployment.promoted_at)
+        answers = _query(f"SELECT {SCORES} {SAMPLED}", period, sample=SAMPLE, first_id=since)
+    version = deployment.live_version_id if deployment else None
+    scores = [score for score, answered_by in answers if answered_by == version]
     kept = [json.loads(features) if isinstance(features, str) else features for _, _, features in rows]
     table = np.array([[each.get(name) for name in FEATURES] for each in kept], dtype=np.float64)
     return Sample(np.array(scores, dtype=np.float64), table.reshape(len(rows), len(FEATURES)))
@@ -122,15 +126,15 @@ def four_weeks_before(period: Period) -> Period:
 
 def _query(sql: str, period: Period, **values: Any) -> Sequence[tuple[Any, ...]]:
     start, end = bounds(period)
-    values |= {
+    bound: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "first_id": first_id_since(start),
         "last_id": first_id_since(end),
         "start": start - SLACK,
         "end": end + SLACK,
-    }
+    } | values
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, bound)
         return cursor.fetchall()
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from apps.risk.assessments.settings import change_settings
+from apps.risk.monitoring import selectors
 from apps.risk.monitoring.drift import drift_of
 from apps.risk.monitoring.report import report
 from apps.risk.monitoring.selectors import sample_of
 from decisions.counting import refresh_kpi
 from decisions.kpi import Period
-from serving.models import ModelVersion
+from serving.models import Deployment, ModelVersion
 from tenancy.models import Tenant
 from tenancy.scope import tenant_scope
 from tests.apps.risk.monitoring.rows import Row, give, id_at
@@ -169,9 +170,24 @@ def test_scores_are_those_of_the_live_version(scope: Tenant, now: datetime) -> N
         ]
     )
     today = Period(now.date(), now.date())
-    assert sample_of(today, live).scores.tolist() == [0.9]
+    deployment = Deployment(model="risk", live_version=live, promoted_at=now - 7 * DAY)
+    assert sample_of(today, deployment).scores.tolist() == [0.9]
     assert sorted(sample_of(today, None).scores) == [0.2, 0.3]
-    assert len(sample_of(today, live).features) == 4
+    assert len(sample_of(today, deployment).features) == 4
+
+
+def test_of_a_version_that_just_went_live_scores_are_drawn_since_then(
+    scope: Tenant, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "SAMPLE", 20)
+    live, tomorrow = ModelVersion(number=2, model="risk", id=id_at(now)), now + DAY
+    give(Row(now, now, 0.5, model_version=id_at(now)) for _ in range(180))
+    give(Row(tomorrow, now, 0.1, model_version=live.id) for _ in range(20))
+    both = Period(now.date(), tomorrow.date())
+    deployment = Deployment(model="risk", live_version=live, promoted_at=tomorrow - timedelta(seconds=1))
+    sample = sample_of(both, deployment)
+    assert sample.scores.tolist() == [0.1] * 20
+    assert len(sample.features) == 20
 
 
 def test_a_version_that_was_just_promoted_has_not_drifted(scope: Tenant, now: datetime) -> None:
@@ -179,7 +195,8 @@ def test_a_version_that_was_just_promoted_has_not_drifted(scope: Tenant, now: da
     give(Row(now, now, 0.5, model_version=id_at(now)) for _ in range(200))
     tomorrow = now + DAY
     give(Row(tomorrow, now, 0.1, model_version=live.id) for _ in range(200))
-    drift = drift_of(Period(tomorrow.date(), tomorrow.date()), live)
+    deployment = Deployment(model="risk", live_version=live, promoted_at=tomorrow)
+    drift = drift_of(Period(tomorrow.date(), tomorrow.date()), deployment)
     assert (drift.against, drift.score, drift.features[0].band) == ("four weeks before", None, "steady")
 
 
