@@ -27,17 +27,19 @@ COPIED = {
 }
 # Sources of events that applications write: nobody was asked for consent there, so they take none back and give none.
 APPLICATIONS = ["ads", "service"]
+# An assessment counts as full consent where its call says nothing of it, so that it can only take it back.
+ASSESSMENTS = "risk"
 COPY_EVENTS = """
     COPY (
         SELECT encode(subject_key, 'hex'), item_id, type, (extract(epoch FROM occurred_at) * 1000000)::bigint, value,
-            consent, (source = ANY(%s))::int
+            consent, (source = ANY(%s) OR source = %s AND consent = %s)::int
         FROM behavior_event WHERE tenant_id = %s AND received_at >= %s
     ) TO STDOUT (FORMAT csv)"""
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Events of all persons who agreed to everything in their newest event that is not an application's, in order of
+    """Events of all persons who agreed to everything in their newest event that counts for it, in order of
     (person, time); person p owns the rows offsets[p] to offsets[p + 1], and only events with full consent are among
     them.
 
@@ -96,7 +98,7 @@ def read_histories(since: datetime) -> Histories:
 
 
 def _last_said(person: NDArray[np.int64], written_here: NDArray[np.int8]) -> NDArray[np.int64]:
-    """The last row of each person that is no application's, or its last one where all are; rows are (person, time)."""
+    """The last row of each person that counts for consent, or its last one where none does; rows are (person, time)."""
     if not len(person):
         return np.zeros(0, dtype=np.int64)
     starts = np.flatnonzero(np.append(True, person[1:] != person[:-1]))
@@ -105,7 +107,7 @@ def _last_said(person: NDArray[np.int64], written_here: NDArray[np.int8]) -> NDA
 
 
 def _copy(since: datetime) -> pa.Table:
-    values = [APPLICATIONS, current_tenant_id(), since]
+    values = [APPLICATIONS, ASSESSMENTS, ALL_CONSENT, current_tenant_id(), since]
     with tempfile.TemporaryFile() as file, connection.cursor() as cursor:
         with connection.wrap_database_errors, cursor.copy(COPY_EVENTS, values) as copy:
             for block in copy:

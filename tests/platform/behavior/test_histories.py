@@ -69,8 +69,10 @@ def test_who_took_consent_back_is_left_out_and_events_without_it_are(store: Call
 
 
 def test_what_an_application_writes_takes_no_consent_back_and_gives_none(store: Callable[..., None]) -> None:
-    store(("i1", 20, "ada"), ("i1", 20, "bob", {"personalisation": True, "training": False}), ("i1", 20, "eve"))
-    for source, user, consent in (("ads", "ada", 1), ("service", "bob", 3), ("risk", "eve", 1)):
+    untrained = {"personalisation": True, "training": False}
+    store(("i1", 20, "ada"), ("i1", 20, "bob", untrained), ("i1", 20, "eve"), ("i1", 20, "lea", untrained))
+    # An assessment counts as full consent unless its call says otherwise.
+    for source, user, consent in (("ads", "ada", 1), ("service", "bob", 3), ("risk", "eve", 1), ("risk", "lea", 3)):
         written = JudgedEvent(
             event_id=uuid7(),
             message_id=user,
@@ -83,7 +85,7 @@ def test_what_an_application_writes_takes_no_consent_back_and_gives_none(store: 
     histories = read()
     assert histories.keys == [subject_key("user_id", "ada").hex()]
     assert items_of(histories, "ada") == ["i1"]
-    assert histories.without_consent == 2
+    assert histories.without_consent == 3
 
 
 def test_merged_users_are_one_and_are_found_by_either_name(store: Callable[..., None]) -> None:
