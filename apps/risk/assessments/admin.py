@@ -37,7 +37,9 @@ WORDS = {
     "shadow_share": Words("Share asked of a challenger", "Of the assessments, 0 to 1."),
     "challenger_version": Words("Version of the challenger", "Its number; 0 for the newest candidate."),
     "retrain": Words("Training on schedule", "Once enough labels have matured."),
-    "retrain_least_labels": Words("Labels that a training waits for", "Newly matured since the last run."),
+    "retrain_least_labels": Words(
+        "Labels that a training waits for", "Newly matured since the last run that succeeded."
+    ),
     "link_most_subjects": Words(
         "Most users of a link", "A card, device, address or counterparty that more other subjects used ties no cases."
     ),

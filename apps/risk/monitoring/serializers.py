@@ -67,7 +67,9 @@ class RiskDriftSerializer(serializers.Serializer):
     histogram = serializers.ListField(
         child=serializers.IntegerField(), help_text="of the live version's scores, 20 bins from 0 to 1"
     )
-    reference_histogram = serializers.ListField(child=serializers.IntegerField(), help_text="of the four weeks before")
+    reference_histogram = serializers.ListField(
+        child=serializers.IntegerField(), help_text="of its scores in the four weeks before"
+    )
 
 
 class ScoreSideSerializer(serializers.Serializer):
