@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from apps.service.conversations import services as conversations
 from apps.service.conversations.events import store_event
 from apps.service.conversations.models import REPLY_ID, Conversation, ConversationStatus, Message, Role
+from apps.service.conversations.selectors import unanswered_since
 from apps.service.replies.alarms import ALARM_CODES
 from apps.service.replies.asking import Asked, asked_of
 from apps.service.replies.backends.choosing import generative_backends
@@ -64,6 +65,8 @@ def reply_to(*, conversation_id: UUID) -> Outcome:
         raise NothingToAnswer("the customer has not written anything yet; add a message first")
     if waiting.is_answered:
         return Outcome(Reply.objects.get(message=newest), is_new=False)
+    if conversation.status == ConversationStatus.CLOSED:
+        raise NothingToAnswer("the conversation is closed; open it again first")
     if messages[0].role != Role.CUSTOMER:
         raise NothingToAnswer(f"the newest message is the {messages[0].role}'s; nothing of the customer waits")
     settings = current_settings()
@@ -149,8 +152,11 @@ def settle(conversation: Conversation, reply: Reply) -> None:
         if conversation.status != ConversationStatus.HANDED_OFF:
             hand_off = {"reasons": reply.reasons, "summary": reply.summary, "reply_id": str(reply.id)}
             conversations.hand_over(conversation, hand_off, ACTOR)
+            conversation.waiting_since = conversation.waiting_since or unanswered_since(conversation.id)
             conversation.version += 1
-            conversation.save(update_fields=["status", "hand_off", "handed_off_at", "closed_at", "version"])
+            conversation.save(
+                update_fields=["status", "hand_off", "handed_off_at", "closed_at", "waiting_since", "version"]
+            )
         store_event(
             conversation,
             "hand_off",

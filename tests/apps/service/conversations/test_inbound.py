@@ -190,6 +190,18 @@ def test_messages_in_a_row_have_one_reply_to_the_last(api: ApiClient, tenant: Te
 
 
 @pytest.mark.usefixtures("shop", "sending")
+def test_what_an_agent_closes_before_its_turn_is_not_answered(api: ApiClient, tenant: Tenant) -> None:
+    stored = api.post("conversations/inbound/zendesk", ZENDESK)
+    conversation = stored.json()["message"]["conversation_id"]
+    api.patch(f"conversations/{conversation}", {"status": "closed"})
+
+    answer(tenant, stored)
+
+    with tenant_scope(tenant.id):
+        assert not Reply.objects.exists()
+
+
+@pytest.mark.usefixtures("shop", "sending")
 def test_a_worker_replies_once_and_webhooks_hear_of_it(api: ApiClient, tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
         create_webhook(

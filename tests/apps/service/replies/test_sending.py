@@ -245,6 +245,29 @@ def test_closing_a_conversation_supersedes_the_draft_in_it(desk: Desk, api: ApiC
     assert api.get(f"replies/{draft['id']}").json()["status"] == "superseded"
 
 
+@pytest.mark.usefixtures("shop")
+def test_what_is_closed_has_no_reply_until_it_is_opened_again(desk: Desk, api: ApiClient) -> None:
+    desk.say("I want to talk to a human")
+    api.patch(f"conversations/{desk.id}", {"status": "closed"})
+
+    refused = desk.reply()
+
+    assert (refused.status_code, desk.read()["status"]) == (422, "closed")
+    assert "open it again" in refused.json()["detail"]
+    api.patch(f"conversations/{desk.id}", {"status": "open"})
+    assert desk.reply().json()["status"] == "handed_off"
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_hand_off_starts_the_clock_that_an_agent_had_stopped(desk: Desk, api: ApiClient) -> None:
+    asked_at = desk.say("I want to talk to a human")["created_at"]
+    assert api.patch(f"conversations/{desk.id}", {"status": "waiting"}).json()["waiting_since"] is None
+
+    assert desk.reply().json()["status"] == "handed_off"
+
+    assert desk.read()["waiting_since"] == asked_at
+
+
 @pytest.mark.usefixtures("sending", "shop")
 def test_a_slot_without_a_value_is_never_sent(open_desk: Callable[..., Desk]) -> None:
     reply = open_desk({"user_id": "without-orders"}).ask("Where is my order?")
