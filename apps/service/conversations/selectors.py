@@ -71,6 +71,14 @@ def unanswered_since(conversation_id: UUID) -> datetime | None:
     return waiting.values_list("created_at", flat=True).first()
 
 
+def written_since(conversation: Conversation, seen: int) -> str:
+    """Who wrote last, where there is more than the `seen` messages that somebody knows; empty where there is not."""
+    if conversation.message_count == seen:
+        return ""
+    newest = Message.objects.filter(conversation=conversation).order_by("-number").first()
+    return (newest.author or newest.get_role_display()) if newest else "Somebody"
+
+
 def has_gone_on(conversation_id: UUID, message_id: UUID) -> bool:
     """Whether the customer has written more since this message."""
     said = Message.objects.filter(conversation_id=conversation_id, role=Role.CUSTOMER).order_by("-number")

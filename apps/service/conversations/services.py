@@ -15,7 +15,7 @@ from apps.service.conversations.cleaning import clean_text
 from apps.service.conversations.events import message_event_type, store_event
 from apps.service.conversations.models import Conversation, ConversationEvent, ConversationStatus, Message, Role
 from apps.service.conversations.outbox import tell_hand_off, tell_message
-from apps.service.conversations.selectors import unanswered_since
+from apps.service.conversations.selectors import unanswered_since, written_since
 from apps.service.replies.models import Reply, ReplyStatus
 from apps.service.replies.summaries import summary_of
 from behavior.judging import SUBJECT_IDS
@@ -243,14 +243,25 @@ def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | N
     return _change(conversation_id, version, change)
 
 
-def move(*, conversation_id: UUID, to: str, actor: str, version: int | None = None, note: str = "") -> Conversation:
+def move(
+    *,
+    conversation_id: UUID,
+    to: str,
+    actor: str,
+    version: int | None = None,
+    seen: int | None = None,
+    note: str = "",
+) -> Conversation:
     """Bring the conversation to another status; replies in one that is closed are superseded, until it is opened again.
     Its clock runs while it is open and a message of the customer has no answer, and while it is handed off.
 
-    Raises ValidationError for a move that there is not, and CustomerUnknown for a hand-off.
+    `seen` is how many messages the agent has seen: where there are more it stays as it is. Raises ValidationError for a
+    move that there is not, CustomerUnknown for a hand-off, and ConversationChanged.
     """
 
     def change(conversation: Conversation) -> None:
+        if seen is not None and (who := written_since(conversation, seen)):
+            raise ConversationChanged(f"{who} has written meanwhile. Nothing was changed; look at it again.")
         if to == conversation.status:
             return
         if to not in MOVES[conversation.status]:

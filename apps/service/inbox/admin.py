@@ -262,15 +262,15 @@ def _answer(conversation: Conversation, given: Any, actor: str) -> str:
     return "The answer is sent."
 
 
-def _version(given: Any) -> int:
-    version = given.get("version", "")
-    if not version.isdecimal():
+def _number(name: str, given: Any) -> int:
+    number = given.get(name, "")
+    if not number.isdecimal():
         raise ConversationChanged("The page was incomplete; nothing was changed.")
-    return int(version)
+    return int(number)
 
 
 def _take(conversation: Conversation, given: Any, actor: str) -> str:
-    assign(conversation_id=conversation.id, assignee=actor, actor=actor, version=_version(given))
+    assign(conversation_id=conversation.id, assignee=actor, actor=actor, version=_number("version", given))
     return "The conversation is yours."
 
 
@@ -278,7 +278,7 @@ def _give(conversation: Conversation, given: Any, actor: str) -> str:
     to = given.get("assignee", "")
     if to and to not in operator_names():
         raise ValidationError(f"'{to}' answers no conversations here; choose somebody of the list.")
-    assign(conversation_id=conversation.id, assignee=to, actor=actor, version=_version(given))
+    assign(conversation_id=conversation.id, assignee=to, actor=actor, version=_number("version", given))
     return f"{to} has the conversation." if to else "Nobody has the conversation."
 
 
@@ -287,13 +287,20 @@ def _note(given: Any) -> str:
 
 
 def _give_back(conversation: Conversation, given: Any, actor: str) -> str:
-    give_back(conversation_id=conversation.id, actor=actor, version=_version(given), note=_note(given))
+    give_back(conversation_id=conversation.id, actor=actor, version=_number("version", given), note=_note(given))
     return "It is no agent's any more: the bot may answer again."
 
 
 def _mover(to: str, words: str) -> Callable[[Conversation, Any, str], str]:
     def act(conversation: Conversation, given: Any, actor: str) -> str:
-        move(conversation_id=conversation.id, to=to, actor=actor, version=_version(given), note=_note(given))
+        move(
+            conversation_id=conversation.id,
+            to=to,
+            actor=actor,
+            version=_number("version", given),
+            seen=_number("seen", given),
+            note=_note(given),
+        )
         return words
 
     return act

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from apps.service.conversations import services as conversations
 from apps.service.conversations.models import Conversation, ConversationStatus, Message, Role
-from apps.service.conversations.selectors import unanswered_since
+from apps.service.conversations.selectors import unanswered_since, written_since
 from apps.service.conversations.services import ConversationChanged
 from apps.service.replies.judging import reject_reply
 from apps.service.replies.models import Reply, ReplyStatus
@@ -48,9 +48,7 @@ def answer(
     with transaction.atomic():
         conversation = Conversation.objects.select_for_update().get(id=conversation_id)
         is_stored = Message.objects.filter(conversation=conversation, client_id=client_id).exists()
-        if conversation.message_count != seen and not is_stored:
-            newest = Message.objects.filter(conversation=conversation).order_by("-number").first()
-            who = (newest.author or newest.get_role_display()) if newest else "Somebody"
+        if not is_stored and (who := written_since(conversation, seen)):
             raise ConversationChanged(f"{who} has written meanwhile. Nothing was sent; your text is kept below.")
         waiting = Reply.objects.filter(conversation=conversation, status=ReplyStatus.WAITING)
         if draft and waiting.filter(id=draft).exists():

@@ -257,7 +257,7 @@ def test_the_queue_shows_the_tone_and_finds_words(
     assert found("words=%25%25") == set()
     assert "give 2 characters or more" in ann.read("?words=x")
     # What is closed is found by its words, too.
-    ann.act(upset, "close", version=ann.open(upset)["version"])
+    ann.act(upset, "close", **ann.open(upset))
     assert found("") == {urgent.id, calm.id}
     assert found("words=furious") == {upset.id}
 
@@ -271,10 +271,22 @@ def test_closing_ends_the_wait_and_an_agents_message_by_the_api_supersedes_the_d
     with tenant_scope(tenant.id):
         assert Reply.objects.get(conversation_id=desk.id).status == "superseded"
     desk.say("And when does it arrive?")
-    ann.act(desk, "close", version=ann.open(desk)["version"])
+    ann.act(desk, "close", **ann.open(desk))
     with tenant_scope(tenant.id):
         closed = Conversation.objects.get(id=desk.id)
     assert (closed.status, closed.waiting_since) == ("closed", None)
+
+
+def test_what_its_agent_has_not_seen_is_not_closed_with_it(desk: Desk, agent: Callable[..., Agent]) -> None:
+    desk.say("Hello")
+    ann = agent("ann")
+    seen = ann.open(desk)
+    desk.say("Where is my order?")
+
+    assert "Customer has written meanwhile" in ann.act(desk, "close", **seen)
+    assert (desk.read()["status"], desk.read()["waiting_since"] is None) == ("open", False)
+
+    assert "The conversation is closed." in ann.act(desk, "close", **ann.open(desk))
 
 
 def test_what_an_agent_took_is_given_to_another_and_back_to_the_bot(
