@@ -229,16 +229,18 @@ def supersede_replies(conversation: Conversation, *, but: UUID | None = None, at
     others.update(status=ReplyStatus.SUPERSEDED, settled_at=at or timezone.now())
 
 
-def assign(*, conversation_id: UUID, assignee: str, actor: str, version: int | None = None) -> Conversation:
-    """Give the conversation to somebody, or to nobody.
+def assign(
+    *, conversation_id: UUID, assignee: str, actor: str, version: int | None = None, note: str = ""
+) -> Conversation:
+    """Give the conversation to somebody, or to nobody. A note is kept though nothing else changes.
 
     Raises Conversation.DoesNotExist and ConversationChanged, as all of these do.
     """
 
     def change(conversation: Conversation) -> None:
         before, conversation.assignee = conversation.assignee, assignee
-        if before != assignee:
-            _tell(conversation, ConversationEvent.Kind.ASSIGNED, actor, before=before, after=assignee)
+        if before != assignee or note:
+            _tell(conversation, ConversationEvent.Kind.ASSIGNED, actor, before=before, after=assignee, note=note)
 
     return _change(conversation_id, version, change)
 

@@ -270,7 +270,7 @@ def _number(name: str, given: Any) -> int:
 
 
 def _take(conversation: Conversation, given: Any, actor: str) -> str:
-    assign(conversation_id=conversation.id, assignee=actor, actor=actor, version=_number("version", given))
+    _assign(conversation, actor, given, actor)
     return "The conversation is yours."
 
 
@@ -278,8 +278,18 @@ def _give(conversation: Conversation, given: Any, actor: str) -> str:
     to = given.get("assignee", "")
     if to and to not in operator_names():
         raise ValidationError(f"'{to}' answers no conversations here; choose somebody of the list.")
-    assign(conversation_id=conversation.id, assignee=to, actor=actor, version=_number("version", given))
+    _assign(conversation, to, given, actor)
     return f"{to} has the conversation." if to else "Nobody has the conversation."
+
+
+def _assign(conversation: Conversation, to: str, given: Any, actor: str) -> None:
+    assign(
+        conversation_id=conversation.id,
+        assignee=to,
+        actor=actor,
+        version=_number("version", given),
+        note=_note(given),
+    )
 
 
 def _note(given: Any) -> str:

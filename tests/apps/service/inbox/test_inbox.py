@@ -297,7 +297,9 @@ def test_what_an_agent_took_is_given_to_another_and_back_to_the_bot(
     ann.act(desk, "take", **ann.open(desk))
     refused = ann.act(desk, "give", assignee="nobody@else.example", **ann.open(desk))
     assert "answers no conversations here" in refused
-    assert f"{ben.name} has the conversation" in ann.act(desk, "give", assignee=ben.name, **ann.open(desk))
+    given = ann.act(desk, "give", assignee=ben.name, note="she writes German", **ann.open(desk))
+    assert f"{ben.name} has the conversation" in given
+    assert f"Assigned {ben.name}: she writes German" in given
     assert desk.read()["assignee"] == ben.name
 
     assert "the bot may answer again" in ben.act(desk, "give_back", **ben.open(desk))
