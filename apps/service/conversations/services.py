@@ -207,8 +207,8 @@ def _follow(conversation: Conversation, message: Message) -> None:
         if conversation.status in (ConversationStatus.WAITING, ConversationStatus.CLOSED):
             conversation.status, conversation.closed_at = ConversationStatus.OPEN, None
     else:
-        if conversation.waiting_since is not None:
-            conversation.first_response_at = conversation.first_response_at or now
+        if conversation.first_response_at is None and _answers(conversation, message):
+            conversation.first_response_at = now
         conversation.waiting_since = None
         # What was handed off stays an agent's until the agent moves it.
         if conversation.status == ConversationStatus.OPEN:
@@ -219,6 +219,12 @@ def _follow(conversation: Conversation, message: Message) -> None:
             *("status", "assignee", "closed_at"),
         ]
     )
+
+
+def _answers(conversation: Conversation, message: Message) -> bool:
+    """Whether somebody waits for this message; the status `waiting` or closing stops the clock of one who does."""
+    before = Message.objects.filter(conversation=conversation, number=message.number - 1, role=Role.CUSTOMER)
+    return conversation.waiting_since is not None or before.exists()
 
 
 def supersede_replies(conversation: Conversation, *, but: UUID | None = None, at: datetime | None = None) -> None:

@@ -297,5 +297,7 @@ def test_a_greeting_is_no_first_response(api: ApiClient) -> None:
     say(api, conversation, "Hello! What can I do for you?", "m-1", role="bot")
     assert api.get(f"conversations/{conversation}").json()["first_response_at"] is None
     say(api, conversation, "Where is my order?", "m-2")
+    # Its clock stands, and the customer waits all the same.
+    api.patch(f"conversations/{conversation}", {"status": "waiting"})
     answer = say(api, conversation, "On its way.", "m-3", role="agent").json()
     assert api.get(f"conversations/{conversation}").json()["first_response_at"] == answer["created_at"]
