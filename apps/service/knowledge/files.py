@@ -68,7 +68,7 @@ def _front_matter(text: str, row: Row) -> dict[str, str | list[str]]:
     for number, line in enumerate(text.splitlines(), start=2):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if name in LISTS and line.lstrip().startswith("- "):
+        if name in lists and line.lstrip().startswith("- "):
             lists[name].append(_unquoted(line.strip()[2:]))
             continue
         name, colon, value = line.partition(":")
@@ -175,12 +175,13 @@ def _fields(values: Mapping[str, str | list[str]], row: Row) -> dict[str, Any]:
 def _time(name: str, value: str, row: Row) -> datetime | None:
     try:
         moment = parse_datetime(value if len(value) > 10 else f"{value}T00:00")
-    except ValueError:
-        moment = None
-    if moment is None:
-        row.problems.append(f"{name}: '{value[:50]}' is no time; write it like 2026-11-24T15:30")
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if moment:
+            # The database takes no offset beyond 16 hours.
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    row.problems.append(f"{name}: '{value[:50]}' is no time; write it like 2026-11-24T15:30")
+    return None
 
 
 READERS: dict[str, Callable[[str, str], Iterator[Row]]] = {

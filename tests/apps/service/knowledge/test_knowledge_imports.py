@@ -1,5 +1,6 @@
 """Files are brought in row by row: each is answered for, nothing is lost, and a repeated import changes nothing."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -194,6 +195,21 @@ def test_a_file_that_cannot_be_read_is_one_rejected_row(api: ApiClient) -> None:
     assert "'owner' is not known" in reasons[6]
 
 
+def test_a_forgotten_colon_rejects_its_file_alone(api: ApiClient) -> None:
+    made = bring(api, ("a.md", "---\ntags\n- returns\n---\nText"), ("b.md", "Wash cold."))
+    assert [row["result"] for row in made["results"]] == ["rejected", "ok"]
+    assert made["results"][0]["reasons"][0] == "line 2 of the front matter is no 'name: value'"
+
+
+def test_a_time_that_cannot_be_stored_rejects_its_row_alone(api: ApiClient, tenant: Tenant) -> None:
+    front = "---\nvalid_from: {}\n---\nText".format
+    made = bring(api, ("a.md", front("0001-01-01T00:00+23:59")), ("b.md", front("2026-11-24T15:30+23:59")))
+    assert [row["result"] for row in made["results"]] == ["rejected", "ok"]
+    assert "is no time" in made["results"][0]["reasons"][0]
+    with tenant_scope(tenant.id):
+        assert Source.objects.get().valid_from == datetime(2026, 11, 23, 15, 31, tzinfo=UTC)
+
+
 def test_too_much_is_refused_whole(api: ApiClient) -> None:
     rows = "title,body\n" + "".join(f"T{number},B{number}\n" for number in range(5_001))
     answer = api.post("knowledge/imports", {"files": [{"name": "a.csv", "content": rows}]})
@@ -213,3 +229,13 @@ def test_any_file_gives_rows_or_reasons(name: str, content: str) -> None:
     for row in read_file(name, content):
         assert row.problems or "title" in row.fields
         assert row.line >= 1
+
+
+FRONT_LINES = ["", "# a", "tags", "tags:", "Segments : ['a", "- a", " - '", "id", "valid_until: 0001-01-01T00:00+23:59"]
+
+
+@settings(deadline=None)
+@given(lines=st.lists(st.sampled_from(FRONT_LINES)), end=st.text(max_size=20))
+def test_any_front_matter_gives_a_source_or_reasons(lines: list[str], end: str) -> None:
+    (row,) = read_file("a.md", "\n".join(["---", *lines, end, "---", "Text"]))
+    assert row.problems or "title" in row.fields
