@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 from uuid import UUID
 
@@ -100,7 +101,10 @@ def _judge(
             where = f"line {first.line}" if first.file == row.file else f"{first.file[:100]}, line {first.line},"
             raise ValidationError({"id": f"'{external_id[:50]}' is the id of {where} already"})
         if source := known.get((kind, external_id)):
-            changed = Action.CHANGED if apply_changes(source, fields) else None
+            # A row that is rejected must not show in the source, which another row may publish.
+            written = copy(source)
+            changed = Action.CHANGED if apply_changes(written, fields) else None
+            vars(source).update(vars(written))
             return source, _published(source, publish) or changed
     source = new_source(kind=kind, actor=actor, publish=publish, external_id=external_id, **fields)
     if not external_id and (same := hashes.get(bytes(source.content_hash))):

@@ -115,6 +115,18 @@ def test_drafts_that_were_looked_at_are_published_by_the_same_file(api: ApiClien
     assert len(api.post("knowledge/searches", {"query": "30 days"}).json()["passages"]) == 1
 
 
+def test_a_rejected_row_changes_nothing_of_what_another_row_publishes(api: ApiClient, tenant: Tenant) -> None:
+    bring(api, ("all.csv", "id,title,body,audience\nm-1,Thanks,Thank you,\n"))
+
+    rows = "id,title,body,audience\nm-1,Broken,Text,nobody\n,Thanks,Thank you,\n"
+    made = bring(api, ("all.csv", rows), publish=True)
+
+    assert [row["result"] for row in made["results"]] == ["rejected", "ok"]
+    with tenant_scope(tenant.id):
+        source = Source.objects.get()
+    assert (source.title, source.body, source.audience, source.status) == ("Thanks", "Thank you", "public", "published")
+
+
 def test_what_is_retired_stays_so_and_its_row_says_it(api: ApiClient, tenant: Tenant) -> None:
     rows = "id,title,body\na-1,Returns,30 days.\n,Delivery,By post.\n"
     bring(api, ("all.csv", rows), publish=True)
