@@ -78,7 +78,9 @@ class ImportForm(ServiceForm):
         choices=SourceLanguage.choices, widget=UnfoldAdminSelectWidget, help_text="Where a row says nothing."
     )
     publish = forms.BooleanField(
-        required=False, widget=UnfoldBooleanWidget, help_text="Otherwise what is new is a draft."
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text="What is new, and drafts that are known; otherwise what is new is a draft.",
     )
 
     class Meta:
