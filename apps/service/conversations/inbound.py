@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from apps.service.conversations.models import Role
-from behavior.parsing import Invalid, parse_subject_id
+from behavior.parsing import Invalid, parse_subject_id, parse_time
 
 
 @dataclass(frozen=True)
 class InboundMessage:
     """One message of a help desk. `conversation_id` and `message_id` are the desk's own; `customer_id` names the
-    customer there. `is_of_another`: somebody else wrote it who is no agent, such as one who was copied in."""
+    customer there. `is_of_another`: somebody else wrote it who is no agent, such as one who was copied in.
+    `written_at` is None where the desk does not tell it."""
 
     conversation_id: str
     message_id: str
@@ -22,6 +24,7 @@ class InboundMessage:
     author: str = ""
     title: str = ""
     is_of_another: bool = False
+    written_at: datetime | None = None
 
 
 class BadPayload(ValueError):
@@ -71,6 +74,7 @@ def _zendesk(payload: Mapping[str, Any]) -> InboundMessage | None:
         author=str(author.get("name") or "")[:200] if is_agent or is_of_another else "",
         title=str(ticket.get("subject") or "")[:200],
         is_of_another=is_of_another and not is_agent,
+        written_at=_time(payload, "time"),
     )
 
 
@@ -123,6 +127,13 @@ def _text(payload: Mapping[str, Any], name: str, path: str = "") -> str:
     if not isinstance(value, str):
         raise BadPayload(path or name, "must be a text")
     return value
+
+
+def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(parse_time(payload.get(name)) / 1_000_000, UTC)
+    except Invalid:
+        return None
 
 
 def _id(payload: Mapping[str, Any], name: str, path: str) -> str:

@@ -17,8 +17,8 @@ from api.schema import ProblemSerializer
 from apps.service.conversations import services
 from apps.service.conversations.api import TAGS, WRITE, conversation_refusals
 from apps.service.conversations.inbound import DESKS, BadPayload, InboundMessage, read_inbound
-from apps.service.conversations.models import ConversationStatus, Role
-from apps.service.conversations.selectors import has_reply, was_said_here
+from apps.service.conversations.models import Conversation, ConversationStatus, Role
+from apps.service.conversations.selectors import has_changed_hands, has_reply, was_said_here
 from apps.service.conversations.serializers import MessageSerializer
 from apps.service.replies.settings import current_settings
 from tenancy.tasks import enqueue
@@ -39,9 +39,10 @@ class InboundView(APIView):
         description="`zendesk` (event subscriptions ticket.created and ticket.comment_added) and `chatwoot` "
         "(message_created). The desk's own ids make it idempotent: its conversation is opened once, each message is "
         "stored once, and has one reply. Customers are users named `{desk}:{the desk's id}`; a ticket whose "
-        "customer changes goes on in a conversation of the new one, and what somebody else writes who is no agent is "
-        "handed off. Unless the setting `answers_inbound` is off, a worker replies; webhooks tell the desk. An agent's "
-        "message that says what was said here lately is ignored: it is our own, which the desk gives back.",
+        "customer changes goes on in a conversation of the new one; what the former one wrote before and comes later "
+        "is handed off, and so is what somebody else writes who is no agent. Unless the setting `answers_inbound` is "
+        "off, a worker replies; webhooks tell the desk. An agent's message that says what was said here lately is "
+        "ignored: it is our own, which the desk gives back.",
         request=OpenApiTypes.OBJECT,
         responses={
             201: InboundAnswerSerializer,
@@ -86,14 +87,27 @@ def _take(desk: str, inbound: InboundMessage) -> services.Added | None:
             author=inbound.author,
         )
         if added.is_new:
-            services.close_former(conversation)
-        if added.is_new and inbound.is_of_another:
-            # The reply rests on the customer's data: whether the other may read it is for an agent to say.
-            note = f"{inbound.author or 'Somebody'}, who is not the customer, has written"
-            services.move(conversation_id=conversation.id, to=ConversationStatus.HANDED_OFF, actor=desk, note=note)
+            _place(conversation, inbound)
     # A desk sends again what was stored and then failed: the task that was to answer it may be lost.
     waits = added.is_new or (conversation.waiting_since is not None and not has_reply(added.message.id))
     if waits and inbound.role == Role.CUSTOMER and current_settings().answers_inbound:
         task: Any = signature("service.answer_conversation", queue="default", countdown=settings.INBOUND_PAUSE)
         enqueue(task, conversation_id=str(conversation.id), message_id=str(added.message.id))
     return added
+
+
+def _place(conversation: Conversation, inbound: InboundMessage) -> None:
+    """Say whose turn it is after a new message; `conversation` is as it was before."""
+    is_late = has_changed_hands(conversation, inbound.written_at)
+    if not is_late:
+        services.close_former(conversation)
+    # A reply rests on the customer's data: whether another may read it is for an agent to say.
+    if is_late and inbound.role == Role.CUSTOMER:
+        note = "written before the help desk gave the ticket to another customer"
+    elif inbound.is_of_another:
+        note = f"{inbound.author or 'Somebody'}, who is not the customer, has written"
+    else:
+        return
+    services.move(
+        conversation_id=conversation.id, to=ConversationStatus.HANDED_OFF, actor=conversation.source, note=note
+    )

@@ -85,6 +85,19 @@ def has_gone_on(conversation_id: UUID, message_id: UUID) -> bool:
     return said.values_list("id", flat=True).first() != message_id
 
 
+def has_changed_hands(conversation: Conversation, written_at: datetime | None) -> bool:
+    """Whether the help desk's ticket has gone on with another customer since this was written; of a conversation as it
+    was before."""
+    if written_at is None:
+        return False
+    same = Conversation.objects.filter(source=conversation.source, external_id=conversation.external_id)
+    later = same.exclude(id=conversation.id).filter(last_message_at__gt=written_at)
+    if conversation.message_count and conversation.status != ConversationStatus.CLOSED:
+        # Where the ticket goes on in this one, it has closed the others.
+        later = later.exclude(status=ConversationStatus.CLOSED)
+    return later.exists()
+
+
 def has_reply(message_id: UUID) -> bool:
     return Reply.objects.filter(message_id=message_id).exists()
 

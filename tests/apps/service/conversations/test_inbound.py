@@ -243,6 +243,7 @@ def test_a_ticket_that_changes_its_customer_goes_on_in_a_conversation_of_the_new
     first = api.post("conversations/inbound/zendesk", ZENDESK)
     answer(tenant, first)
     theirs = changed(of_another(ZENDESK, "And where is mine?", "18457"), "detail.requester_id", ANOTHER)
+    theirs["time"] = timezone.now().isoformat()
     second = api.post("conversations/inbound/zendesk", theirs)
     assert api.post("conversations/inbound/zendesk", ZENDESK).json()["result"] == "duplicate"
 
@@ -253,6 +254,33 @@ def test_a_ticket_that_changes_its_customer_goes_on_in_a_conversation_of_the_new
     assert (former["status"], new["status"]) == ("closed", "open")
     assert former["subject"] != new["subject"]
     assert [each["text"] for each in new["messages"]] == ["And where is mine?"]
+
+
+@pytest.mark.usefixtures("shop", "sending")
+@pytest.mark.parametrize("has_written_before", [True, False])
+def test_what_the_former_customer_wrote_and_the_desk_brings_late_is_for_an_agent(
+    api: ApiClient, tenant: Tenant, has_written_before: bool
+) -> None:
+    if has_written_before:
+        api.post("conversations/inbound/zendesk", ZENDESK)
+    refused_once = [changed(ZENDESK, "event.comment.id", id) | {"time": timezone.now().isoformat()} for id in "45"]
+    theirs = changed(of_another(ZENDESK, "And where is mine?", "18457"), "detail.requester_id", ANOTHER)
+    second = api.post("conversations/inbound/zendesk", theirs | {"time": timezone.now().isoformat()})
+
+    for each in refused_once:
+        late = api.post("conversations/inbound/zendesk", each)
+    answer(tenant, late)
+
+    former, new = (
+        api.get(f"conversations/{each.json()['message']['conversation_id']}").json() for each in (late, second)
+    )
+    assert (former["status"], new["status"]) == ("handed_off", "open")
+    assert "another customer" in former["hand_off"]["reasons"][0]["text"]
+    assert [each["role"] for each in former["messages"]] == ["customer"] * (2 + has_written_before)
+    # Where the ticket comes back, it goes on with the former customer.
+    back = changed(ZENDESK, "event.comment.id", "18458") | {"time": timezone.now().isoformat()}
+    api.post("conversations/inbound/zendesk", back)
+    assert api.get(f"conversations/{new['id']}").json()["status"] == "closed"
 
 
 @pytest.mark.usefixtures("shop", "sending")
