@@ -19,6 +19,7 @@ from apps.ads.campaigns.models import MICROS
 from apps.ads.tracking.event_log import SOURCE, ad_event
 from apps.ads.tracking.models import CONVERSION
 from apps.ads.tracking.services import charge
+from behavior.clock import OLDEST_LIVE
 from behavior.direct import JudgedEvent, store_judged
 from behavior.event_types import PURCHASES
 from behavior.models import Consent
@@ -38,10 +39,11 @@ EVENTS = """
     WHERE tenant_id = %(tenant)s AND received_at >= %(since)s AND received_at < %(until)s AND type = ANY(%(types)s)
     ORDER BY received_at, event_id LIMIT %(slice)s"""
 # An ad is placed until its flight ends, or is archived, and is credited with what happens in 31 days after that.
-TYPES = """
+# `since` is a time of receipt, which may be as much later as the log allows.
+TYPES = f"""
     SELECT DISTINCT conversion_event FROM ads_flight
     WHERE tenant_id = %(tenant)s AND conversion_event <> '' AND status <> 'draft'
-        AND least(ends_at, archived_at) > %(since)s - interval '31 days'"""
+        AND least(ends_at, archived_at) > %(since)s - interval '31 days {OLDEST_LIVE} microseconds'"""
 BY_CLICK = "coalesce(clicked_at BETWEEN %(at)s - make_interval(days => post_click_days) AND %(at)s, false)"
 BY_VIEW = "coalesce(impression_at BETWEEN %(at)s - make_interval(hours => post_view_hours) AND %(at)s, false)"
 RECENT = "placed_at BETWEEN %(at)s - interval '31 days' AND %(at)s"

@@ -226,11 +226,29 @@ def test_flights_that_ended_long_ago_ask_for_no_events(scope: Tenant) -> None:
             return [each for (each,) in cursor.fetchall()]
 
     make_live_flight(conversion_event="sign_up", ends_at=timezone.now() + timedelta(days=10))
-    assert asked_for(days=40) == ["sign_up"]
-    assert asked_for(days=42) == []
+    assert asked_for(days=70) == ["sign_up"]
+    assert asked_for(days=72) == []
     archive(Flight, object_id=Flight.objects.get().id, actor="test")
-    assert asked_for(days=30) == ["sign_up"]
-    assert asked_for(days=32) == []
+    assert asked_for(days=60) == ["sign_up"]
+    assert asked_for(days=62) == []
+
+
+def test_an_event_that_is_received_a_month_late_is_credited(tenant: Tenant) -> None:
+    with tenant_scope(tenant.id):
+        delivery = place_for("cpm", conversion_event="sign_up", post_click_days=30)
+        see(delivery)
+        later(seconds=5)
+        click(delivery)
+        later(days=40)
+        Flight.objects.update(ends_at=timezone.now() - timedelta(days=39))
+    with tenant_scope(tenant.id):
+        buy(type="view")
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        buy(type="sign_up", created_at=(timezone.now() - timedelta(days=29)).isoformat())
+    settle(tenant)
+    with tenant_scope(tenant.id):
+        assert AttributedConversion.objects.get().delivery_id == delivery
 
 
 def test_an_ad_that_converts_without_clicks_is_worth_what_its_impressions_bring(scope: Tenant) -> None:
