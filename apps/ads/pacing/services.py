@@ -37,11 +37,10 @@ FLIGHTS = """
 # How long after its end a token's last use may take to be committed.
 SETTLED_AFTER = timedelta(hours=1)
 # Adds up what has come since, as far as no delivery is left that may still be seen or clicked. The sums start from the
-# row as it was read, so that two who add up at once write the same.
+# row as it was read, so that two who add up at once write the same. All is counted (the array waits for it) before the
+# first row is locked, and rows are locked in the order of the controllers' steps, which write them too.
 ADD_UP = """
-    UPDATE ads_flightpacing AS pacing
-    SET counted_to = found.counted_to, impressions = found.impressions, clicks = found.clicks
-    FROM (
+    WITH found AS MATERIALIZED (
         SELECT flight.id, ends.counted_to, known.impressions + counted.impressions AS impressions,
             known.clicks + counted.clicks AS clicks
         FROM ads_flight AS flight
@@ -61,8 +60,15 @@ ADD_UP = """
             ) AS counted
         WHERE flight.tenant_id = %(tenant)s AND flight.status = 'live' AND flight.ends_at > %(settled)s
             AND flight.goal_kind IN ('impressions', 'clicks')
-    ) AS found
-    WHERE pacing.tenant_id = %(tenant)s AND pacing.flight_id = found.id"""
+    ), locked AS MATERIALIZED (
+        SELECT flight_id FROM ads_flightpacing
+        WHERE tenant_id = %(tenant)s AND flight_id = ANY(ARRAY(SELECT id FROM found))
+        ORDER BY flight_id FOR UPDATE
+    )
+    UPDATE ads_flightpacing AS pacing
+    SET counted_to = found.counted_to, impressions = found.impressions, clicks = found.clicks
+    FROM found JOIN locked ON locked.flight_id = found.id
+    WHERE pacing.tenant_id = %(tenant)s AND pacing.flight_id = locked.flight_id"""
 
 
 @dataclass(frozen=True)

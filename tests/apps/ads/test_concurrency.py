@@ -20,6 +20,9 @@ from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.budgets.models import FlightBudget, LedgerEntry
 from apps.ads.budgets.selectors import flight_accounts
+from apps.ads.campaigns.models import Flight
+from apps.ads.pacing.models import FlightPacing
+from apps.ads.pacing.services import add_up_goals, pace_flights
 from apps.ads.tracking.conversions import bill_conversions
 from apps.ads.tracking.models import Delivery, FilteredEvent
 from apps.ads.tracking.services import return_expired
@@ -124,6 +127,34 @@ def test_flights_that_run_out_at_once_lock_no_page_out(tenant: Tenant) -> None:
             pages = pool.submit(at_once, lambda n: decide_as(tenant, "u1", "ab"[n]), 2)
             until(lambda: waiting() == 2, seconds=60)
         assert len(pages.result()) == 2
+
+
+def test_goals_are_added_up_in_the_order_of_the_steps_of_controllers(tenant: Tenant) -> None:
+    """Who holds the first row gets the second one too, while goals wait for the first."""
+    with tenant_scope(tenant.id):
+        campaign = make_campaign()
+        first, second = sorted(
+            make_live_flight(campaign, pacing="pid", goal_kind="clicks", goal=10).id for _ in range(2)
+        )
+        pace_flights()
+        # The tables have them the other way round, and are read as those of another size may be.
+        Flight.objects.filter(id=first).update(name="First")
+        FlightPacing.objects.filter(flight_id=first).update(dual=0.0)
+
+    def add_up(_: int) -> None:
+        with tenant_scope(tenant.id), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
+            add_up_goals()
+
+    with ThreadPoolExecutor(1) as pool:
+        with tenant_scope(tenant.id):
+            FlightPacing.objects.filter(flight_id=first).update(bid_factor=0.5)
+            adding = pool.submit(at_once, add_up, 1)
+            until(lambda: waiting() == 1, seconds=60)
+            FlightPacing.objects.filter(flight_id=second).update(bid_factor=0.5)
+        adding.result()
+    with tenant_scope(tenant.id):
+        assert FlightPacing.objects.filter(bid_factor=0.5, counted_to__isnull=False).count() == 2
 
 
 def waiting() -> int:
