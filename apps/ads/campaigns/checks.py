@@ -11,6 +11,8 @@ from django.utils import timezone
 from apps.ads.audiences.models import Audience, SeedKind
 from apps.ads.audiences.selectors import unknown_audiences
 from apps.ads.campaigns.models import (
+    EARLIEST,
+    LATEST,
     LONGEST_URL,
     AdObject,
     Advertiser,
@@ -88,6 +90,9 @@ def _check_flight(found: Any) -> None:
     problems = {}
     if found.ends_at <= found.starts_at:
         problems["ends_at"] = "must come after starts_at"
+    for name in ("starts_at", "ends_at"):
+        if not EARLIEST <= getattr(found, name) <= LATEST:
+            problems[name] = f"must lie between the years {EARLIEST.year} and {LATEST.year}"
     if found.daily_budget_micros is not None and found.daily_budget_micros > found.budget_micros:
         problems["daily_budget_micros"] = "must not be above budget_micros"
     limit = min(found.budget_micros, found.daily_budget_micros or found.budget_micros)

@@ -1,5 +1,6 @@
 """Who advertises what, where, for how much, and the history of all of it."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -14,6 +15,8 @@ HIGHEST_BID = 10_000 * MICROS
 HIGHEST_BUDGET = 1_000_000_000 * MICROS
 LARGEST_SIDE = 10_000  # pixels
 LONGEST_URL = 1000
+# Of a flight; beyond the years 1 and 9999, which clocks of other zones would show, nothing can be reckoned.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
 def _whole(least: int, most: int) -> list[MinValueValidator | MaxValueValidator]:

@@ -10,9 +10,11 @@ from rest_framework import serializers
 
 from api.serializers import ListParameters, ObjectField, StrictSerializer
 from apps.ads.campaigns.models import (
+    EARLIEST,
     HIGHEST_BID,
     HIGHEST_BUDGET,
     LARGEST_SIDE,
+    LATEST,
     LONGEST_URL,
     AdChange,
     Advertiser,
@@ -114,9 +116,12 @@ class CampaignSerializer(AnswerSerializer):
 
 
 # Flights -------------------------------------------------------------------------------------------------------------
+TIMES = f"between the years {EARLIEST.year} and {LATEST.year}"
+
+
 class FlightFieldsSerializer(NamedSerializer):
-    starts_at = serializers.DateTimeField()
-    ends_at = serializers.DateTimeField()
+    starts_at = serializers.DateTimeField(help_text=TIMES)
+    ends_at = serializers.DateTimeField(help_text=TIMES)
     bid_kind = serializers.ChoiceField(BidKind.choices, help_text="what is paid for")
     bid_micros = bid_field("the most that is paid for a thousand impressions, a click or a conversion", least=1)
     budget_micros = budget_field()

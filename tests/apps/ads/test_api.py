@@ -112,6 +112,8 @@ def test_accounts_come_in_pages_and_each_flight_has_its_own(tenant: Tenant, api:
         ({"budget_micros": -5}, "budget_micros"),
         ({"daily_budget_micros": 101 * UNIT}, "daily_budget_micros"),
         ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
+        ({"ends_at": "9999-12-31T23:59:59Z"}, "ends_at"),
+        ({"starts_at": "0001-01-01T00:00:00Z"}, "starts_at"),
         ({"goal": 5}, "goal"),
         ({"goal": 5, "goal_kind": "clicks", "pacing": "asap"}, "pacing"),
         ({"bid_kind": "cpx"}, "bid_kind"),

@@ -1,17 +1,22 @@
 """Controllers on a small simulated day, and the steps of a flight."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from django.utils import timezone
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from apps.ads.auctions.asking import Ask
 from apps.ads.auctions.services import decide
 from apps.ads.auctions.snapshot import forget_snapshots, read_snapshot
 from apps.ads.budgets.models import FlightBudget
+from apps.ads.campaigns.models import Flight
+from apps.ads.campaigns.targeting import hours_of_week
 from apps.ads.pacing.goals import progress_of
 from apps.ads.pacing.models import FlightPacing
 from apps.ads.pacing.schedule import Schedule
@@ -27,6 +32,16 @@ from tests.conftest import ApiClient
 
 HOURS, STEPS_AN_HOUR = 24, 60
 WORKING_HOURS = [{"days": [0, 1, 2, 3, 4], "from": 8, "to": 20}]
+HALF_HOUR = timedelta(minutes=30)
+# Days on which clocks are changed.
+CHANGES = {
+    "UTC": [date(2026, 6, 1)],
+    "Asia/Kolkata": [date(2026, 6, 1)],
+    "Europe/Berlin": [date(2026, 3, 29), date(2026, 10, 25)],
+    "America/St_Johns": [date(2026, 3, 8), date(2026, 11, 1)],
+    "America/Santiago": [date(2026, 4, 5), date(2026, 9, 6)],  # at midnight
+    "Australia/Lord_Howe": [date(2026, 4, 5), date(2026, 10, 4)],  # by half an hour
+}
 
 
 def spend_a_day(kind: str, budget: float, seed: int) -> np.ndarray:
@@ -202,6 +217,74 @@ def test_a_plan_asks_for_no_more_than_the_days_allow(scope: Tenant) -> None:
     assert (found["planned_micros"], found["make_good_micros"]) == (150 * UNIT, 150 * UNIT)
     (plan,) = _read_plans(begin + timedelta(days=15), begin.date())
     assert plan.planned(begin + timedelta(days=30)) == 300 * UNIT
+
+
+def test_a_plan_asks_for_no_more_than_the_days_until_now_allow(scope: Tenant) -> None:
+    change_settings({"timezone": "Europe/Berlin"}, actor="test")
+    begin = datetime(2035, 11, 27, tzinfo=UTC)
+    flight = make_live_flight(
+        starts_at=begin, ends_at=begin + timedelta(days=1), budget_micros=1_000 * UNIT, daily_budget_micros=100 * UNIT
+    )
+    FlightBudget.objects.update(spent_micros=100 * UNIT)
+    # Its second day, of one hour, begins at 23:00 UTC.
+    assert spending_of(flight, begin + timedelta(hours=22, minutes=59))["make_good_micros"] == 0
+    assert spending_of(flight, begin + timedelta(hours=23, minutes=30))["make_good_micros"] > 90 * UNIT
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Schedule:
+    """Around a day on which clocks are changed. Spans have two hours at least: one alone may be left out by clocks."""
+    zone = draw(st.sampled_from(sorted(CHANGES)))
+    change = datetime.combine(draw(st.sampled_from(CHANGES[zone])), datetime.min.time(), tzinfo=UTC)
+    starts_at = change + draw(st.integers(-5 * 48, 48)) * HALF_HOUR
+    parts = st.tuples(st.sets(st.integers(0, 6), min_size=1), st.integers(0, 22), st.integers(2, 24))
+    spans = [
+        {"days": days, "from": hour, "to": min(hour + length, 24)}
+        for days, hour, length in draw(st.lists(parts, max_size=3))
+    ]
+    ends_at = starts_at + draw(st.integers(6, 9 * 48)) * HALF_HOUR
+    return Schedule(starts_at, ends_at, frozenset(hours_of_week({"hours": spans})), ZoneInfo(zone))
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# It starts in the hour that clocks show again.
+@example(
+    Schedule(
+        datetime(2026, 10, 25, 1, tzinfo=UTC),
+        datetime(2026, 10, 25, 9, tzinfo=UTC),
+        frozenset(range(100, 168)),
+        ZoneInfo("Europe/Berlin"),
+    ),
+    10**9,
+    None,
+)
+@given(schedules(), st.integers(1, 10**15), st.none() | st.integers(1, 10**15))
+def test_a_plan_never_falls_and_ends_at_what_budget_and_days_allow(
+    schedule: Schedule, budget: int, daily_budget: int | None
+) -> None:
+    planned, days, now = [schedule.planned(budget, daily_budget, schedule.starts_at)], set(), schedule.starts_at
+    while now < schedule.ends_at:
+        clock = now.astimezone(schedule.zone)
+        if clock.weekday() * 24 + clock.hour in schedule.hours:
+            days.add(clock.date())
+        now += HALF_HOUR
+        planned.append(schedule.planned(budget, daily_budget, now))
+        assert schedule.days(now) == len(days)
+        assert planned[-1] <= (budget if daily_budget is None else min(budget, daily_budget * len(days)))
+    assert planned[0] == 0
+    assert planned[-1] == (budget if daily_budget is None else min(budget, daily_budget * len(days)))
+    assert all(before <= after for before, after in pairwise(planned))
+
+
+def test_a_flight_without_an_end_in_sight_is_paced_and_stops_no_other(scope: Tenant) -> None:
+    """As they could be made before such years were refused."""
+    change_settings({"timezone": "Asia/Tokyo"}, actor="test")
+    flight = make_live_flight(daily_budget_micros=10 * UNIT, targeting={"hours": WORKING_HOURS}, pacing="pid")
+    make_live_flight(pacing="pid")
+    Flight.objects.filter(id=flight.id).update(ends_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    flight.refresh_from_db()
+    assert pace_flights() == 2
+    assert spending_of(flight)["planned_micros"] == 0
 
 
 def test_progress_by_api(tenant: Tenant, api: ApiClient) -> None:
