@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.test import Client
 from django.test.signals import root_urlconf_changed
+from hypothesis import settings as property_tests
 
 from config.celery import app as celery_app
 from tenancy.api_scopes import API_SCOPES
@@ -28,6 +29,9 @@ from tests.processes import ALL_QUEUES, Process, running_server, running_worker
 _numbers = itertools.count(1)
 # Until all has been imported; see `pytest_collection_finish`.
 gc.disable()
+# What an example takes says more of the machine than of the code.
+property_tests.register_profile("suite", deadline=None)
+property_tests.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from ml.nn.bags import Bags, BagSums
 ROWS = 5
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bags=st.lists(st.lists(st.tuples(st.integers(0, ROWS - 1), st.floats(-2, 2))), min_size=1))
 def test_sums_and_their_gradients_are_those_of_the_dense_matrix(bags: list[list[tuple[int, float]]]) -> None:
     entries = [entry for bag in bags for entry in bag]

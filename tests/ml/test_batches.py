@@ -7,7 +7,7 @@ from ml.data.batches import gap_buckets, gather_batch, length_buckets, make_batc
 from ml.data.columns import EventColumns
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(lengths=st.lists(st.integers(0, 30), min_size=1, max_size=8), length=st.integers(1, 9), seed=st.integers(0, 99))
 def test_windows_use_every_transition_exactly_once(lengths: list[int], length: int, seed: int) -> None:
     end = np.cumsum(lengths)
@@ -20,7 +20,7 @@ def test_windows_use_every_transition_exactly_once(lengths: list[int], length: i
     assert (window_end > window_start).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60), tokens=st.integers(50, 300))
 def test_buckets_hold_each_sequence_once_within_the_token_budget(lengths: list[int], tokens: int) -> None:
     length = np.array(lengths)

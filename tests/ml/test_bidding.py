@@ -96,7 +96,7 @@ def test_knowing_the_spread_of_values_gains_over_their_mean() -> None:
     assert by_learning > 1.1 * gained(TruthfulBidder(20.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(["dynamic", "learning", "dual", "pid", "truthful"]),
     budget=st.integers(1, 400),
@@ -117,7 +117,7 @@ def test_no_bidder_spends_more_than_its_budget(name: str, budget: int, seed: int
     assert all(0 <= one.spent <= budget for one in rounds)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), budget=st.integers(0, 60))
 def test_more_money_more_auctions_and_more_value_never_hurt(seed: int, budget: int) -> None:
     generator = np.random.default_rng(seed)

@@ -199,7 +199,7 @@ def test_settings_at_fault_are_named() -> None:
         ClickRateConfig.from_dict({"validation_quantile": 0.9, "test_quantile": 0.8})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.lists(
         st.tuples(

@@ -24,7 +24,7 @@ def write(path: Path, events: list[tuple[int, int, int, float]]) -> EventColumns
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(events=st.lists(EVENT, min_size=1, max_size=30))
 def test_events_come_back_sorted_by_subject_then_time_and_ties_keep_their_order(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, int, int, float]]

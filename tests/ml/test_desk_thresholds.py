@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -40,7 +40,6 @@ def plain_cost(rows: list[Row], review_above: float, decline_above: float) -> fl
 
 
 @given(rows=samples, capacity=st.integers(0, 8))
-@settings(deadline=None)
 def test_no_pair_of_thresholds_within_capacity_costs_less(rows: list[Row], capacity: int) -> None:
     tenths, amount, asked, approved = (np.array(column) for column in zip(*rows, strict=True))
     probability = tenths / 10

@@ -61,7 +61,7 @@ def test_what_does_not_fit_the_items_is_refused(columns: EventColumns, given: di
         write_item_features(columns.path, **{"items": ["p", "q"], **given})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=st.lists(st.tuples(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("cde"))), min_size=1))
 def test_every_attribute_of_an_item_weighs_one(rows: list[tuple[list[str], list[str]]]) -> None:
     attributes = {"one": [row[0] for row in rows], "other": [row[1] for row in rows]}

@@ -11,7 +11,7 @@ from ml.policy.ranking import plackett_luce
 SCORES = st.lists(st.floats(-5, 5), min_size=1, max_size=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(scores=SCORES, count=st.integers(0, 9), temperature=st.floats(0.1, 3), seed=st.integers(0, 1000))
 def test_propensities_are_the_sequential_softmax(
     scores: list[float], count: int, temperature: float, seed: int

@@ -20,7 +20,7 @@ from ml.evaluation.ranking import (
 SCORES = st.lists(st.integers(-2, 2).map(float), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(scores=SCORES, data=st.data())
 def test_a_rank_counts_every_item_that_does_at_least_as_well(scores: list[float], data: st.DataObject) -> None:
     target = data.draw(st.integers(0, len(scores) - 1))
@@ -33,7 +33,7 @@ def test_a_constant_score_earns_the_last_place_and_an_unknown_target_one_behind_
     assert pessimistic_ranks(np.zeros((2, 100)), np.array([0, -1])).tolist() == [100, 101]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(scores=SCORES, count=st.integers(0, 15))
 def test_top_items_are_a_stable_sort_cut_short(scores: list[float], count: int) -> None:
     expected = sorted(range(len(scores)), key=lambda item: -scores[item])[:count]
@@ -52,7 +52,7 @@ def test_metrics_of_hand_counted_ranks() -> None:
     assert metrics["mrr@10"] == pytest.approx((1 + 1 / 3) / 3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rank=st.integers(1, 50), k=st.integers(1, 50))
 def test_metrics_lie_between_0_and_1_and_order_as_they_should(rank: int, k: int) -> None:
     ranks = np.array([rank])

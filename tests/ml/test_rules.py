@@ -39,7 +39,7 @@ def as_dict(rules: SequentialRules) -> dict[tuple[int, int], float]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sequences=SEQUENCES, gap=st.integers(1, 4))
 def test_rules_equal_a_plain_count(sequences: list[list[int]], gap: int) -> None:
     item, subject = flat(sequences)
@@ -47,7 +47,7 @@ def test_rules_equal_a_plain_count(sequences: list[list[int]], gap: int) -> None
     assert as_dict(rules) == pytest.approx(counted_in_a_dict(sequences, gap), rel=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sequences=SEQUENCES)
 def test_scores_equal_a_plain_sum(sequences: list[list[int]]) -> None:
     item, subject = flat(sequences)
@@ -63,7 +63,7 @@ def test_scores_equal_a_plain_sum(sequences: list[list[int]]) -> None:
             assert scores[case, code - 1] == pytest.approx(expected, rel=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sequences=SEQUENCES)
 def test_normalised_rows_are_distributions_heaviest_first(sequences: list[list[int]]) -> None:
     rules = count_rules(*flat(sequences), items=ITEMS)

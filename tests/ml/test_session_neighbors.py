@@ -47,7 +47,7 @@ def plain_vstan(sessions: list[list[int]], prefix: list[int], chosen: NeighborSe
     return {item: value / total for item, value in score.items() if value > 0}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sessions=SESSIONS,
     prefix=PREFIX,
@@ -122,7 +122,7 @@ def test_a_code_outside_the_catalogue_is_refused() -> None:
         fitted([[1, 7]])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sessions=SESSIONS, prefix=PREFIX)
 def test_scores_and_top_are_the_same_answer(sessions: list[list[int]], prefix: list[int]) -> None:
     neighbors = fitted(sessions)
@@ -133,7 +133,7 @@ def test_scores_and_top_are_the_same_answer(sessions: list[list[int]], prefix: l
     assert dense.sum() == pytest.approx(score.sum(), abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sessions=SESSIONS, prefix=PREFIX, before=st.sampled_from([0.0, 1.0]))
 def test_the_contributions_of_the_events_add_up_to_the_scores(
     sessions: list[list[int]], prefix: list[int], before: float

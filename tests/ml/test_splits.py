@@ -30,7 +30,7 @@ LOGS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 4
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(columns=LOGS, successive=st.booleans())
 def test_a_global_time_split_never_trains_on_the_future(columns: EventColumns, successive: bool) -> None:
     try:
@@ -50,7 +50,7 @@ def test_a_global_time_split_never_trains_on_the_future(columns: EventColumns, s
         assert (columns.item[cases.target] > 0).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(columns=LOGS)
 def test_the_first_cases_are_each_subjects_first_successive_case(columns: EventColumns) -> None:
     first, cold = window_cases(columns, start=20.0, end=np.inf, successive=False)

@@ -80,7 +80,7 @@ def plain_features(log: TransactionColumns, row: int, party: str) -> dict[str, f
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_every_value_is_that_of_a_plain_loop(log: TransactionColumns) -> None:
     table = velocity_features(log)

@@ -58,7 +58,7 @@ def test_equals_win_equally_often_and_a_seed_repeats_the_draw() -> None:
     slots=st.integers(1, 5),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nobody_pays_more_than_the_value_or_less_than_the_floor(
     kind: str, values: list[float], floor: float, slots: int, seed: int
 ) -> None:
@@ -76,7 +76,7 @@ def test_nobody_pays_more_than_the_value_or_less_than_the_floor(
 
 
 @given(value=st.floats(1, 1000), others=st.lists(st.floats(0, 1000), min_size=1, max_size=6), lie=st.floats(0.1, 3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_in_a_second_price_auction_no_other_bid_gains_more_than_the_truth(
     value: float, others: list[float], lie: float
 ) -> None:

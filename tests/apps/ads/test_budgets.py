@@ -252,7 +252,7 @@ STEP = st.tuples(
     daily=st.one_of(st.none(), st.integers(1, 100)),
     steps=st.lists(STEP, max_size=60),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_any_sequence_of_steps_agrees_with_plain_arithmetic(
     kind: str, budget: int, daily: int | None, steps: list[tuple[str, int, float]]
 ) -> None:

@@ -246,7 +246,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
     return Schedule(starts_at, ends_at, frozenset(hours_of_week({"hours": spans})), ZoneInfo(zone))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 # It starts in the hour that clocks show again.
 @example(
     Schedule(

@@ -48,7 +48,6 @@ def shown(placed: list[Placed]) -> list[str]:
     return [each.candidate.item_id for each in placed]
 
 
-@settings(deadline=None)
 @given(pools(), st.integers(1, 12))
 def test_without_settings_the_order_is_that_of_sources_and_scores(pool: list[Adjusted], count: int) -> None:
     placed = place(pool, count)
@@ -58,7 +57,6 @@ def test_without_settings_the_order_is_that_of_sources_and_scores(pool: list[Adj
     assert all(each.propensity == 1.0 and not each.rules and not each.explored for each in placed)
 
 
-@settings(deadline=None)
 @given(pools(), st.integers(1, 12), st.sampled_from([0.0, 0.4, 1.0]), windows, st.sampled_from([0.0, 1.0]))
 def test_a_list_is_full_without_repeats_and_windows_hold_or_are_said_to_be_relaxed(
     pool: list[Adjusted], count: int, diversity: float, window: dict[str, int] | None, temperature: float
@@ -100,7 +98,7 @@ class Chosen:
         return noise
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(pools(largest=4), st.integers(1, 3), st.sampled_from([0.0, 0.5]), windows)
 def test_the_propensities_of_all_possible_lists_sum_to_1(
     pool: list[Adjusted], count: int, diversity: float, window: dict[str, int] | None
@@ -118,7 +116,6 @@ def test_the_propensities_of_all_possible_lists_sum_to_1(
     assert sum(lists.values()) == pytest.approx(1.0, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(pools(), st.floats(0.05, 0.95))
 def test_each_place_goes_to_the_greatest_marginal_relevance(pool: list[Adjusted], diversity: float) -> None:
     """Written anew from Carbonell and Goldstein 1998, with sets."""

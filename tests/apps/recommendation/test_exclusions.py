@@ -118,7 +118,7 @@ TUNED: list[dict[str, Any]] = [
 subsets = st.sets(st.sampled_from(ITEMS))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scenario=st.sampled_from(SCENARIOS),
     excluded=subsets,

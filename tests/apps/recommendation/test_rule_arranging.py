@@ -35,7 +35,7 @@ caps = st.builds(
 promotions = st.builds(Promotion, st.sampled_from(MARKS), st.integers(1, 100))
 shapings = st.lists(caps | promotions, max_size=3, unique_by=lambda rule: rule.key)
 policies = st.sampled_from([GREEDY, SOFTMAX])
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def listed(pool: list[ItemFacts], rules: ActiveRules, count: int, policy: Policy = GREEDY) -> list[Placed]:

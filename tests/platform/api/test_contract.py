@@ -24,6 +24,6 @@ schema = schemathesis.openapi.from_wsgi("/api/v1/schema", application)
 
 
 @schema.parametrize()
-@settings(max_examples=7, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_answers_keep_the_promises_of_the_schema(case: schemathesis.Case, api: ApiClient) -> None:
     case.call_and_validate(headers={"Authorization": f"Bearer {api.raw_key}"}, checks=PROMISES)

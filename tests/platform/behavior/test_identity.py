@@ -314,7 +314,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(steps=steps)
 def test_persons_are_the_components_of_the_links_that_are_not_undone(
     steps: list[tuple], tenant: Tenant, view: Any

@@ -50,7 +50,7 @@ def test_events_come_out_by_subject_and_time(scope, view, tmp_path) -> None:
     assert np.nansum(columns.value) == 2.5
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(
     batches=st.lists(
         st.lists(

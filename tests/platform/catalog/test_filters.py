@@ -131,7 +131,7 @@ def same(value: Any, want: Any) -> bool:
     return value == want and isinstance(value, bool) == isinstance(want, bool)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(expression=conditions())
 def test_the_database_agrees_with_a_plain_interpreter(shop: Tenant, expression: Any) -> None:
     try:

@@ -201,7 +201,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=60).map(" ".join), st.lists(WORDS).map("".join)))
 def test_no_text_raises_anything_but_an_expression_error_nor_takes_long(text: str) -> None:
     began = time.process_time()
@@ -276,7 +276,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CONDITIONS, ROWS)
 def test_one_transaction_and_a_column_of_them_mean_the_same(text: str, rows: list[dict[str, Any]]) -> None:
     node = parse(text, FIELDS)

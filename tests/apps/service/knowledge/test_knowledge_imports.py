@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.service.knowledge.files import read_file
@@ -232,7 +232,6 @@ def test_too_much_is_refused_whole(api: ApiClient) -> None:
     assert api.post("knowledge/imports", {"files": files}).status_code == 413
 
 
-@settings(deadline=None)
 @given(
     name=st.sampled_from(["a.md", "a.csv", "a.html", "a"]),
     content=st.text(max_size=200) | st.text(st.sampled_from('title,body\n"<>&;#-: a退'), max_size=200),
@@ -246,7 +245,6 @@ def test_any_file_gives_rows_or_reasons(name: str, content: str) -> None:
 FRONT_LINES = ["", "# a", "tags", "tags:", "Segments : ['a", "- a", " - '", "id", "valid_until: 0001-01-01T00:00+23:59"]
 
 
-@settings(deadline=None)
 @given(lines=st.lists(st.sampled_from(FRONT_LINES)), end=st.text(max_size=20))
 def test_any_front_matter_gives_a_source_or_reasons(lines: list[str], end: str) -> None:
     (row,) = read_file("a.md", "\n".join(["---", *lines, end, "---", "Text"]))
