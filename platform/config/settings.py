@@ -350,7 +350,7 @@ NEW_ITEMS_SECONDS = float(env("NEW_ITEMS_SECONDS", "30"))
 # one is found by its words alone: the encoder that comes along tells English texts apart, and hardly any Chinese ones.
 TEXT_ENCODER_LANGUAGES = frozenset(env("TEXT_ENCODER_LANGUAGES", "en").replace(" ", "").split(","))
 TRAINING_LEASE = float(env("TRAINING_LEASE", "60"))  # seconds
-# All tenants' runs wait for one worker, so none may take longer than this from its first start.
+# All tenants' runs wait for one worker, so none may be worked on for longer than this, in all its attempts together.
 TRAINING_HOURS = float(env("TRAINING_HOURS", "12"))
 # Of each line the newest versions that could be promoted; files of older ones that nothing names are deleted.
 KEPT_VERSIONS = int(env("KEPT_VERSIONS", "5"))
